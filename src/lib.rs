@@ -1,0 +1,18 @@
+//! Coldplate: a thread-per-core io_uring key router. Hashing spreads the keys, Coldplate spreads the heat.
+//!
+//! The modules stand in layer order: each may use those above it, never one below. `tests/tidy.rs` holds them to it.
+
+pub mod types;
+
+pub mod protocol;
+
+pub mod keyspace;
+
+pub mod routing;
+pub mod session;
+
+pub mod engine;
+
+pub mod runtime;
+
+pub mod server;
