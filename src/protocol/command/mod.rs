@@ -1,0 +1,56 @@
+//! Owns: the one table of commands, and everything read off it (lookup, arity, error texts, COMMAND's replies).
+//! Knows: names, arities, flags, key positions and documentation of each command, and how Redis words a refusal.
+//! Must never know: what a command does, where a key lives, who is connected.
+//! Read first: this file's enum, then `spec.rs`, then `table/string.rs` for what a row looks like.
+//!
+//! To add a command: one variant here, one row in the table of its group.
+
+mod error;
+pub mod flags;
+pub mod introspect;
+mod lookup;
+mod spec;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use error::{CommandError, arity_text};
+pub use lookup::{lookup, lookup_full, resolve, spec};
+pub use spec::{Arg, ArgKind, Group, Keys, Spec};
+pub use table::rows;
+
+/// Declares [`Command`] together with the list of its variants, so that the table can be checked against it.
+macro_rules! commands {
+    ($($variant:ident),* $(,)?) => {
+        /// A command, or a subcommand of a container: what an executor matches on.
+        ///
+        /// A container (CLIENT, CONFIG, CLUSTER) is a variant because it has a row; [`resolve`] never returns it.
+        #[repr(u8)]
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+        pub enum Command { $($variant),* }
+
+        impl Command {
+            /// Each variant once, in order: `ALL[command as usize] == command`.
+            pub const ALL: [Command; [$(Command::$variant),*].len()] = [$(Command::$variant),*];
+        }
+    };
+}
+
+#[rustfmt::skip]
+commands! {
+    // Strings.
+    Get, Set, SetNx, SetEx, PSetEx, GetSet, GetDel, GetEx, MGet, MSet, Append, StrLen, GetRange, SetRange,
+    Incr, Decr, IncrBy, DecrBy, IncrByFloat,
+    // Any key.
+    Del, Unlink, Exists, Type, Touch, Expire, PExpire, ExpireAt, PExpireAt, Ttl, PTtl, ExpireTime, PExpireTime,
+    Persist, Scan, Keys, RandomKey,
+    // The connection.
+    Ping, Echo, Quit, Reset, Hello, Auth, Select,
+    Client, ClientId, ClientInfo, ClientList, ClientKill, ClientGetName, ClientSetName, ClientSetInfo, ClientReply,
+    ClientNoEvict, ClientNoTouch, ClientHelp,
+    // The server.
+    Command, CommandCount, CommandInfo, CommandList, CommandGetKeys, CommandGetKeysAndFlags, CommandDocs, CommandHelp,
+    DbSize, FlushAll, FlushDb, Info, Config, ConfigGet, ConfigSet, ConfigResetStat, ConfigHelp, Time, Shutdown,
+    // The cluster.
+    Cluster, ClusterKeySlot, ClusterHelp,
+}

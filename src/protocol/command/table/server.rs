@@ -1,0 +1,123 @@
+//! The server as a whole: what it knows, its settings, its life.
+
+use crate::protocol::command::Command as C;
+use crate::protocol::command::flags::category;
+use crate::protocol::command::flags::flag::*;
+use crate::protocol::command::spec::{Arg, Group, Spec};
+
+const ANY_TIME: u32 = LOADING | STALE;
+
+const fn row(name: &'static str, command: C, arity: i16) -> Spec {
+    Spec::new(name, command, arity, Group::Server)
+}
+
+/// A subcommand of COMMAND: it is a server command in the category of connection commands.
+const fn about(name: &'static str, command: C, arity: i16) -> Spec {
+    row(name, command, arity).flags(ANY_TIME).acl(category::CONNECTION)
+}
+
+const EACH_COMMAND: &str = "O(N) where N is the number of commands";
+const EACH_NAME: &str = "O(N) where N is the number of commands to look up";
+const EACH_ARGUMENT: &str = "O(N) where N is the number of arguments to the command";
+const EACH_PARAMETER: &str = "O(N) where N is the number of parameters given";
+const UNORDERED: &[&str] = &["nondeterministic_output_order"];
+const NAMES: &[Arg] = &[Arg::text("command-name").optional().multiple()];
+const FLUSH_MODE: &[Arg] =
+    &[Arg::one_of("async", &[Arg::word("async", "ASYNC").since("4.0.0"), Arg::word("sync", "SYNC").since("6.2.0")])
+        .optional()];
+
+pub static ROWS: &[Spec] = &[
+    about("command", C::Command, -1)
+        .doc("2.8.13", EACH_COMMAND, "Describe each command")
+        .tips(UNORDERED)
+        .subcommands(COMMAND),
+    row("dbsize", C::DbSize, 1)
+        .flags(READONLY | FAST)
+        .acl(category::KEYSPACE)
+        .doc("1.0.0", "O(1)", "Count the keys")
+        .tips(&["request_policy:all_shards", "response_policy:agg_sum"]),
+    row("flushall", C::FlushAll, -1)
+        .flags(WRITE)
+        .acl(category::KEYSPACE | category::DANGEROUS)
+        .doc("1.0.0", "O(N) where N is the number of keys stored", "Delete every key")
+        .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
+        .args(FLUSH_MODE),
+    row("flushdb", C::FlushDb, -1)
+        .flags(WRITE)
+        .acl(category::KEYSPACE | category::DANGEROUS)
+        .doc("1.0.0", "O(N) where N is the number of keys in the database", "Delete the keys of the chosen database")
+        .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
+        .args(FLUSH_MODE),
+    row("info", C::Info, -1)
+        .flags(ANY_TIME)
+        .acl(category::DANGEROUS)
+        .doc("1.0.0", "O(1)", "Report the server's state and statistics")
+        .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"])
+        .args(&[Arg::text("section").optional().multiple()]),
+    row("config", C::Config, -2)
+        .doc("2.0.0", "Depends on subcommand.", "Commands about the configuration")
+        .subcommands(CONFIG),
+    row("time", C::Time, 1)
+        .flags(ANY_TIME | FAST)
+        .doc("2.6.0", "O(1)", "Answer the server's clock")
+        .tips(&["nondeterministic_output"]),
+    row("shutdown", C::Shutdown, -1)
+        .flags(ADMIN | NOSCRIPT | ANY_TIME | NO_MULTI | ALLOW_BUSY)
+        .doc("1.0.0", "O(N) where N is the number of keys to save, O(1) when none is", "Stop the server")
+        .args(&[
+            Arg::one_of("nosave_save", &[Arg::word("nosave", "NOSAVE"), Arg::word("save", "SAVE")]).optional(),
+            Arg::word("now", "NOW").since("7.0.0").optional(),
+            Arg::word("force", "FORCE").since("7.0.0").optional(),
+            Arg::word("abort", "ABORT").since("7.0.0").optional(),
+        ]),
+];
+
+static COMMAND: &[Spec] = &[
+    about("command|count", C::CommandCount, 2).doc("2.8.13", "O(1)", "Count the commands"),
+    about("command|info", C::CommandInfo, -2)
+        .doc("2.8.13", EACH_NAME, "Describe the named commands, or each")
+        .tips(UNORDERED)
+        .args(NAMES),
+    about("command|list", C::CommandList, -2)
+        .doc("7.0.0", EACH_COMMAND, "List the commands' names")
+        .tips(UNORDERED)
+        .args(&[Arg::one_of(
+            "filterby",
+            &[
+                Arg::text("module-name").after("MODULE"),
+                Arg::text("category").after("ACLCAT"),
+                Arg::pattern("pattern").after("PATTERN"),
+            ],
+        )
+        .after("FILTERBY")
+        .optional()]),
+    about("command|getkeys", C::CommandGetKeys, -4).doc("2.8.13", EACH_ARGUMENT, "List the keys of a full command"),
+    about("command|getkeysandflags", C::CommandGetKeysAndFlags, -4).doc(
+        "7.0.0",
+        EACH_ARGUMENT,
+        "List the keys of a full command, and what it does with each",
+    ),
+    about("command|docs", C::CommandDocs, -2)
+        .doc("7.0.0", EACH_NAME, "Document the named commands, or each")
+        .tips(UNORDERED)
+        .args(NAMES),
+    about("command|help", C::CommandHelp, 2).doc("5.0.0", "O(1)", "List the subcommands"),
+];
+
+static CONFIG: &[Spec] = &[
+    row("config|get", C::ConfigGet, -3)
+        .flags(ADMIN | NOSCRIPT | ANY_TIME)
+        .doc("2.0.0", EACH_PARAMETER, "Read the parameters that match")
+        .args(&[Arg::block("parameter", &[Arg::text("parameter")]).multiple()]),
+    row("config|set", C::ConfigSet, -4)
+        .flags(ADMIN | NOSCRIPT | ANY_TIME)
+        .doc("2.0.0", EACH_PARAMETER, "Set parameters")
+        .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
+        .args(&[Arg::block("parameter_value", &[Arg::text("parameter"), Arg::text("value")]).multiple()]),
+    row("config|resetstat", C::ConfigResetStat, 2).flags(ADMIN | NOSCRIPT | ANY_TIME).doc(
+        "2.0.0",
+        "O(1)",
+        "Set INFO's counters to zero",
+    ),
+    row("config|help", C::ConfigHelp, 2).flags(ANY_TIME).doc("5.0.0", "O(1)", "List the subcommands"),
+];

@@ -1,0 +1,103 @@
+//! A request's arguments, left where they were received.
+
+/// Marks an argument that lies in a body of its own; the rest of `at` is then the body's index.
+const BODY: u32 = 1 << 31;
+
+/// Where one argument of a request lies: in the request's text, or in a body of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arg {
+    at: u32,
+    len: u32,
+}
+
+impl Arg {
+    /// An argument at `at` of the request's text. [`Limits`](super::Limits) keeps both within 31 bits.
+    #[inline]
+    pub fn text(at: usize, len: usize) -> Self {
+        debug_assert!(at + len < BODY as usize, "request_max() bounds a request below 2 GiB");
+        Self { at: at as u32, len: len as u32 }
+    }
+
+    /// An argument that is body `index` of its request.
+    pub fn body(index: usize, len: usize) -> Self {
+        debug_assert!(index < BODY as usize && len < BODY as usize, "request_max() bounds a request below 2 GiB");
+        Self { at: index as u32 | BODY, len: len as u32 }
+    }
+
+    /// The argument's length in bytes.
+    #[inline]
+    #[expect(clippy::len_without_is_empty, reason = "a place has a length; it is no collection")]
+    pub fn len(self) -> usize {
+        self.len as usize
+    }
+}
+
+/// A request's arguments, borrowed from the buffer they came in.
+pub struct Args<'a> {
+    text: &'a [u8],
+    args: &'a [Arg],
+    bodies: &'a mut [Vec<u8>],
+}
+
+impl<'a> Args<'a> {
+    /// The arguments `args` of the request that starts at `text[0]`. Requests from [`parse`](super::parse) have no
+    /// bodies; for those that were held back, see [`Input::args`](super::Input::args).
+    #[inline]
+    pub fn new(text: &'a [u8], args: &'a [Arg], bodies: &'a mut [Vec<u8>]) -> Self {
+        Self { text, args, bodies }
+    }
+
+    /// The number of arguments, the command's name included.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.args.len()
+    }
+
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.args.is_empty()
+    }
+
+    /// Argument `i`; out of range is the caller's bug and panics. Empty once [`take_body`](Self::take_body) took it.
+    #[inline]
+    pub fn get(&self, i: usize) -> &[u8] {
+        self.resolve(self.args[i])
+    }
+
+    #[inline]
+    pub fn try_get(&self, i: usize) -> Option<&[u8]> {
+        self.args.get(i).map(|&arg| self.resolve(arg))
+    }
+
+    /// Moves a large argument out whole, without a copy; `None` if it lies among the text, where it must be copied.
+    pub fn take_body(&mut self, i: usize) -> Option<Vec<u8>> {
+        let at = self.args[i].at;
+        (at & BODY != 0).then(|| std::mem::take(&mut self.bodies[(at & !BODY) as usize]))
+    }
+
+    /// Where the arguments lie, to make a selection of them for [`narrow`](Self::narrow).
+    #[inline]
+    pub fn places(&self) -> &'a [Arg] {
+        self.args
+    }
+
+    /// The same request with only these of its arguments: how a command on several keys becomes several on one.
+    #[inline]
+    pub fn narrow<'b>(&'b mut self, args: &'b [Arg]) -> Args<'b> {
+        Args { text: self.text, args, bodies: self.bodies }
+    }
+
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> + Clone {
+        self.args.iter().map(|&arg| self.resolve(arg))
+    }
+
+    #[inline]
+    fn resolve(&self, arg: Arg) -> &[u8] {
+        if arg.at & BODY == 0 {
+            let at = arg.at as usize;
+            &self.text[at..at + arg.len as usize]
+        } else {
+            &self.bodies[(arg.at & !BODY) as usize]
+        }
+    }
+}
