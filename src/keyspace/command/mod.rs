@@ -1,0 +1,92 @@
+//! Owns: what each key command does to a shard and answers, one file a family.
+//! Knows: the shard's primitives, arguments, replies, error texts.
+//! Must never know: which core it runs on, whether the key is hot or logged, who asked.
+//! Read first: `string.rs`, whose GET and SET are the shape of all others.
+
+mod counter;
+mod expiry;
+mod generic;
+mod options;
+mod string;
+
+pub use generic::{SCAN_END, ScanFilter, ScanPlace};
+
+use super::shard::{Key, NewValue, Shard};
+use super::slab::ItemRef;
+use crate::protocol::command::{Command, flags::flag, spec};
+use crate::protocol::resp::{Args, Reply};
+use crate::types::{KeyHash, Slot};
+
+pub(super) const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
+const NOT_A_FLOAT: &str = "ERR value is not a valid float";
+const SYNTAX: &str = "ERR syntax error";
+const TOO_LONG: &str = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
+/// What a write answers when memory is short and nothing may be evicted.
+pub const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";
+
+/// One operation on one key: `args[1]` is the key. Commands on several keys arrive here key by key.
+pub struct Request<'a> {
+    pub command: Command,
+    pub args: Args<'a>,
+    pub slot: Slot,
+    pub hash: KeyHash,
+    pub hint: Option<ItemRef>,
+}
+
+impl<'a> Request<'a> {
+    fn key(&self) -> Key<'_> {
+        Key { bytes: self.args.get(1), slot: self.slot, hash: self.hash, hint: self.hint }
+    }
+
+    /// Moves a large argument out; the store keeps it as it is, without a copy.
+    fn take_value(&mut self, index: usize) -> Option<Vec<u8>> {
+        self.args.take_body(index)
+    }
+
+    /// The argument as a value to store: the body taken from it, or its bytes.
+    fn value<'b>(&'b self, index: usize, body: Option<Vec<u8>>) -> NewValue<'b> {
+        body.map_or_else(|| NewValue::Bytes(self.args.get(index)), NewValue::Owned)
+    }
+
+    /// The name that error texts carry.
+    fn name(&self) -> &'static str {
+        spec(self.command).name
+    }
+}
+
+/// Applies one operation to the shard that owns its key and encodes the answer.
+pub fn apply(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut Reply) {
+    if shard.is_short() && spec(request.command).has(flag::DENYOOM) && !shard.make_room() {
+        return reply.error(OUT_OF_MEMORY);
+    }
+    match request.command {
+        Command::Get | Command::MGet => string::get(shard, now_ms, request, reply),
+        Command::Set => string::set(shard, now_ms, request, reply),
+        Command::MSet => string::put(shard, now_ms, request, reply),
+        Command::SetNx => string::set_nx(shard, now_ms, request, reply),
+        Command::SetEx | Command::PSetEx => string::set_ex(shard, now_ms, request, reply),
+        Command::GetSet => string::get_set(shard, now_ms, request, reply),
+        Command::GetDel => string::get_del(shard, now_ms, request, reply),
+        Command::GetEx => string::get_ex(shard, now_ms, request, reply),
+        Command::Append => string::append(shard, now_ms, request, reply),
+        Command::StrLen => string::str_len(shard, now_ms, request, reply),
+        Command::GetRange => string::get_range(shard, now_ms, request, reply),
+        Command::SetRange => string::set_range(shard, now_ms, request, reply),
+        Command::Incr | Command::Decr | Command::IncrBy | Command::DecrBy => {
+            counter::add(shard, now_ms, request, reply)
+        }
+        Command::IncrByFloat => counter::add_float(shard, now_ms, request, reply),
+        Command::Del | Command::Unlink => generic::delete(shard, now_ms, request, reply),
+        Command::Exists => generic::exists(shard, now_ms, request, reply),
+        Command::Touch => generic::touch(shard, now_ms, request, reply),
+        Command::Type => generic::kind(shard, now_ms, request, reply),
+        Command::Expire | Command::PExpire | Command::ExpireAt | Command::PExpireAt => {
+            expiry::expire(shard, now_ms, request, reply)
+        }
+        Command::Ttl | Command::PTtl | Command::ExpireTime | Command::PExpireTime => {
+            expiry::remaining(shard, now_ms, request, reply)
+        }
+        Command::Persist => expiry::persist(shard, now_ms, request, reply),
+        other => unreachable!("{other:?} is no operation on one key"),
+    }
+}

@@ -1,0 +1,21 @@
+//! Owns: the keys of one core, in memory: tables, items, expiry, eviction, and what each command does to them.
+//! Knows: commands, arguments and replies as values; the time, as an argument.
+//! Must never know: connections, other cores, heat, copies, the log; nothing here does I/O.
+//! Read first: `shard.rs` (the primitives), `item.rs` and `slab.rs` (the memory), `command/string.rs` (a family).
+
+pub mod command;
+mod eviction;
+pub mod glob;
+mod item;
+mod large;
+mod memory;
+pub mod number;
+mod shard;
+mod slab;
+mod sweep;
+mod table;
+
+pub use eviction::Policy;
+pub use memory::Allowance;
+pub use shard::{Counts, Key, NewValue, Shard, ShardOptions, Value};
+pub use slab::ItemRef;

@@ -1,0 +1,460 @@
+//! The keys of one core: find, put, edit, remove, expire, account. Every command is built from these.
+//!
+//! All changes to the keyspace go through `put`, `edit`, `set_expiry` and `remove`, so that whoever must see each
+//! change (the log, the copies of a hot key) has one place to stand.
+
+use super::eviction::{Eviction, Policy};
+use super::item::{self, EXPIRES, Header, LARGE, RAW};
+use super::large::{Record, Records};
+use super::memory::Allowance;
+use super::slab::{ItemRef, Slab, class_bytes};
+use super::table::Tables;
+use crate::types::{KeyHash, Slot};
+use std::sync::Arc;
+
+/// A key as a request names it: its bytes, its place, and perhaps where a probe saw it.
+#[derive(Clone, Copy)]
+pub struct Key<'a> {
+    pub bytes: &'a [u8],
+    pub slot: Slot,
+    pub hash: KeyHash,
+    /// What [`Shard::probe`] answered; stale or absent is fine, it only saves a second look-up.
+    pub hint: Option<ItemRef>,
+}
+
+/// A value to store: bytes to copy, or a large argument to move in.
+pub enum NewValue<'a> {
+    Bytes(&'a [u8]),
+    Owned(Vec<u8>),
+}
+
+impl NewValue<'_> {
+    fn len(&self) -> usize {
+        match self {
+            NewValue::Bytes(bytes) => bytes.len(),
+            NewValue::Owned(bytes) => bytes.len(),
+        }
+    }
+}
+
+/// A stored value, as a reader sees it.
+#[derive(Clone, Copy)]
+pub enum Value<'a> {
+    Bytes(&'a [u8]),
+    Shared(&'a Arc<Vec<u8>>),
+}
+
+impl<'a> Value<'a> {
+    pub fn bytes(self) -> &'a [u8] {
+        match self {
+            Value::Bytes(bytes) => bytes,
+            Value::Shared(value) => value,
+        }
+    }
+}
+
+/// What a shard is made with: everything that would otherwise be global or random.
+pub struct ShardOptions {
+    /// Keys the hash of every table, the same on all cores, so that a key is hashed once and a slot can move.
+    pub hash_seed: [u64; 4],
+    /// Seeds the draws of eviction and RANDOMKEY.
+    pub draw_seed: u64,
+    /// Where a key belongs, for items that are found by sweeping and not by request.
+    pub place: fn(&[u8]) -> Slot,
+}
+
+/// Counts since the start or the last CONFIG RESETSTAT.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub hits: u64,
+    pub misses: u64,
+    pub expired: u64,
+    pub evicted: u64,
+}
+
+/// See the module.
+pub struct Shard {
+    pub(super) tables: Tables,
+    pub(super) slab: Slab,
+    pub(super) large: Records,
+    pub(super) eviction: Eviction,
+    pub(super) sweep_hand: usize,
+    pub(super) policy: Policy,
+    pub(super) allowance: Allowance,
+    pub counts: Counts,
+    hasher: ahash::RandomState,
+    place: fn(&[u8]) -> Slot,
+    expiring: usize,
+    /// A buffer for edits, kept so that an edit allocates nothing.
+    scratch: Vec<u8>,
+}
+
+impl Shard {
+    pub fn new(options: &ShardOptions) -> Shard {
+        let [a, b, c, d] = options.hash_seed;
+        Shard {
+            tables: Tables::default(),
+            slab: Slab::default(),
+            large: Records::default(),
+            eviction: Eviction::new(options.draw_seed),
+            sweep_hand: 0,
+            policy: Policy::NoEviction,
+            allowance: Allowance::default(),
+            counts: Counts::default(),
+            hasher: ahash::RandomState::with_seeds(a, b, c, d),
+            place: options.place,
+            expiring: 0,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// The hash of a key in its slot's table.
+    #[inline]
+    pub fn hash(&self, key: &[u8]) -> KeyHash {
+        KeyHash(self.hasher.hash_one(key))
+    }
+
+    /// Number of keys, expired ones that nobody met yet included.
+    pub fn len(&self) -> usize {
+        self.tables.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number of keys that have an expiry.
+    pub fn expiring(&self) -> usize {
+        self.expiring
+    }
+
+    /// Bytes of items, tables and large records.
+    pub fn used_bytes(&self) -> usize {
+        self.slab.used_bytes() + self.tables.used_bytes() + self.large.used_bytes()
+    }
+
+    /// First step for a group of commands: asks for the head of the key's table.
+    #[inline]
+    pub fn prefetch_table(&self, slot: Slot) {
+        self.tables.prefetch(slot);
+    }
+
+    /// Second step: the item that is probably the key's, asked for, as a hint for the command to come.
+    #[inline]
+    pub fn probe(&self, slot: Slot, hash: KeyHash) -> Option<ItemRef> {
+        let found = self.tables.probe(slot, hash)?;
+        item::prefetch(&self.slab, found);
+        Some(found)
+    }
+
+    #[inline]
+    fn holds(&self, item: ItemRef, key: &[u8]) -> bool {
+        let bytes = self.slab.bytes(item);
+        let header = Header::read(bytes);
+        if header.has(LARGE) { *self.large.get(header.row(bytes)).key == *key } else { header.key(bytes) == key }
+    }
+
+    /// The key's item, whether or not it has expired. A hint is right exactly if it is live and holds the
+    /// key, because a key has one item at a time.
+    #[inline]
+    fn locate(&self, key: &Key) -> Option<ItemRef> {
+        if let Some(hint) = key.hint
+            && self.slab.is_live(hint)
+            && self.holds(hint, key.bytes)
+        {
+            return Some(hint);
+        }
+        self.tables.find(key.slot, key.hash, |item| self.holds(item, key.bytes))
+    }
+
+    /// The key's item; one that has expired is removed on the way.
+    #[inline]
+    pub fn find(&mut self, key: &Key, now_ms: u64) -> Option<ItemRef> {
+        let item = self.locate(key)?;
+        if let Some(at_ms) = self.expiry_ms(item)
+            && at_ms <= now_ms
+        {
+            self.counts.expired += 1;
+            self.remove_item(key.slot, key.hash, item);
+            return None;
+        }
+        Some(item)
+    }
+
+    /// As [`Shard::find`] for a command that reads: counts hit or miss and notes the access for eviction.
+    #[inline]
+    pub fn read(&mut self, key: &Key, now_ms: u64) -> Option<ItemRef> {
+        let Some(item) = self.find(key, now_ms) else {
+            self.counts.misses += 1;
+            return None;
+        };
+        self.counts.hits += 1;
+        self.touch(item);
+        Some(item)
+    }
+
+    /// As [`Shard::read`] for a command that asks about a key and does not use it: no access is noted.
+    pub fn read_untouched(&mut self, key: &Key, now_ms: u64) -> Option<ItemRef> {
+        let item = self.find(key, now_ms);
+        let count = if item.is_some() { &mut self.counts.hits } else { &mut self.counts.misses };
+        *count += 1;
+        item
+    }
+
+    /// Notes an access for the eviction policy; costs nothing while no policy asks for it.
+    #[inline]
+    pub fn touch(&mut self, item: ItemRef) {
+        if self.eviction.tracks_access() {
+            let bytes = self.slab.bytes_mut(item);
+            let clock = self.eviction.touched(item::clock(bytes));
+            item::set_clock(bytes, clock);
+        }
+    }
+
+    #[inline]
+    pub fn value(&self, item: ItemRef) -> Value<'_> {
+        let bytes = self.slab.bytes(item);
+        let header = Header::read(bytes);
+        if header.has(LARGE) {
+            return Value::Shared(&self.large.get(header.row(bytes)).value);
+        }
+        Value::Bytes(header.value(bytes))
+    }
+
+    /// The key of an item.
+    pub fn key_of(&self, item: ItemRef) -> &[u8] {
+        let bytes = self.slab.bytes(item);
+        let header = Header::read(bytes);
+        if header.has(LARGE) { &self.large.get(header.row(bytes)).key } else { header.key(bytes) }
+    }
+
+    /// When the item expires, in milliseconds since 1970.
+    #[inline]
+    pub fn expiry_ms(&self, item: ItemRef) -> Option<u64> {
+        let bytes = self.slab.bytes(item);
+        Header::read(bytes).expiry_ms(bytes)
+    }
+
+    /// Stores a value under a key; `existing` is what [`Shard::find`] answered for it. The expiry is replaced.
+    pub fn put(&mut self, key: &Key, existing: Option<ItemRef>, value: NewValue, expiry_ms: Option<u64>) {
+        self.put_flagged(key, existing, value, expiry_ms, 0);
+    }
+
+    /// Changes the value of an existing key; its expiry stays.
+    pub fn edit(&mut self, key: &Key, existing: ItemRef, change: impl FnOnce(&mut Vec<u8>)) {
+        let bytes = self.slab.bytes(existing);
+        let header = Header::read(bytes);
+        if header.has(LARGE) {
+            return self.large.edit(header.row(bytes), |value| change(Arc::make_mut(value)));
+        }
+        let expiry_ms = header.expiry_ms(bytes);
+        let mut value = std::mem::take(&mut self.scratch);
+        value.clear();
+        value.extend_from_slice(header.value(bytes));
+        change(&mut value);
+        if item::is_inline(item::inline_bytes(key.bytes.len(), value.len(), expiry_ms.is_some())) {
+            self.put_flagged(key, Some(existing), NewValue::Bytes(&value), expiry_ms, RAW);
+            self.scratch = value;
+        } else {
+            self.put_flagged(key, Some(existing), NewValue::Owned(value), expiry_ms, RAW);
+        }
+    }
+
+    /// Gives an existing key another expiry, or none.
+    pub fn set_expiry(&mut self, key: &Key, existing: ItemRef, expiry_ms: Option<u64>) {
+        let bytes = self.slab.bytes_mut(existing);
+        let header = Header::read(bytes);
+        match expiry_ms {
+            None if !header.has(EXPIRES) => {}
+            Some(at_ms) if header.has(EXPIRES) => {
+                header.write_expiry(bytes, at_ms);
+                self.slab.note_expiry(existing, at_ms);
+            }
+            _ if header.has(LARGE) => {
+                let row = header.row(bytes);
+                let new = self.new_large_item(row, expiry_ms, item::clock(self.slab.bytes(existing)));
+                self.tables.replace(key.slot, key.hash, existing, new);
+                self.free_item(existing);
+            }
+            _ => {
+                let flags = if header.has(RAW) { RAW } else { 0 };
+                let mut value = std::mem::take(&mut self.scratch);
+                value.clear();
+                value.extend_from_slice(header.value(bytes));
+                if item::is_inline(item::inline_bytes(key.bytes.len(), value.len(), expiry_ms.is_some())) {
+                    self.put_flagged(key, Some(existing), NewValue::Bytes(&value), expiry_ms, flags);
+                    self.scratch = value;
+                } else {
+                    self.put_flagged(key, Some(existing), NewValue::Owned(value), expiry_ms, flags);
+                }
+            }
+        }
+    }
+
+    /// Removes a key's item.
+    pub fn remove(&mut self, key: &Key, item: ItemRef) {
+        self.remove_item(key.slot, key.hash, item);
+    }
+
+    /// Forgets every key.
+    pub fn clear(&mut self) {
+        (self.tables, self.slab, self.large) = (Tables::default(), Slab::default(), Records::default());
+        (self.sweep_hand, self.expiring) = (0, 0);
+        self.eviction.forget_candidates();
+    }
+
+    fn put_flagged(
+        &mut self,
+        key: &Key,
+        existing: Option<ItemRef>,
+        value: NewValue,
+        expiry_ms: Option<u64>,
+        flags: u32,
+    ) {
+        let flags = if expiry_ms.is_some() { flags | EXPIRES } else { flags };
+        let bytes = item::inline_bytes(key.bytes.len(), value.len(), expiry_ms.is_some());
+        if !item::is_inline(bytes) {
+            return self.put_large(key, existing, value, expiry_ms);
+        }
+        let header = Header::inline(key.bytes.len(), value.len(), flags);
+        let value = match &value {
+            NewValue::Bytes(bytes) => bytes,
+            NewValue::Owned(bytes) => &bytes[..],
+        };
+        if let Some(old) = existing
+            && self.overwrite(old, header, bytes, value, expiry_ms)
+        {
+            return;
+        }
+        let clock = self.clock_for(existing);
+        let new = self.slab.allocate(bytes, expiry_ms.is_some()).expect(ROOM);
+        let item = self.slab.bytes_mut(new);
+        header.write(item);
+        item::set_clock(item, clock);
+        let value_at = header.value_at();
+        item[value_at - key.bytes.len()..value_at].copy_from_slice(key.bytes);
+        item[value_at..value_at + value.len()].copy_from_slice(value);
+        self.stamp_expiry(new, expiry_ms);
+        self.install(key, existing, new);
+    }
+
+    /// Writes a value over one of the same size class and shape.
+    fn overwrite(&mut self, old: ItemRef, header: Header, bytes: usize, value: &[u8], expiry_ms: Option<u64>) -> bool {
+        let item = self.slab.bytes_mut(old);
+        let before = Header::read(item);
+        if before.has(LARGE) || before.has(EXPIRES) != header.has(EXPIRES) || item.len() != class_bytes(bytes) {
+            return false;
+        }
+        header.write(item);
+        item[header.value_at()..][..value.len()].copy_from_slice(value);
+        if let Some(at_ms) = expiry_ms {
+            header.write_expiry(item, at_ms);
+            self.slab.note_expiry(old, at_ms);
+        }
+        self.touch(old);
+        true
+    }
+
+    fn put_large(&mut self, key: &Key, existing: Option<ItemRef>, value: NewValue, expiry_ms: Option<u64>) {
+        let value = Arc::new(match value {
+            NewValue::Bytes(bytes) => bytes.to_vec(),
+            NewValue::Owned(bytes) => bytes,
+        });
+        if let Some(old) = existing {
+            let bytes = self.slab.bytes(old);
+            let header = Header::read(bytes);
+            if header.has(LARGE) && header.has(EXPIRES) == expiry_ms.is_some() {
+                self.large.edit(header.row(bytes), |old| *old = value);
+                self.rewrite_expiry(old, expiry_ms);
+                return self.touch(old);
+            }
+        }
+        let clock = self.clock_for(existing);
+        let row = self.large.insert(Record { key: key.bytes.into(), value });
+        let new = self.new_large_item(row, expiry_ms, clock);
+        self.install(key, existing, new);
+    }
+
+    fn new_large_item(&mut self, row: u32, expiry_ms: Option<u64>, clock: u8) -> ItemRef {
+        let expires = expiry_ms.is_some();
+        let new = self.slab.allocate(item::large_bytes(expires), expires).expect(ROOM);
+        let header = Header::large(if expires { EXPIRES } else { 0 });
+        let item = self.slab.bytes_mut(new);
+        header.write(item);
+        header.write_row(item, row);
+        item::set_clock(item, clock);
+        self.stamp_expiry(new, expiry_ms);
+        new
+    }
+
+    fn rewrite_expiry(&mut self, item: ItemRef, expiry_ms: Option<u64>) {
+        if let Some(at_ms) = expiry_ms {
+            let bytes = self.slab.bytes_mut(item);
+            Header::read(bytes).write_expiry(bytes, at_ms);
+            self.slab.note_expiry(item, at_ms);
+        }
+    }
+
+    fn stamp_expiry(&mut self, new: ItemRef, expiry_ms: Option<u64>) {
+        self.rewrite_expiry(new, expiry_ms);
+        self.expiring += usize::from(expiry_ms.is_some());
+    }
+
+    /// The access clock for an item about to be written: a new key's, or the old one touched.
+    fn clock_for(&mut self, existing: Option<ItemRef>) -> u8 {
+        match existing {
+            Some(old) => self.eviction.touched(item::clock(self.slab.bytes(old))),
+            None => self.eviction.inserted(self.tables.len()),
+        }
+    }
+
+    fn install(&mut self, key: &Key, existing: Option<ItemRef>, new: ItemRef) {
+        match existing {
+            Some(old) => {
+                self.tables.replace(key.slot, key.hash, old, new);
+                self.release(old);
+            }
+            None => {
+                let (slab, large, hasher) = (&self.slab, &self.large, &self.hasher);
+                self.tables.insert(key.slot, key.hash, new, |item| stored_hash(slab, large, hasher, item));
+            }
+        }
+    }
+
+    /// Removes an item found by sweeping: its place is worked out from its key.
+    pub(super) fn remove_found(&mut self, item: ItemRef) {
+        let key = self.key_of(item);
+        let (slot, hash) = ((self.place)(key), self.hash(key));
+        self.remove_item(slot, hash, item);
+    }
+
+    fn remove_item(&mut self, slot: Slot, hash: KeyHash, item: ItemRef) {
+        let (slab, large, hasher) = (&self.slab, &self.large, &self.hasher);
+        self.tables.remove(slot, hash, item, |item| stored_hash(slab, large, hasher, item));
+        self.release(item);
+    }
+
+    /// Frees an item and the large record it points to.
+    fn release(&mut self, item: ItemRef) {
+        let bytes = self.slab.bytes(item);
+        let header = Header::read(bytes);
+        if header.has(LARGE) {
+            self.large.remove(header.row(bytes));
+        }
+        self.free_item(item);
+    }
+
+    fn free_item(&mut self, item: ItemRef) {
+        self.expiring -= usize::from(Header::read(self.slab.bytes(item)).has(EXPIRES));
+        self.slab.free(item);
+    }
+}
+
+const ROOM: &str = "the memory gate refuses writes before the slab's pages run out";
+
+fn stored_hash(slab: &Slab, large: &Records, hasher: &ahash::RandomState, item: ItemRef) -> KeyHash {
+    let bytes = slab.bytes(item);
+    let header = Header::read(bytes);
+    let key = if header.has(LARGE) { &large.get(header.row(bytes)).key } else { header.key(bytes) };
+    KeyHash(hasher.hash_one(key))
+}
