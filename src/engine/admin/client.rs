@@ -1,0 +1,238 @@
+//! CLIENT: what connections say about themselves, and the list of them.
+
+use super::SYNTAX;
+use crate::engine::Engine;
+use crate::engine::event::Effects;
+use crate::engine::sessions::Client;
+use crate::keyspace::number::parse_i64;
+use crate::protocol::command::Command;
+use crate::protocol::resp::{Args, Proto};
+use crate::types::{ConnId, Now};
+use std::fmt::Write;
+
+pub const INVALID_NAME: &str = "ERR Client names cannot contain spaces, newlines or special characters.";
+
+/// Names go into the lines of CLIENT LIST, so they hold printable characters without a space.
+pub fn valid_name(name: &[u8]) -> bool {
+    name.iter().all(|byte| (b'!'..=b'~').contains(byte))
+}
+
+/// The subcommands that concern the asking connection alone.
+pub fn own(now: Now, client: &mut Client, command: Command, args: &Args) {
+    match command {
+        Command::ClientId => {
+            let id = client.id as i64;
+            client.answer(|reply| reply.integer(id));
+        }
+        Command::ClientInfo => {
+            let line = line(now, client);
+            client.answer(|reply| reply.verbatim("txt", line.as_bytes()));
+        }
+        Command::ClientGetName => {
+            let name = client.profile.name.clone();
+            client.answer(|reply| if name.is_empty() { reply.null() } else { reply.bulk(&name) });
+        }
+        Command::ClientSetName => {
+            let fine = valid_name(args.get(2));
+            if fine {
+                client.profile.name = args.get(2).to_vec();
+            }
+            client.answer(|reply| if fine { reply.ok() } else { reply.error(INVALID_NAME) });
+        }
+        Command::ClientSetInfo => set_info(client, args),
+        Command::ClientNoEvict | Command::ClientNoTouch => {
+            let on = match args.get(2).to_ascii_lowercase().as_slice() {
+                b"on" => true,
+                b"off" => false,
+                _ => return client.answer(|reply| reply.error(SYNTAX)),
+            };
+            let profile = &mut client.profile;
+            *(if command == Command::ClientNoEvict { &mut profile.no_evict } else { &mut profile.no_touch }) = on;
+            client.answer(|reply| reply.ok());
+        }
+        other => unreachable!("{other:?} concerns more than the asking connection"),
+    }
+}
+
+fn set_info(client: &mut Client, args: &Args) {
+    let value = args.get(3);
+    let field = match args.get(2).to_ascii_lowercase().as_slice() {
+        b"lib-name" => &mut client.profile.library_name,
+        b"lib-ver" => &mut client.profile.library_version,
+        _ => {
+            let option = String::from_utf8_lossy(args.get(2)).into_owned();
+            return client.answer(|reply| reply.error(&format!("ERR Unrecognized option '{option}'")));
+        }
+    };
+    if !valid_name(value) {
+        let option = String::from_utf8_lossy(args.get(2)).into_owned();
+        return client.answer(|reply| {
+            reply.error(&format!("ERR {option} cannot contain spaces, newlines or special characters."));
+        });
+    }
+    *field = value.to_vec();
+    client.answer(|reply| reply.ok());
+}
+
+/// A connection as a line of CLIENT LIST. Fields that mean nothing here are left at Redis's neutral values.
+fn line(now: Now, client: &Client) -> String {
+    let profile = &client.profile;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let age_s = now.mono_us.saturating_sub(profile.opened.mono_us) / 1_000_000;
+    let idle_s = now.mono_us.saturating_sub(client.last_active_us) / 1_000_000;
+    let mut flags = String::new();
+    if client.closing {
+        flags.push('c');
+    }
+    if profile.no_evict {
+        flags.push('e');
+    }
+    if profile.no_touch {
+        flags.push('T');
+    }
+    if profile.peer.starts_with('/') {
+        flags.push('U');
+    }
+    if flags.is_empty() {
+        flags.push('N');
+    }
+    let held = client.input.held_bytes();
+    let output = client.output.len_bytes() + client.queue.stashed_bytes();
+    let memory = client.input.capacity_bytes() + client.output.bytes.capacity();
+    let mut line = String::with_capacity(320);
+    write!(
+        line,
+        "id={} addr={} laddr={} fd={} name={} age={age_s} idle={idle_s} flags={flags} db=0 sub=0 psub=0 ssub=0 multi=-1 \
+         qbuf={held} qbuf-free=0 argv-mem=0 multi-mem=0 rbs={} rbp=0 obl={output} oll={} omem={output} tot-mem={memory} \
+         events=r cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}",
+        client.id,
+        profile.peer,
+        profile.local,
+        client.id,
+        text(&profile.name),
+        client.output.bytes.capacity(),
+        client.queue.len(),
+        client.last_command,
+        if client.proto == Proto::Resp3 { 3 } else { 2 },
+        text(&profile.library_name),
+        text(&profile.library_version),
+    )
+    .expect("writing to a string succeeds");
+    line.push('\n');
+    line
+}
+
+/// CLIENT LIST [TYPE normal|master|replica|pubsub] [ID id ...]
+pub struct ListFilter {
+    ids: Option<Vec<u64>>,
+    /// False when the type is one that no connection here has.
+    normal: bool,
+}
+
+impl ListFilter {
+    pub fn parse(args: &Args) -> Result<ListFilter, String> {
+        match args.try_get(2) {
+            None => Ok(ListFilter { ids: None, normal: true }),
+            Some(option) if option.eq_ignore_ascii_case(b"type") && args.len() == 4 => {
+                Ok(ListFilter { ids: None, normal: is_normal(args.get(3))? })
+            }
+            Some(option) if option.eq_ignore_ascii_case(b"id") && args.len() > 3 => {
+                let ids: Option<Vec<u64>> = (3..args.len()).map(|at| client_id(args.get(at))).collect();
+                Ok(ListFilter { ids: Some(ids.ok_or("ERR Invalid client ID")?), normal: true })
+            }
+            Some(_) => Err(SYNTAX.to_string()),
+        }
+    }
+}
+
+fn client_id(text: &[u8]) -> Option<u64> {
+    parse_i64(text).filter(|id| *id > 0).map(|id| id as u64)
+}
+
+fn is_normal(kind: &[u8]) -> Result<bool, String> {
+    match kind.to_ascii_lowercase().as_slice() {
+        b"normal" => Ok(true),
+        b"master" | b"replica" | b"slave" | b"pubsub" => Ok(false),
+        _ => Err(format!("ERR Unknown client type '{}'", String::from_utf8_lossy(kind))),
+    }
+}
+
+/// CLIENT KILL addr:port, or CLIENT KILL [ID id] [TYPE t] [USER u] [ADDR a] [LADDR a] [SKIPME yes|no]
+pub struct KillFilter {
+    /// The form with an address alone, which answers OK or an error and may kill the asking connection.
+    pub old_form: bool,
+    id: Option<u64>,
+    normal: bool,
+    peer: Option<String>,
+    local: Option<String>,
+    skip_me: bool,
+}
+
+impl KillFilter {
+    pub fn parse(args: &Args) -> Result<KillFilter, String> {
+        let mut filter =
+            KillFilter { old_form: args.len() == 3, id: None, normal: true, peer: None, local: None, skip_me: true };
+        let text = |at: usize| String::from_utf8_lossy(args.get(at)).into_owned();
+        if filter.old_form {
+            (filter.peer, filter.skip_me) = (Some(text(2)), false);
+            return Ok(filter);
+        }
+        for at in (2..args.len()).step_by(2) {
+            if at + 1 == args.len() {
+                return Err(SYNTAX.to_string());
+            }
+            match args.get(at).to_ascii_lowercase().as_slice() {
+                b"id" => {
+                    let id = client_id(args.get(at + 1)).ok_or("ERR client-id should be greater than 0")?;
+                    filter.id = Some(id);
+                }
+                b"type" => filter.normal = is_normal(args.get(at + 1))?,
+                b"addr" => filter.peer = Some(text(at + 1)),
+                b"laddr" => filter.local = Some(text(at + 1)),
+                b"user" if args.get(at + 1) == b"default" => {}
+                b"user" => return Err(format!("ERR No such user '{}'", text(at + 1))),
+                b"skipme" if args.get(at + 1).eq_ignore_ascii_case(b"yes") => filter.skip_me = true,
+                b"skipme" if args.get(at + 1).eq_ignore_ascii_case(b"no") => filter.skip_me = false,
+                _ => return Err(SYNTAX.to_string()),
+            }
+        }
+        Ok(filter)
+    }
+
+    fn names(&self, client: &Client) -> bool {
+        self.normal
+            && self.id.is_none_or(|id| id == client.id)
+            && self.peer.as_ref().is_none_or(|peer| *peer == client.profile.peer)
+            && self.local.as_ref().is_none_or(|local| *local == client.profile.local)
+    }
+}
+
+impl Engine {
+    /// The lines of this core's connections.
+    pub(in crate::engine) fn client_list(&mut self, now: Now, filter: &ListFilter) -> String {
+        let listed = |client: &Client| filter.normal && filter.ids.as_ref().is_none_or(|ids| ids.contains(&client.id));
+        self.sessions.iter_mut().filter(|(_, client)| listed(client)).map(|(_, client)| line(now, client)).collect()
+    }
+
+    /// Ends this core's connections that the filter names; the asking one gets its answer first.
+    pub(in crate::engine) fn client_kill(
+        &mut self,
+        filter: &KillFilter,
+        asking: Option<ConnId>,
+        effects: &mut Effects,
+    ) -> i64 {
+        let mut killed = 0;
+        for (conn, client) in self.sessions.iter_mut() {
+            let is_me = Some(conn) == asking;
+            if client.closing || !filter.names(client) || is_me && filter.skip_me {
+                continue;
+            }
+            killed += 1;
+            client.closing = true;
+            if !is_me {
+                effects.kill.push(conn);
+            }
+        }
+        killed
+    }
+}

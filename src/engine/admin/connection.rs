@@ -1,0 +1,153 @@
+//! What a client says about its own connection: PING, HELLO, AUTH, SELECT, CLIENT REPLY, TIME.
+
+use super::SYNTAX;
+use super::client::valid_name;
+use crate::engine::Engine;
+use crate::engine::sessions::Client;
+use crate::keyspace::number::parse_i64;
+use crate::protocol::command::{Command, arity_text, spec};
+use crate::protocol::resp::{Args, Proto, Reply};
+use crate::session::ReplyMode;
+use crate::types::Now;
+
+/// The Redis version whose behaviour clients may count on; they choose features by it.
+pub const REDIS_VERSION: &str = "7.0.15";
+const WRONGPASS: &str = "WRONGPASS invalid username-password pair or user is disabled.";
+
+pub fn ping(client: &mut Client, args: &Args) {
+    match args.len() {
+        1 => client.answer(|reply| reply.simple("PONG")),
+        2 => client.answer(|reply| reply.bulk(args.get(1))),
+        _ => client.answer(|reply| reply.error(&arity_text(spec(Command::Ping)))),
+    }
+}
+
+pub fn select(client: &mut Client, args: &Args) {
+    client.answer(|reply| match parse_i64(args.get(1)) {
+        Some(0) => reply.ok(),
+        Some(index) if i32::try_from(index).is_ok() => reply.error("ERR DB index is out of range"),
+        _ => reply.error("ERR value is not an integer or out of range"),
+    });
+}
+
+pub fn time(client: &mut Client, now: Now) {
+    let (seconds, microseconds) = (now.unix_us / 1_000_000, now.unix_us % 1_000_000);
+    client.answer(|reply| {
+        reply.array(2);
+        reply.bulk(seconds.to_string().as_bytes());
+        reply.bulk(microseconds.to_string().as_bytes());
+    });
+}
+
+pub fn reply_mode(client: &mut Client, args: &Args) {
+    match args.get(2).to_ascii_lowercase().as_slice() {
+        b"on" => {
+            client.reply_mode = ReplyMode::On;
+            client.answer(|reply| reply.ok());
+        }
+        b"off" => client.reply_mode = ReplyMode::Off,
+        b"skip" if client.reply_mode != ReplyMode::Off => client.reply_mode = ReplyMode::SkipNext,
+        b"skip" => {}
+        _ => client.answer(|reply| reply.error(SYNTAX)),
+    }
+}
+
+/// Compares in a time that does not tell how much of the password was right.
+fn same_secret(given: &[u8], wanted: &[u8]) -> bool {
+    let mut differ = given.len() ^ wanted.len();
+    for (index, byte) in given.iter().enumerate() {
+        differ |= usize::from(byte ^ wanted.get(index).copied().unwrap_or(0));
+    }
+    differ == 0
+}
+
+impl Engine {
+    pub(in crate::engine) fn auth(&mut self, client: &mut Client, args: &Args) {
+        if args.len() > 3 {
+            return client.answer(|reply| reply.error(SYNTAX));
+        }
+        if args.len() == 2 && self.settings.requirepass.is_empty() {
+            return client.answer(|reply| {
+                reply.error(
+                    "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?",
+                );
+            });
+        }
+        let (user, password) = if args.len() == 3 { (args.get(1), args.get(2)) } else { (&b"default"[..], args.get(1)) };
+        let right = self.is_right(user, password);
+        client.authenticated |= right;
+        client.answer(|reply| if right { reply.ok() } else { reply.error(WRONGPASS) });
+    }
+
+    fn is_right(&self, user: &[u8], password: &[u8]) -> bool {
+        let open = self.settings.requirepass.is_empty();
+        user == b"default" && (open || same_secret(password, &self.settings.requirepass))
+    }
+
+    /// HELLO [version [AUTH user password] [SETNAME name]]
+    pub(in crate::engine) fn hello(&mut self, client: &mut Client, args: &Args) {
+        let proto = match args.try_get(1).map(parse_i64) {
+            None => client.proto,
+            Some(Some(2)) => Proto::Resp2,
+            Some(Some(3)) => Proto::Resp3,
+            Some(Some(_)) => return client.answer(|reply| reply.error("NOPROTO unsupported protocol version")),
+            Some(None) => {
+                return client
+                    .answer(|reply| reply.error("ERR Protocol version is not an integer or out of range"));
+            }
+        };
+        let (mut at, mut name, mut authenticated) = (2, None, client.authenticated);
+        while at < args.len() {
+            let left = args.len() - at - 1;
+            if args.get(at).eq_ignore_ascii_case(b"auth") && left >= 2 {
+                if !self.is_right(args.get(at + 1), args.get(at + 2)) {
+                    return client.answer(|reply| reply.error(WRONGPASS));
+                }
+                authenticated = true;
+                at += 3;
+            } else if args.get(at).eq_ignore_ascii_case(b"setname") && left >= 1 {
+                name = Some(args.get(at + 1));
+                at += 2;
+            } else {
+                let option = String::from_utf8_lossy(args.get(at)).into_owned();
+                return client.answer(|reply| reply.error(&format!("ERR Syntax error in HELLO option '{option}'")));
+            }
+        }
+        if !authenticated {
+            return client.answer(|reply| {
+                reply.error(
+                    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
+                );
+            });
+        }
+        client.authenticated = true;
+        if let Some(name) = name {
+            if !valid_name(name) {
+                return client.answer(|reply| reply.error(super::client::INVALID_NAME));
+            }
+            client.profile.name = name.to_vec();
+        }
+        client.proto = proto;
+        let id = client.id as i64;
+        client.answer(|reply| greet(reply, id));
+    }
+}
+
+fn greet(reply: &mut Reply, id: i64) {
+    let version = if reply.proto == Proto::Resp3 { 3 } else { 2 };
+    reply.map(7);
+    reply.bulk(b"server");
+    reply.bulk(b"redis");
+    reply.bulk(b"version");
+    reply.bulk(REDIS_VERSION.as_bytes());
+    reply.bulk(b"proto");
+    reply.integer(version);
+    reply.bulk(b"id");
+    reply.integer(id);
+    reply.bulk(b"mode");
+    reply.bulk(b"standalone");
+    reply.bulk(b"role");
+    reply.bulk(b"master");
+    reply.bulk(b"modules");
+    reply.array(0);
+}

@@ -1,0 +1,164 @@
+//! Owns: commands without a key: the connection's own, CLIENT, CONFIG, INFO, COMMAND, and those that walk all keys.
+//! Knows: sessions, settings, statistics.
+//! Must never know: items and tables; what concerns keys goes through the shard, on every core (`scatter.rs`).
+//! Read first: `administer` below, then `connection.rs`.
+
+pub(super) mod client;
+mod config;
+mod connection;
+pub(super) mod info;
+pub(super) mod scan;
+
+use super::Engine;
+use super::event::Effects;
+use super::gather::Gather;
+use super::sessions::Client;
+use crate::keyspace::glob;
+use crate::protocol::command::{Command, introspect};
+use crate::protocol::resp::Args;
+use crate::types::{ConnId, CoreId, Now};
+
+const SYNTAX: &str = "ERR syntax error";
+
+impl Engine {
+    /// Runs a command that is no operation on keys.
+    pub(super) fn administer(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        mut client: Box<Client>,
+        command: Command,
+        args: &mut Args,
+        effects: &mut Effects,
+    ) -> Box<Client> {
+        match command {
+            Command::Ping => connection::ping(&mut client, args),
+            Command::Echo => client.answer(|reply| reply.bulk(args.get(1))),
+            Command::Quit => {
+                client.answer(|reply| reply.ok());
+                client.closing = true;
+            }
+            Command::Reset => {
+                client.reset(self.settings.requirepass.is_empty());
+                client.answer(|reply| reply.simple("RESET"));
+            }
+            Command::Hello => self.hello(&mut client, args),
+            Command::Auth => self.auth(&mut client, args),
+            Command::Select => connection::select(&mut client, args),
+            Command::ClientReply => connection::reply_mode(&mut client, args),
+            Command::ClientId
+            | Command::ClientInfo
+            | Command::ClientGetName
+            | Command::ClientSetName
+            | Command::ClientSetInfo
+            | Command::ClientNoEvict
+            | Command::ClientNoTouch => client::own(now, &mut client, command, args),
+            Command::ClientHelp | Command::ConfigHelp | Command::ClusterHelp => {
+                let container = match command {
+                    Command::ClientHelp => Command::Client,
+                    Command::ConfigHelp => Command::Config,
+                    _ => Command::Cluster,
+                };
+                client.answer(|reply| introspect::help(container, reply));
+            }
+            Command::Command
+            | Command::CommandCount
+            | Command::CommandInfo
+            | Command::CommandList
+            | Command::CommandGetKeys
+            | Command::CommandGetKeysAndFlags
+            | Command::CommandDocs
+            | Command::CommandHelp => {
+                client.answer(|reply| introspect::answer(command, args, glob::matches, reply));
+            }
+            Command::ConfigGet => config::get(&self.settings, &mut client, args),
+            Command::Time => connection::time(&mut client, now),
+            Command::ClusterKeySlot => {
+                let slot = crate::routing::slot_of(args.get(2));
+                client.answer(|reply| reply.integer(i64::from(slot.0)));
+            }
+            Command::Shutdown => self.shutdown(&mut client, args, effects),
+            Command::Scan => match scan::Scan::parse(args, self.cores) {
+                Ok(scan) => {
+                    let core = scan.core;
+                    self.on_core(now, conn, &mut client, core, command, args, effects);
+                }
+                Err(error) => client.answer(|reply| reply.error(&error)),
+            },
+            _ => return self.administer_all(now, conn, client, command, args, effects),
+        }
+        client
+    }
+
+    /// Checks a command that concerns every core, then runs it on each.
+    fn administer_all(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        mut client: Box<Client>,
+        command: Command,
+        args: &mut Args,
+        effects: &mut Effects,
+    ) -> Box<Client> {
+        let cores = self.cores;
+        let gather = match command {
+            Command::DbSize => Ok(Gather::count(cores)),
+            Command::FlushAll | Command::FlushDb => flush_option(args).map(|()| Gather::ok(cores)),
+            Command::Keys => Ok(Gather::array(cores)),
+            Command::RandomKey => Ok(Gather::any(cores, self.draw_core())),
+            Command::Info => {
+                Ok(Gather::info(cores, info::InfoRequest::new(args, &self.settings, now, self.core)))
+            }
+            Command::ConfigSet => self.check_config_set(args).map(|()| Gather::ok(cores)),
+            Command::ConfigResetStat => Ok(Gather::ok(cores)),
+            Command::ClientList => client::ListFilter::parse(args).map(|_| Gather::text(cores)),
+            Command::ClientKill => client::KillFilter::parse(args).map(|filter| {
+                if filter.old_form { Gather::killed(cores) } else { Gather::count(cores) }
+            }),
+            other => unreachable!("{other:?} has a place in the engine"),
+        };
+        match gather {
+            Ok(gather) => self.everywhere(now, conn, client, command, args, gather, effects),
+            Err(error) => {
+                client.answer(|reply| reply.error(&error));
+                client
+            }
+        }
+    }
+
+    /// A core drawn at random, by the shard's own dice.
+    fn draw_core(&mut self) -> u32 {
+        (self.shard.draw() % self.cores as u64) as u32
+    }
+
+    fn shutdown(&mut self, client: &mut Client, args: &Args, effects: &mut Effects) {
+        let known = |arg: &[u8]| {
+            ["nosave", "save", "now", "force"].iter().any(|option| arg.eq_ignore_ascii_case(option.as_bytes()))
+        };
+        if args.len() == 2 && args.get(1).eq_ignore_ascii_case(b"abort") {
+            return client.answer(|reply| reply.error("ERR No shutdown in progress."));
+        }
+        if !args.iter().skip(1).all(known) {
+            return client.answer(|reply| reply.error(SYNTAX));
+        }
+        log::info!("a client asked for shutdown");
+        effects.shutdown = true;
+    }
+}
+
+fn flush_option(args: &Args) -> Result<(), String> {
+    match args.try_get(1) {
+        None => Ok(()),
+        Some(option)
+            if args.len() == 2 && (option.eq_ignore_ascii_case(b"async") || option.eq_ignore_ascii_case(b"sync")) =>
+        {
+            Ok(())
+        }
+        Some(_) => Err(SYNTAX.to_string()),
+    }
+}
+
+/// The core a cursor or a fixed choice names.
+pub(super) fn core_of(index: usize) -> CoreId {
+    CoreId(index as u16)
+}

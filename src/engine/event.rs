@@ -1,0 +1,72 @@
+//! The whole vocabulary between the engine and the shell: events go in, effects come out.
+
+use super::letter::Batch;
+use crate::protocol::resp::Output;
+use crate::types::{ConnId, CoreId, Now};
+
+/// Something that happened to this core.
+pub enum Event<'a> {
+    /// A connection was accepted and belongs to this core from now on.
+    Opened { conn: ConnId, peer: String, local: String },
+    /// Bytes arrived. They are looked at during the call only.
+    Received { conn: ConnId, bytes: &'a [u8] },
+    /// A whole output went out; its buffers come back to be filled again.
+    Sent { conn: ConnId, output: Output },
+    /// The peer sends no more; what it asked is still answered.
+    Ended { conn: ConnId },
+    /// The connection is gone, for whatever reason; nothing can be sent any more.
+    Lost { conn: ConnId },
+    /// Letters from another core.
+    Mail { from: CoreId, batch: Box<Batch> },
+    /// The time that [`super::Engine::deadline`] asked for has come.
+    Tick,
+    /// The process is asked to end: answer what is here, take no new request.
+    Drain,
+}
+
+/// What the shell has to do for the engine, gathered over a turn.
+#[derive(Default)]
+pub struct Effects {
+    /// Connections with output ready: fetch it by [`super::Engine::take_output`] when no send is in flight.
+    pub ready: Vec<ConnId>,
+    /// Stop (true) or go on (false) receiving.
+    pub receive: Vec<(ConnId, bool)>,
+    /// Close, after everything handed out for it was sent.
+    pub close: Vec<ConnId>,
+    /// Close on the spot: the client is not to get what it is owed.
+    pub kill: Vec<ConnId>,
+    /// A client asked the server to end.
+    pub shutdown: bool,
+}
+
+/// What INFO tells of the machine and the process; read by the shell, never by the engine.
+#[derive(Clone, Debug, Default)]
+pub struct HostReport {
+    pub rss_bytes: u64,
+    pub peak_rss_bytes: u64,
+    pub system_memory_bytes: u64,
+    pub cpu_user_us: u64,
+    pub cpu_system_us: u64,
+    pub process_id: u32,
+    pub run_id: String,
+    pub os: String,
+    pub executable: String,
+    pub config_file: String,
+    pub port: u16,
+    pub started: Now,
+}
+
+/// The machine, as far as replies mention it.
+pub trait Host {
+    fn report(&self) -> HostReport;
+    /// Applies a log level that CONFIG SET gave, one of Redis's names.
+    fn set_log_level(&self, level: &str);
+}
+
+/// What the shell counts about itself, for INFO.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ShellCounts {
+    pub enters: u64,
+    pub wakes: u64,
+    pub cpu_us: u64,
+}

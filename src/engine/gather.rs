@@ -1,0 +1,121 @@
+//! Replies of several parts: what is known so far, and how the whole is encoded.
+//!
+//! A part is what a core answered, encoded. Which parts make which reply is decided here alone.
+
+use super::admin::info;
+use super::event::HostReport;
+use super::stats::Stats;
+use crate::protocol::resp::{Output, Reply};
+use std::ops::Range;
+
+/// What the parts add up to.
+enum Sum {
+    /// Integers are added: DEL, EXISTS, DBSIZE...
+    Count(i64),
+    /// OK if each part was: MSET, FLUSHALL, CONFIG SET...
+    Ok,
+    /// Arrays are joined: KEYS.
+    Array { elements: usize, body: Output },
+    /// One part that is no null, the one of core `wanted` if possible: RANDOMKEY.
+    Any { wanted: u32, found: Option<Output> },
+    /// Texts are joined: CLIENT LIST.
+    Text(Vec<u8>),
+    /// The counts of each core: INFO.
+    Info { rows: Vec<(u32, Stats)>, request: Box<info::InfoRequest> },
+    /// CLIENT KILL addr:port, which answers OK or an error.
+    Killed(i64),
+}
+
+/// A reply that waits for `left` parts.
+pub struct Gather {
+    left: usize,
+    sum: Sum,
+    /// The first error among the parts; it is the whole reply.
+    error: Option<Vec<u8>>,
+}
+
+impl Gather {
+    fn new(parts: usize, sum: Sum) -> Gather {
+        Gather { left: parts, sum, error: None }
+    }
+    pub fn count(parts: usize) -> Gather {
+        Gather::new(parts, Sum::Count(0))
+    }
+    pub fn ok(parts: usize) -> Gather {
+        Gather::new(parts, Sum::Ok)
+    }
+    pub fn array(parts: usize) -> Gather {
+        Gather::new(parts, Sum::Array { elements: 0, body: Output::default() })
+    }
+    pub fn any(parts: usize, wanted: u32) -> Gather {
+        Gather::new(parts, Sum::Any { wanted, found: None })
+    }
+    pub fn text(parts: usize) -> Gather {
+        Gather::new(parts, Sum::Text(Vec::new()))
+    }
+    pub fn killed(parts: usize) -> Gather {
+        Gather::new(parts, Sum::Killed(0))
+    }
+    pub fn info(parts: usize, request: info::InfoRequest) -> Gather {
+        Gather::new(parts, Sum::Info { rows: Vec::with_capacity(parts), request: Box::new(request) })
+    }
+
+    /// Adds part number `part`: `range` of `output`. True when it was the last one.
+    pub fn add(&mut self, part: u32, output: &Output, range: Range<usize>) -> bool {
+        self.left -= 1;
+        let bytes = &output.bytes[range.clone()];
+        match &mut self.sum {
+            Sum::Info { rows, .. } => rows.push((part, bytemuck::pod_read_unaligned(bytes))),
+            Sum::Text(text) => text.extend_from_slice(bytes),
+            _ if bytes.first() == Some(&b'-') => {
+                self.error.get_or_insert_with(|| bytes.to_vec());
+            }
+            Sum::Count(sum) | Sum::Killed(sum) => *sum += number_of(bytes),
+            Sum::Ok => {}
+            Sum::Array { elements, body } => {
+                let header_bytes = bytes.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+                *elements += number_of(&bytes[..header_bytes]) as usize;
+                body.append(output, range.start + header_bytes..range.end);
+            }
+            Sum::Any { wanted, found } => {
+                let null = matches!(bytes, [b'_', ..] | [b'$', b'-', ..]);
+                if !null && (found.is_none() || *wanted == part) {
+                    let mut whole = Output::default();
+                    whole.append(output, range);
+                    *found = Some(whole);
+                }
+            }
+        }
+        self.left == 0
+    }
+
+    /// Encodes the whole reply.
+    pub fn encode(self, reply: &mut Reply, host: &dyn Fn() -> HostReport) {
+        if let Some(error) = self.error {
+            return reply.raw(&error);
+        }
+        match self.sum {
+            Sum::Count(sum) => reply.integer(sum),
+            Sum::Killed(0) => reply.error("ERR No such client"),
+            Sum::Ok | Sum::Killed(_) => reply.ok(),
+            Sum::Array { elements, body } => {
+                reply.array(elements);
+                reply.out.append(&body, 0..body.bytes.len());
+            }
+            Sum::Any { found: Some(found), .. } => reply.out.append(&found, 0..found.bytes.len()),
+            Sum::Any { found: None, .. } => reply.null(),
+            Sum::Text(text) => reply.verbatim("txt", &text),
+            Sum::Info { mut rows, request } => {
+                rows.sort_unstable_by_key(|(core, _)| *core);
+                let rows: Vec<Stats> = rows.into_iter().map(|(_, stats)| stats).collect();
+                reply.verbatim("txt", info::text(&request, &rows, &host()).as_bytes());
+            }
+        }
+    }
+}
+
+/// The number of a `:n` or `*n` line, as our own encoder wrote it.
+fn number_of(line: &[u8]) -> i64 {
+    let digits = line.get(1..).unwrap_or_default().split(|byte| *byte == b'\r').next().unwrap_or_default();
+    crate::keyspace::number::parse_i64(digits).expect("a part of a count is a number")
+}

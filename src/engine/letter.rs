@@ -1,0 +1,201 @@
+//! Letters: operations that travel to the core that owns their key, and the answers that travel back.
+//!
+//! A batch holds all letters of one pair of cores and one turn, requests and answers, as plain bytes in buffers
+//! that are used again: writing one is a copy of a fixed head and the arguments. Large arguments and large values
+//! travel by reference beside them.
+
+use crate::keyspace::command::Request;
+use crate::protocol::command::Command;
+use crate::protocol::resp::{Arg, Args, Output, Proto};
+use crate::types::{ConnId, KeyHash, Slot};
+use bytemuck::{Pod, Zeroable};
+use std::ops::Range;
+
+/// Where an answer belongs: a connection of the asking core, its reply slot, and the part of that reply.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct Ticket {
+    conn_index: u32,
+    conn_generation: u32,
+    pub slot: u32,
+    pub part: u32,
+}
+
+impl Ticket {
+    pub fn new(conn: ConnId, slot: u32, part: u32) -> Ticket {
+        Ticket { conn_index: conn.index, conn_generation: conn.generation, slot, part }
+    }
+
+    pub fn conn(self) -> ConnId {
+        ConnId { index: self.conn_index, generation: self.conn_generation }
+    }
+}
+
+/// In front of a request's argument lengths (32 bits each) and bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct RequestHead {
+    ticket: Ticket,
+    hash: u64,
+    slot: u16,
+    command: u8,
+    resp3: u8,
+    args: u32,
+}
+
+/// In front of an answer's bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct AnswerHead {
+    ticket: Ticket,
+    bytes: u32,
+}
+
+const REQUEST_HEAD_BYTES: usize = size_of::<RequestHead>();
+const ANSWER_HEAD_BYTES: usize = size_of::<AnswerHead>();
+/// An argument of this length in a letter is a body that travels beside it.
+const BODY: u32 = u32::MAX;
+/// Buffers past this are not kept for the next batch.
+const KEPT_BYTES_MAX: usize = 256 * 1024;
+
+/// All letters of one pair of cores and one turn.
+#[derive(Default)]
+pub struct Batch {
+    requests: Vec<u8>,
+    request_count: u32,
+    bodies: Vec<Vec<u8>>,
+    answers: Output,
+    answer_count: u32,
+}
+
+/// One operation as its letter carries it.
+pub struct Envelope {
+    pub ticket: Ticket,
+    pub command: Command,
+    pub proto: Proto,
+    pub slot: Slot,
+    pub hash: KeyHash,
+    /// Its arguments among those that [`Batch::open`] filled in.
+    pub args: Range<usize>,
+    /// Its bodies, likewise.
+    pub bodies: Range<usize>,
+}
+
+impl Batch {
+    pub fn is_empty(&self) -> bool {
+        self.request_count == 0 && self.answer_count == 0
+    }
+
+    pub fn requests(&self) -> u32 {
+        self.request_count
+    }
+
+    /// Bytes of requests, for bounds.
+    pub fn request_bytes(&self) -> usize {
+        self.requests.len() + self.bodies.iter().map(Vec::len).sum::<usize>()
+    }
+
+    /// Forgets the letters and keeps the buffers, unless they grew large.
+    pub fn clear(&mut self) {
+        self.requests.clear();
+        self.requests.shrink_to(KEPT_BYTES_MAX);
+        self.bodies.clear();
+        self.answers.clear();
+        (self.request_count, self.answer_count) = (0, 0);
+    }
+
+    /// Adds a request. Its first argument, the command's name, stays behind; bodies move.
+    pub fn push(&mut self, ticket: Ticket, proto: Proto, request: &mut Request) {
+        let argc = request.args.len();
+        let head = RequestHead {
+            ticket,
+            hash: request.hash.0,
+            slot: request.slot.0,
+            command: request.command as u8,
+            resp3: u8::from(proto == Proto::Resp3),
+            args: argc as u32 - 1,
+        };
+        self.requests.extend_from_slice(bytemuck::bytes_of(&head));
+        let lengths_at = self.requests.len();
+        self.requests.resize(lengths_at + (argc - 1) * 4, 0);
+        for index in 1..argc {
+            let length = match request.args.take_body(index) {
+                Some(body) => {
+                    self.bodies.push(body);
+                    BODY
+                }
+                None => {
+                    let arg = request.args.get(index);
+                    self.requests.extend_from_slice(arg);
+                    arg.len() as u32
+                }
+            };
+            self.requests[lengths_at + (index - 1) * 4..][..4].copy_from_slice(&length.to_le_bytes());
+        }
+        self.request_count += 1;
+    }
+
+    /// Reads all requests: an envelope each, and their arguments relative to [`Batch::parts`]'s bytes.
+    pub fn open(&self, envelopes: &mut Vec<Envelope>, args: &mut Vec<Arg>) {
+        let (mut at, mut body) = (0, 0);
+        while at < self.requests.len() {
+            let head: RequestHead = bytemuck::pod_read_unaligned(&self.requests[at..at + REQUEST_HEAD_BYTES]);
+            let lengths_at = at + REQUEST_HEAD_BYTES;
+            at = lengths_at + head.args as usize * 4;
+            let (first_arg, first_body) = (args.len(), body);
+            args.push(Arg::text(0, 0));
+            for index in 0..head.args as usize {
+                let bytes = &self.requests[lengths_at + index * 4..][..4];
+                match u32::from_le_bytes(bytes.try_into().expect("four bytes")) {
+                    BODY => {
+                        args.push(Arg::body(body - first_body, self.bodies[body].len()));
+                        body += 1;
+                    }
+                    length => {
+                        args.push(Arg::text(at, length as usize));
+                        at += length as usize;
+                    }
+                }
+            }
+            envelopes.push(Envelope {
+                ticket: head.ticket,
+                command: Command::ALL[usize::from(head.command)],
+                proto: if head.resp3 == 1 { Proto::Resp3 } else { Proto::Resp2 },
+                slot: Slot(head.slot),
+                hash: KeyHash(head.hash),
+                args: first_arg..args.len(),
+                bodies: first_body..body,
+            });
+        }
+    }
+
+    /// An envelope's arguments.
+    pub fn args<'a>(&'a mut self, envelope: &Envelope, args: &'a [Arg]) -> Args<'a> {
+        Args::new(&self.requests, &args[envelope.args.clone()], &mut self.bodies[envelope.bodies.clone()])
+    }
+
+    /// Adds an answer, encoded by `encode`.
+    pub fn answer<R>(&mut self, ticket: Ticket, encode: impl FnOnce(&mut Output) -> R) -> R {
+        let at = self.answers.bytes.len();
+        let head = AnswerHead { ticket, bytes: 0 };
+        self.answers.bytes.extend_from_slice(bytemuck::bytes_of(&head));
+        let result = encode(&mut self.answers);
+        let bytes = (self.answers.bytes.len() - at - ANSWER_HEAD_BYTES) as u32;
+        self.answers.bytes[at + ANSWER_HEAD_BYTES - 4..][..4].copy_from_slice(&bytes.to_le_bytes());
+        self.answer_count += 1;
+        result
+    }
+
+    /// Hands out all answers, each as a range of [`Batch::answers`].
+    pub fn answers(&self) -> (&Output, impl Iterator<Item = (Ticket, Range<usize>)> + '_) {
+        let mut at = 0;
+        let iter = std::iter::from_fn(move || {
+            let head = self.answers.bytes.get(at..at + ANSWER_HEAD_BYTES)?;
+            let head: AnswerHead = bytemuck::pod_read_unaligned(head);
+            let from = at + ANSWER_HEAD_BYTES;
+            at = from + head.bytes as usize;
+            Some((head.ticket, from..at))
+        });
+        (&self.answers, iter)
+    }
+}

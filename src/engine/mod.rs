@@ -1,0 +1,197 @@
+//! Owns: one core's logic, whole: connections, shard, letters. Events go in, effects come out.
+//! Knows: every layer to its left; this is the only place where the siblings meet.
+//! Must never know: sockets, rings, threads, clocks, randomness; the same engine runs under the simulator.
+//! Read first: `event.rs` (the vocabulary), `ingress.rs` (bytes to operations), `owner.rs` (letters).
+
+mod admin;
+mod event;
+mod gather;
+mod ingress;
+mod keys;
+mod ledger;
+mod letter;
+mod memory;
+mod owner;
+mod post;
+mod scatter;
+mod sessions;
+mod settings;
+mod stats;
+
+pub use event::{Effects, Event, Host, HostReport, ShellCounts};
+pub use ledger::Ledger;
+pub use letter::Batch;
+pub use settings::{SettingError, Settings};
+pub use stats::Stats;
+
+use crate::keyspace::{Shard, ShardOptions};
+use crate::protocol::resp::{Arg, Limits, Output};
+use crate::routing::SlotTable;
+use crate::types::{ConnId, CoreId, Now};
+use ingress::Group;
+use letter::Envelope;
+use post::Post;
+use sessions::Sessions;
+use std::sync::Arc;
+
+/// Between ticks while something needs time: expiries, idle clients, memory over its limit.
+const TICK_US: u64 = 100_000;
+/// Expiries that one tick reads at most: about a millisecond.
+const SWEEP_ITEMS_MAX: usize = 100_000;
+/// Outputs kept to be filled again.
+const SPARE_OUTPUTS_MAX: usize = 64;
+
+/// What an engine is made with.
+pub struct EngineOptions {
+    pub core: CoreId,
+    /// Which core owns which slot; the same on all cores.
+    pub table: Arc<SlotTable>,
+    pub ledger: Arc<Ledger>,
+    pub shard: ShardOptions,
+    pub settings: Settings,
+    pub host: Arc<dyn Host + Send + Sync>,
+}
+
+/// One core.
+pub struct Engine {
+    core: CoreId,
+    cores: usize,
+    table: Arc<SlotTable>,
+    ledger: Arc<Ledger>,
+    host: Arc<dyn Host + Send + Sync>,
+    shard: Shard,
+    sessions: Sessions,
+    post: Post,
+    settings: Settings,
+    limits: Limits,
+    group: Group,
+    envelopes: Vec<Envelope>,
+    letter_args: Vec<Arg>,
+    spare_outputs: Vec<Output>,
+    /// Connections whose requests wait for room in the post.
+    waiting_for_post: Vec<ConnId>,
+    stats: Stats,
+    shell: ShellCounts,
+    next_tick_us: u64,
+    draining: bool,
+}
+
+impl Engine {
+    pub fn new(options: EngineOptions) -> Engine {
+        let cores = options.ledger.cores();
+        assert!(options.core.index() < cores, "a core has a row in the ledger");
+        let mut engine = Engine {
+            core: options.core,
+            cores,
+            shard: Shard::new(&options.shard),
+            sessions: Sessions::new(options.core, cores),
+            post: Post::new(cores),
+            limits: Limits::default(),
+            group: Group::default(),
+            envelopes: Vec::new(),
+            letter_args: Vec::new(),
+            spare_outputs: Vec::new(),
+            waiting_for_post: Vec::new(),
+            stats: Stats { slots: options.table.slots_of(options.core).count() as u64, ..Stats::default() },
+            shell: ShellCounts::default(),
+            next_tick_us: 0,
+            draining: false,
+            settings: options.settings,
+            table: options.table,
+            ledger: options.ledger,
+            host: options.host,
+        };
+        engine.apply_settings();
+        engine
+    }
+
+    /// Takes one event; what has to be done about it is added to `effects`.
+    pub fn handle(&mut self, now: Now, event: Event, effects: &mut Effects) {
+        match event {
+            Event::Received { conn, bytes } => self.received(now, conn, bytes, effects),
+            Event::Mail { from, batch } => self.mail(now, from, batch, effects),
+            Event::Sent { conn, output } => self.sent(now, conn, output, effects),
+            Event::Opened { conn, peer, local } => self.opened(now, conn, peer, local, effects),
+            Event::Ended { conn } => self.ended(conn, effects),
+            Event::Lost { conn } => self.lost(conn),
+            Event::Tick => self.tick(now, effects),
+            Event::Drain => self.drain(effects),
+        }
+    }
+
+    /// Called once before the events of a turn.
+    pub fn turn_begins(&mut self, now: Now, effects: &mut Effects) {
+        self.refresh_allowance();
+        if !self.waiting_for_post.is_empty() {
+            for conn in std::mem::take(&mut self.waiting_for_post) {
+                self.resume(now, conn, effects);
+            }
+        }
+    }
+
+    /// Called once after the events of a turn, before its effects are performed.
+    pub fn turn_ends(&mut self, shell: ShellCounts) {
+        self.shell = shell;
+        self.ledger.set_used_bytes(self.core, self.shard.used_bytes() as u64);
+    }
+
+    /// When the engine wants its next [`Event::Tick`], in [`Now::mono_us`]; `None`: only when something happens.
+    pub fn deadline(&self) -> Option<u64> {
+        let ticks = self.shard.expiring() > 0
+            || self.settings.timeout_s > 0 && !self.sessions.is_empty()
+            || self.shard.is_short();
+        match (self.waiting_for_post.is_empty(), ticks) {
+            (false, _) => Some(0),
+            (true, true) => Some(self.next_tick_us),
+            (true, false) => None,
+        }
+    }
+
+    /// The output of a connection named in [`Effects::ready`], when no send of it is in flight. It comes back by
+    /// [`Event::Sent`].
+    pub fn take_output(&mut self, conn: ConnId) -> Option<Output> {
+        let session = self.sessions.get_mut(conn)?;
+        session.announced = false;
+        if session.output.is_empty() {
+            return None;
+        }
+        let output = std::mem::take(&mut session.output);
+        self.stats.output_bytes += output.len_bytes() as u64;
+        Some(output)
+    }
+
+    /// The letters for another core, if there are any. Letters that cannot be delivered come back by
+    /// [`Engine::return_mail`].
+    pub fn take_mail(&mut self, to: CoreId) -> Option<Box<Batch>> {
+        self.post.take(to)
+    }
+
+    /// The other core's mailbox is full: the letters stay here and more join them.
+    pub fn return_mail(&mut self, to: CoreId, batch: Box<Batch>) {
+        self.post.put_back(to, batch);
+    }
+
+    /// Connections that are open on this core.
+    pub fn connections(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Number of keys of this core, for tests and banners.
+    pub fn keys(&self) -> usize {
+        self.shard.len()
+    }
+
+    fn tick(&mut self, now: Now, effects: &mut Effects) {
+        if now.mono_us < self.next_tick_us {
+            return;
+        }
+        let more = self.shard.sweep(now.unix_ms(), SWEEP_ITEMS_MAX);
+        if self.shard.is_short() {
+            self.shard.make_room();
+        }
+        if self.settings.timeout_s > 0 {
+            self.close_idle(now, effects);
+        }
+        self.next_tick_us = now.mono_us + if more { TICK_US / 10 } else { TICK_US };
+    }
+}

@@ -1,0 +1,104 @@
+//! Letters: requests of other cores for keys that live here, and answers to requests of ours.
+
+use super::Engine;
+use super::event::Effects;
+use super::letter::{Batch, Envelope};
+use crate::keyspace::ItemRef;
+use crate::keyspace::command::{Request, apply};
+use crate::protocol::command::spec;
+use crate::protocol::resp::{Arg, Reply};
+use crate::session::Fill;
+use crate::types::{ConnId, CoreId, Now};
+
+/// Requests that are looked up together before the first of them runs.
+const GROUP_REQUESTS_MAX: usize = 32;
+
+impl Engine {
+    pub(super) fn mail(&mut self, now: Now, from: CoreId, mut batch: Box<Batch>, effects: &mut Effects) {
+        self.serve(now, from, &mut batch, effects);
+        self.deliver(now, &batch, effects);
+        self.post.recycle(from, batch);
+    }
+
+    /// Applies the requests of a batch and writes the answers into the batch that goes back.
+    fn serve(&mut self, now: Now, from: CoreId, batch: &mut Batch, effects: &mut Effects) {
+        let (mut envelopes, mut args) = (std::mem::take(&mut self.envelopes), std::mem::take(&mut self.letter_args));
+        batch.open(&mut envelopes, &mut args);
+        self.stats.letters_served += envelopes.len() as u64;
+        for group in envelopes.chunks(GROUP_REQUESTS_MAX) {
+            for envelope in group {
+                self.shard.prefetch_table(envelope.slot);
+            }
+            let mut hints = [None; GROUP_REQUESTS_MAX];
+            for (envelope, hint) in group.iter().zip(&mut hints) {
+                *hint = self.shard.probe(envelope.slot, envelope.hash);
+            }
+            for (envelope, hint) in group.iter().zip(hints) {
+                self.serve_one(now, from, batch, envelope, &args, hint, effects);
+            }
+        }
+        envelopes.clear();
+        args.clear();
+        (self.envelopes, self.letter_args) = (envelopes, args);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one letter in all its parts, on the hot path of a remote operation")]
+    fn serve_one(
+        &mut self,
+        now: Now,
+        from: CoreId,
+        batch: &mut Batch,
+        envelope: &Envelope,
+        args: &[Arg],
+        hint: Option<ItemRef>,
+        effects: &mut Effects,
+    ) {
+        let args = batch.args(envelope, args);
+        let (ticket, proto, command) = (envelope.ticket, envelope.proto, envelope.command);
+        if spec(command).keys.is_none() {
+            return self.serve_everywhere(now, from, ticket, command, args, effects);
+        }
+        let mut request = Request { command, args, slot: envelope.slot, hash: envelope.hash, hint };
+        let shard = &mut self.shard;
+        self.post.batch(from).answer(ticket, |out| apply(shard, now.unix_ms(), &mut request, &mut Reply { out, proto }));
+    }
+
+    /// Fills the answers of a batch into the reply slots of the connections that asked.
+    fn deliver(&mut self, now: Now, batch: &Batch, effects: &mut Effects) {
+        let (output, answers) = batch.answers();
+        let mut last: Option<ConnId> = None;
+        for (ticket, range) in answers {
+            let conn = ticket.conn();
+            if last.is_some_and(|last| last != conn) {
+                self.settle(now, last.take().expect("it is some"), effects);
+            }
+            // The connection may be gone: then nobody waits for the answer.
+            let Some(mut client) = self.sessions.take(conn) else { continue };
+            last = Some(conn);
+            self.lend_output(&mut client);
+            let client_ref = &mut *client;
+            if let Fill::Part(gather) = client_ref.queue.fill(ticket.slot, output, range.clone(), &mut client_ref.output)
+                && gather.add(ticket.part, output, range)
+            {
+                self.complete(&mut client, ticket.slot);
+            }
+            self.sessions.put(conn, client);
+        }
+        if let Some(conn) = last {
+            self.settle(now, conn, effects);
+        }
+    }
+
+    /// Moves what is ready to the output after a run of answers for one connection.
+    fn settle(&mut self, now: Now, conn: ConnId, effects: &mut Effects) {
+        let Some(mut client) = self.sessions.take(conn) else { return };
+        let client_ref = &mut *client;
+        client_ref.queue.settle(&mut client_ref.output);
+        let stalled = client.stalled;
+        self.announce(conn, &mut client, effects);
+        self.sessions.put(conn, client);
+        if stalled {
+            self.resume(now, conn, effects);
+        }
+    }
+}

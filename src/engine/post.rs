@@ -1,0 +1,74 @@
+//! The letters of the current turn, a batch for each other core, and the buffers they are written in.
+
+use super::letter::{Batch, Ticket};
+use crate::keyspace::command::Request;
+use crate::protocol::resp::Proto;
+use crate::types::CoreId;
+
+/// Past so many bytes or requests for one core, connections that ask for more wait until the batch is gone.
+const BATCH_BYTES_MAX: usize = 1 << 20;
+const BATCH_REQUESTS_MAX: u32 = 8192;
+/// Empty batches kept for a core. As many come from it as go to it, each with its buffers.
+const SPARE_BATCHES_MAX: usize = 4;
+
+#[derive(Default)]
+struct Tray {
+    batch: Box<Batch>,
+    spare: Vec<Box<Batch>>,
+}
+
+/// A tray for each core, this one's unused.
+pub struct Post {
+    trays: Vec<Tray>,
+    pub sent: u64,
+}
+
+impl Post {
+    pub fn new(cores: usize) -> Post {
+        Post { trays: (0..cores).map(|_| Tray::default()).collect(), sent: 0 }
+    }
+
+    /// Adds a request for its key's owner.
+    #[inline]
+    pub fn ask(&mut self, owner: CoreId, ticket: Ticket, proto: Proto, request: &mut Request) {
+        self.sent += 1;
+        self.trays[owner.index()].batch.push(ticket, proto, request);
+    }
+
+    /// The batch that answers to `core` are written to.
+    pub fn batch(&mut self, core: CoreId) -> &mut Batch {
+        &mut self.trays[core.index()].batch
+    }
+
+    /// Whether a batch has grown so large that requests should wait: its core does not keep up.
+    pub fn is_full(&self) -> bool {
+        self.trays
+            .iter()
+            .any(|tray| tray.batch.requests() >= BATCH_REQUESTS_MAX || tray.batch.request_bytes() >= BATCH_BYTES_MAX)
+    }
+
+    pub fn take(&mut self, to: CoreId) -> Option<Box<Batch>> {
+        let tray = &mut self.trays[to.index()];
+        if tray.batch.is_empty() {
+            return None;
+        }
+        let next = tray.spare.pop().unwrap_or_default();
+        Some(std::mem::replace(&mut tray.batch, next))
+    }
+
+    /// Undoes [`Post::take`]: nothing was added meanwhile.
+    pub fn put_back(&mut self, to: CoreId, batch: Box<Batch>) {
+        let tray = &mut self.trays[to.index()];
+        assert!(tray.batch.is_empty(), "undelivered letters go back before new ones are written");
+        tray.batch = batch;
+    }
+
+    /// Keeps a batch that was read, for letters to the core that it came from.
+    pub fn recycle(&mut self, from: CoreId, mut batch: Box<Batch>) {
+        let tray = &mut self.trays[from.index()];
+        if tray.spare.len() < SPARE_BATCHES_MAX {
+            batch.clear();
+            tray.spare.push(batch);
+        }
+    }
+}

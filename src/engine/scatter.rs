@@ -1,0 +1,187 @@
+//! Commands that concern every core: each does its part, the reply is put together where the client is.
+
+use super::admin;
+use super::event::Effects;
+use super::gather::Gather;
+use super::keys::Whole;
+use super::letter::Ticket;
+use super::sessions::Client;
+use super::{Engine, Stats};
+use crate::keyspace::command::{Request, ScanFilter, ScanPlace};
+use crate::protocol::command::Command;
+use crate::protocol::resp::{Args, Output, Proto, Reply};
+use crate::types::{ConnId, CoreId, KeyHash, Now, Slot};
+
+impl Engine {
+    /// Runs a command on every core. `here` is the part of this core, given to the gathering at once.
+    pub(super) fn everywhere(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        mut client: Box<Client>,
+        command: Command,
+        args: &mut Args,
+        gather: Gather,
+        effects: &mut Effects,
+    ) -> Box<Client> {
+        let mut whole = Whole::open(&mut client, gather, self.cores == 1);
+        let own = self.core;
+        for core in (0..self.cores).map(|core| CoreId(core as u16)).filter(|core| *core != own) {
+            let number = whole.number.expect("with other cores a slot was opened");
+            self.post_keyless(core, Ticket::new(conn, number, u32::from(core.0)), &client, command, args);
+        }
+        // The part of this core may look at all of its connections, this one among them.
+        let proto = client.proto;
+        self.sessions.put(conn, client);
+        let mut output = Output::default();
+        self.part(now, Some(conn), command, args, &mut Reply { out: &mut output, proto }, effects);
+        let mut client = self.sessions.take(conn).expect("it was put back just now");
+        whole.add(&mut client, u32::from(self.core.0), &output);
+        self.close_whole(&mut client, whole);
+        client
+    }
+
+    /// Sends a command without a key to one other core.
+    fn post_keyless(&mut self, core: CoreId, ticket: Ticket, client: &Client, command: Command, args: &mut Args) {
+        let places = args.places();
+        let mut request =
+            Request { command, args: args.narrow(places), slot: Slot(0), hash: KeyHash(0), hint: None };
+        self.post.ask(core, ticket, client.proto, &mut request);
+    }
+
+    /// Runs a command on one core, which `command`'s arguments name: SCAN goes from core to core by its cursor.
+    pub(super) fn on_core(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        client: &mut Client,
+        core: CoreId,
+        command: Command,
+        args: &mut Args,
+        effects: &mut Effects,
+    ) {
+        if core == self.core {
+            let mut output = Output::default();
+            self.part(now, Some(conn), command, args, &mut Reply { out: &mut output, proto: client.proto }, effects);
+            return client.answer(|reply| reply.out.append(&output, 0..output.bytes.len()));
+        }
+        let number = client.queue.wait(client.is_muted());
+        self.post_keyless(core, Ticket::new(conn, number, 0), client, command, args);
+    }
+
+    /// Serves another core's letter of that kind.
+    pub(super) fn serve_everywhere(
+        &mut self,
+        now: Now,
+        from: CoreId,
+        ticket: Ticket,
+        command: Command,
+        args: Args,
+        effects: &mut Effects,
+    ) {
+        let mut output = Output::default();
+        self.part(now, None, command, &args, &mut Reply { out: &mut output, proto: Proto::Resp2 }, effects);
+        self.post.batch(from).answer(ticket, |out| out.append(&output, 0..output.bytes.len()));
+    }
+
+    /// This core's part of a command that concerns every core. `asking` is the client, if it is here.
+    fn part(
+        &mut self,
+        now: Now,
+        asking: Option<ConnId>,
+        command: Command,
+        args: &Args,
+        reply: &mut Reply,
+        effects: &mut Effects,
+    ) {
+        match command {
+            Command::DbSize => reply.integer(self.shard.len() as i64),
+            Command::FlushAll | Command::FlushDb => {
+                self.shard.clear();
+                reply.ok();
+            }
+            Command::Keys => self.keys_part(now, args.get(1), reply),
+            Command::RandomKey => self.random_key(now, reply),
+            Command::Scan => self.scan_part(now, args, reply),
+            Command::Info => reply.raw(bytemuck::bytes_of(&self.figures())),
+            Command::ConfigSet => {
+                for pair in 1..args.len() / 2 {
+                    let changed = self.settings.set(args.get(pair * 2), args.get(pair * 2 + 1));
+                    changed.expect("the core that was asked has checked it");
+                }
+                self.apply_settings();
+                reply.ok();
+            }
+            Command::ConfigResetStat => {
+                self.shard.counts = Default::default();
+                self.stats = Stats { slots: self.stats.slots, ..Stats::default() };
+                reply.ok();
+            }
+            Command::ClientList => {
+                let filter = admin::client::ListFilter::parse(args).expect("the core that was asked has checked it");
+                let text = self.client_list(now, &filter);
+                reply.raw(text.as_bytes());
+            }
+            Command::ClientKill => {
+                let filter = admin::client::KillFilter::parse(args).expect("the core that was asked has checked it");
+                reply.integer(self.client_kill(&filter, asking, effects));
+            }
+            other => unreachable!("{other:?} does not concern every core"),
+        }
+    }
+
+    fn keys_part(&self, now: Now, pattern: &[u8], reply: &mut Reply) {
+        let filter = ScanFilter { pattern: Some(pattern), strings: true };
+        let (mut count, mut body) = (0, Output::default());
+        self.shard.scan(ScanPlace::default(), usize::MAX, now.unix_ms(), &filter, |key| {
+            count += 1;
+            Reply { out: &mut body, proto: reply.proto }.bulk(key);
+        });
+        reply.array(count);
+        reply.out.append(&body, 0..body.bytes.len());
+    }
+
+    fn random_key(&mut self, now: Now, reply: &mut Reply) {
+        // Keys that have expired are not shown; a few draws find another one if there are any.
+        for _ in 0..100 {
+            let Some(item) = self.shard.random_item() else { break };
+            if self.shard.expiry_ms(item).is_none_or(|at_ms| at_ms > now.unix_ms()) {
+                return reply.bulk(self.shard.key_of(item));
+            }
+        }
+        reply.null();
+    }
+
+    fn scan_part(&self, now: Now, args: &Args, reply: &mut Reply) {
+        let scan = admin::scan::Scan::parse(args, self.cores).expect("the core that was asked has checked it");
+        let (mut count, mut body) = (0, Output::default());
+        let next = self.shard.scan(scan.place, scan.count, now.unix_ms(), &scan.filter(), |key| {
+            count += 1;
+            Reply { out: &mut body, proto: reply.proto }.bulk(key);
+        });
+        reply.array(2);
+        reply.bulk(scan.next_cursor(next, self.cores).to_string().as_bytes());
+        reply.array(count);
+        reply.out.append(&body, 0..body.bytes.len());
+    }
+
+    /// What this core has counted.
+    pub(super) fn figures(&self) -> Stats {
+        let counts = self.shard.counts;
+        Stats {
+            connections: self.sessions.len() as u64,
+            hits: counts.hits,
+            misses: counts.misses,
+            expired: counts.expired,
+            evicted: counts.evicted,
+            keys: self.shard.len() as u64,
+            expiring: self.shard.expiring() as u64,
+            used_bytes: self.shard.used_bytes() as u64,
+            letters_sent: self.post.sent,
+            enters: self.shell.enters,
+            wakes: self.shell.wakes,
+            cpu_us: self.shell.cpu_us,
+            ..self.stats
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The connections of one core, and what happens to them besides requests.
+
+use super::event::Effects;
+use super::gather::Gather;
+use super::{Engine, SPARE_OUTPUTS_MAX};
+use crate::protocol::resp::{Output, Proto, Reply};
+use crate::session::{Profile, Session};
+use crate::types::{ConnId, CoreId, Now};
+
+pub type Client = Session<Gather>;
+
+#[derive(Default)]
+struct Row {
+    generation: u32,
+    client: Option<Box<Client>>,
+}
+
+/// All connections, by [`ConnId`]. The shell picks the rows; the generation tells tenants of a row apart.
+pub struct Sessions {
+    rows: Vec<Row>,
+    open: usize,
+    next_id: u64,
+    id_step: u64,
+}
+
+impl Sessions {
+    pub fn new(core: CoreId, cores: usize) -> Sessions {
+        Sessions { rows: Vec::new(), open: 0, next_id: u64::from(core.0) + 1, id_step: cores as u64 }
+    }
+
+    pub fn len(&self) -> usize {
+        self.open
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.open == 0
+    }
+
+    /// A client id that no other connection of the process has or will have.
+    fn next_id(&mut self) -> u64 {
+        let id = self.next_id;
+        self.next_id += self.id_step;
+        id
+    }
+
+    fn insert(&mut self, conn: ConnId, client: Client) {
+        let index = conn.index as usize;
+        if self.rows.len() <= index {
+            self.rows.resize_with(index + 1, Row::default);
+        }
+        self.rows[index] = Row { generation: conn.generation, client: Some(Box::new(client)) };
+        self.open += 1;
+    }
+
+    #[inline]
+    pub fn get_mut(&mut self, conn: ConnId) -> Option<&mut Box<Client>> {
+        let row = self.rows.get_mut(conn.index as usize).filter(|row| row.generation == conn.generation)?;
+        row.client.as_mut()
+    }
+
+    /// Takes a client out while its requests run; [`Sessions::put`] brings it back.
+    #[inline]
+    pub fn take(&mut self, conn: ConnId) -> Option<Box<Client>> {
+        let row = self.rows.get_mut(conn.index as usize).filter(|row| row.generation == conn.generation)?;
+        row.client.take()
+    }
+
+    #[inline]
+    pub fn put(&mut self, conn: ConnId, client: Box<Client>) {
+        self.rows[conn.index as usize].client = Some(client);
+    }
+
+    fn remove(&mut self, conn: ConnId) -> Option<Box<Client>> {
+        let client = self.take(conn)?;
+        self.open -= 1;
+        Some(client)
+    }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (ConnId, &mut Box<Client>)> {
+        self.rows.iter_mut().zip(0..).filter_map(|(row, index)| {
+            let generation = row.generation;
+            row.client.as_mut().map(|client| (ConnId { index, generation }, client))
+        })
+    }
+}
+
+impl Engine {
+    pub(super) fn opened(&mut self, now: Now, conn: ConnId, peer: String, local: String, effects: &mut Effects) {
+        let profile = Profile { peer, local, opened: now, ..Profile::default() };
+        let id = self.sessions.next_id();
+        let mut client = Session::new(id, now, profile, self.settings.requirepass.is_empty());
+        if self.ledger.connections() > self.settings.maxclients {
+            self.stats.connections_refused += 1;
+            Reply { out: &mut client.output, proto: Proto::Resp2 }.error("ERR max number of clients reached");
+            client.closing = true;
+        } else {
+            self.stats.connections_opened += 1;
+        }
+        let refused = client.closing;
+        self.sessions.insert(conn, client);
+        if refused {
+            let mut client = self.sessions.take(conn).expect("it was just inserted");
+            self.announce(conn, &mut client, effects);
+            self.sessions.put(conn, client);
+        }
+    }
+
+    /// Tells the shell what became of a client in this call: output to send, or the end.
+    pub(super) fn announce(&mut self, conn: ConnId, client: &mut Client, effects: &mut Effects) {
+        if !client.output.is_empty() && !client.announced {
+            client.announced = true;
+            effects.ready.push(conn);
+        }
+        if client.closing && client.queue.is_empty() && !client.close_requested {
+            client.close_requested = true;
+            effects.close.push(conn);
+        }
+    }
+
+    pub(super) fn sent(&mut self, now: Now, conn: ConnId, mut output: Output, effects: &mut Effects) {
+        if self.spare_outputs.len() < SPARE_OUTPUTS_MAX {
+            output.clear();
+            self.spare_outputs.push(output);
+        }
+        let Some(client) = self.sessions.get_mut(conn) else { return };
+        // What was announced while that send was in flight could not be fetched, so it is announced again.
+        client.announced = !client.output.is_empty();
+        if client.announced {
+            effects.ready.push(conn);
+        }
+        if client.stalled {
+            self.resume(now, conn, effects);
+        }
+    }
+
+    /// An empty output for a client that has something to say; idle clients hold no buffer.
+    #[inline]
+    pub(super) fn lend_output(&mut self, client: &mut Client) {
+        if client.output.bytes.capacity() == 0
+            && let Some(output) = self.spare_outputs.pop()
+        {
+            client.output = output;
+        }
+    }
+
+    pub(super) fn ended(&mut self, conn: ConnId, effects: &mut Effects) {
+        let Some(mut client) = self.sessions.take(conn) else { return };
+        client.ended = true;
+        if !client.stalled {
+            client.closing = true;
+        }
+        self.announce(conn, &mut client, effects);
+        self.sessions.put(conn, client);
+    }
+
+    pub(super) fn lost(&mut self, conn: ConnId) {
+        if self.sessions.remove(conn).is_some() {
+            self.ledger.drop_connection(self.core);
+        }
+    }
+
+    /// Closes clients that have asked nothing for too long and are owed nothing.
+    pub(super) fn close_idle(&mut self, now: Now, effects: &mut Effects) {
+        let idle_us = self.settings.timeout_s * 1_000_000;
+        for (conn, client) in self.sessions.iter_mut() {
+            let idle = now.mono_us.saturating_sub(client.last_active_us) > idle_us;
+            if idle && client.is_settled() && !client.closing {
+                client.closing = true;
+                effects.kill.push(conn);
+            }
+        }
+    }
+
+    /// Answers what has come, takes nothing more, and closes each connection when it has its answers.
+    pub(super) fn drain(&mut self, effects: &mut Effects) {
+        self.draining = true;
+        let open: Vec<ConnId> = self.sessions.iter_mut().map(|(conn, _)| conn).collect();
+        for conn in open {
+            effects.receive.push((conn, false));
+            self.ended(conn, effects);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Owns: one client connection as a protocol peer: what it sent, what it is owed, how it wants to be answered.
+//! Knows: bytes held back, replies in request order, protocol version, name, idle time.
+//! Must never know: sockets, which core owns a key, what a command does.
+//! Read first: `queue.rs` (replies in order), then this file's `Session`.
+
+mod queue;
+
+pub use queue::{Fill, ReplyQueue};
+
+use crate::protocol::resp::{Input, Output, Proto, Reply};
+use crate::types::Now;
+
+/// Whether replies reach the client (CLIENT REPLY).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ReplyMode {
+    #[default]
+    On,
+    Off,
+    /// The next command's reply is dropped, then the mode is `On`.
+    SkipNext,
+    /// The reply of the command that runs now is dropped.
+    Skip,
+}
+
+/// What CLIENT LIST shows and no hot path touches.
+#[derive(Debug, Default)]
+pub struct Profile {
+    pub name: Vec<u8>,
+    pub library_name: Vec<u8>,
+    pub library_version: Vec<u8>,
+    pub peer: String,
+    pub local: String,
+    pub opened: Now,
+    pub no_evict: bool,
+    pub no_touch: bool,
+}
+
+/// One client connection. `G` is what the engine gathers for a reply that has several parts.
+pub struct Session<G> {
+    /// Unique in the process, never used again.
+    pub id: u64,
+    pub input: Input,
+    /// Ready to be sent, in request order.
+    pub output: Output,
+    pub queue: ReplyQueue<G>,
+    pub proto: Proto,
+    pub authenticated: bool,
+    pub reply_mode: ReplyMode,
+    /// Set once the connection ends after what it is owed: QUIT, a protocol error, the peer's end of stream.
+    pub closing: bool,
+    /// The peer sends no more; once no request waits, `closing`.
+    pub ended: bool,
+    /// The shell was told to close.
+    pub close_requested: bool,
+    /// The shell was told that output is ready and has not fetched it yet.
+    pub announced: bool,
+    /// The shell was told to stop receiving.
+    pub paused: bool,
+    /// Requests wait in `input` until the queue or the output has drained.
+    pub stalled: bool,
+    pub last_active_us: u64,
+    pub commands: u64,
+    pub last_command: &'static str,
+    pub profile: Box<Profile>,
+}
+
+impl<G> Session<G> {
+    pub fn new(id: u64, now: Now, profile: Profile, authenticated: bool) -> Session<G> {
+        Session {
+            id,
+            input: Input::new(),
+            output: Output::default(),
+            queue: ReplyQueue::default(),
+            proto: Proto::Resp2,
+            authenticated,
+            reply_mode: ReplyMode::On,
+            closing: false,
+            ended: false,
+            close_requested: false,
+            announced: false,
+            paused: false,
+            stalled: false,
+            last_active_us: now.mono_us,
+            commands: 0,
+            last_command: "NULL",
+            profile: Box::new(profile),
+        }
+    }
+
+    /// Whether the reply to the command that runs now is dropped.
+    #[inline]
+    pub fn is_muted(&self) -> bool {
+        matches!(self.reply_mode, ReplyMode::Off | ReplyMode::Skip)
+    }
+
+    /// Encodes the reply to the command that runs now: straight into the output, or behind the replies that
+    /// are still awaited.
+    #[inline]
+    pub fn answer<R>(&mut self, encode: impl FnOnce(&mut Reply) -> R) -> R {
+        let proto = self.proto;
+        if self.is_muted() {
+            return encode(&mut Reply { out: &mut Output::default(), proto });
+        }
+        if self.queue.is_empty() {
+            return encode(&mut Reply { out: &mut self.output, proto });
+        }
+        self.queue.ready(|out| encode(&mut Reply { out, proto }))
+    }
+
+    /// Ends the command: SKIP counts for one.
+    #[inline]
+    pub fn command_ends(&mut self) {
+        match self.reply_mode {
+            ReplyMode::On | ReplyMode::Off => {}
+            ReplyMode::SkipNext => self.reply_mode = ReplyMode::Skip,
+            ReplyMode::Skip => self.reply_mode = ReplyMode::On,
+        }
+    }
+
+    /// Back to a new connection's state (RESET); what is owed stays.
+    pub fn reset(&mut self, authenticated: bool) {
+        self.proto = Proto::Resp2;
+        self.authenticated = authenticated;
+        self.reply_mode = ReplyMode::On;
+        self.profile.name.clear();
+        (self.profile.no_evict, self.profile.no_touch) = (false, false);
+    }
+
+    /// Whether everything that was asked has been answered and handed to the shell.
+    pub fn is_settled(&self) -> bool {
+        self.queue.is_empty() && self.output.is_empty()
+    }
+}
