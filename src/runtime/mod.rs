@@ -1,0 +1,17 @@
+//! Owns: the shell around the engine: threads, rings, sockets, mailboxes, the clock.
+//! Knows: how to wait, receive, send and close; which core a connection goes to; how to wake a sleeping core.
+//! Must never know: commands, keys, replies; it hands bytes to the engine and performs what the engine asks.
+//! Read first: `worker.rs` (the loop), then `sockets.rs`, `mailbox.rs`; `uring/` is the one unsafe room.
+
+mod clock;
+mod listener;
+mod mailbox;
+mod pace;
+mod sockets;
+pub mod uring;
+mod worker;
+
+pub use clock::Clock;
+pub use listener::{Bound, Listening, ListenError, listen};
+pub use mailbox::{Mailbox, mailboxes};
+pub use worker::{Control, Worker, WorkerError, WorkerOptions};

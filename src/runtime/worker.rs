@@ -1,0 +1,478 @@
+//! One core's loop: wait, handle, perform. One `io_uring_enter` a turn does all of submitting and waiting.
+
+use super::clock::Clock;
+use super::mailbox::{Mail, Mailbox};
+use super::pace::Pace;
+use super::sockets::{SendOutcome, Sockets};
+use super::uring::{Armed, Chunk, Completion, Features, Payload, Ring, RingConfig, RingError, Wait};
+use crate::engine::{Effects, Engine, Event, Ledger, ShellCounts};
+use crate::types::{ConnId, CoreId, Now};
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, PipeReader, Read};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Listeners are numbered from here; the ring keeps the tokens of each kind of operation apart.
+const TOKEN_LISTENER: u64 = 0;
+const TOKEN_CONTROL: u64 = 0;
+/// After an accept that failed for want of descriptors: try again so much later, instead of spinning.
+const ACCEPT_RETRY_US: u64 = 100_000;
+/// While letters wait for room in a full mailbox, look again this often.
+const MAIL_RETRY: Duration = Duration::from_micros(200);
+/// While draining, how long without a receive counts as quiet, and how long to drain at most.
+const DRAIN_QUIET_US: u64 = 20_000;
+const DRAIN_US_MAX: u64 = 10_000_000;
+/// How often a worker reads its own CPU time.
+const CPU_SAMPLE_US: u64 = 100_000;
+
+/// Between the main thread and all workers.
+#[derive(Default)]
+pub struct Control {
+    /// Set before a worker's pipe is written: the process ends.
+    pub stopping: AtomicBool,
+    /// Turns of all workers, for the watchdog, by core.
+    pub turns: Vec<AtomicU64>,
+}
+
+/// What a worker is made with, besides its engine.
+pub struct WorkerOptions {
+    pub cpu: Option<usize>,
+    pub ring: RingConfig,
+    pub min_wait_us: u32,
+    pub spin_us: u32,
+    pub zero_copy_bytes_min: usize,
+    /// The listening sockets; given to one core, which places each connection.
+    pub listeners: Vec<OwnedFd>,
+    pub mailbox: Mailbox,
+    pub ledger: Arc<Ledger>,
+    pub clock: Clock,
+    pub control: Arc<Control>,
+    /// Written to whenever the worker is to look at the control, or to prove that it turns.
+    pub alarm: PipeReader,
+    /// Called when a client asks the server to end.
+    pub on_shutdown: Box<dyn Fn() + Send>,
+}
+
+/// Why a worker cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    #[error(transparent)]
+    Ring(#[from] RingError),
+    #[error("cannot pin a thread to CPU {cpu}; name another with --cores, or use --pin off")]
+    Pin { cpu: usize },
+    #[error("io_uring_enter: {0}")]
+    Enter(io::Error),
+}
+
+/// One core's thread.
+pub struct Worker {
+    core: CoreId,
+    engine: Engine,
+    ring: Ring,
+    sockets: Sockets,
+    mailbox: Mailbox,
+    ledger: Arc<Ledger>,
+    clock: Clock,
+    control: Arc<Control>,
+    pace: Pace,
+    min_wait_us: u32,
+    spin_us: u32,
+    listeners: Vec<Listener>,
+    alarm: PipeReader,
+    on_shutdown: Box<dyn Fn() + Send>,
+    effects: Effects,
+    /// Accepted connections for cores whose mailbox is full.
+    unplaced: VecDeque<(CoreId, OwnedFd)>,
+    linger_until_us: Option<u64>,
+    mail_is_stuck: bool,
+    receives: u32,
+    wakes: u64,
+    cpu_file: Option<File>,
+    cpu_us: u64,
+    cpu_read_us: u64,
+    drain: Drain,
+}
+
+/// A listening socket of this core.
+struct Listener {
+    fd: OwnedFd,
+    /// When to accept again, after an accept failed for want of descriptors.
+    again_us: Option<u64>,
+}
+
+/// How far the end of the process is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Drain {
+    Serving,
+    /// Takes what clients have sent already, until they are quiet.
+    Quieting { since_us: u64, last_receive_us: u64 },
+    /// Answers what is owed and closes.
+    Closing { since_us: u64 },
+}
+
+impl Worker {
+    /// Pins the calling thread and opens its ring: from here on the worker stays on this thread.
+    pub fn new(engine: impl FnOnce() -> Engine, options: WorkerOptions) -> Result<Worker, WorkerError> {
+        if let Some(cpu) = options.cpu
+            && !core_affinity::set_for_current(core_affinity::CoreId { id: cpu })
+        {
+            return Err(WorkerError::Pin { cpu });
+        }
+        let mut ring = Ring::new(&options.ring)?;
+        options.mailbox.attach(ring.fd());
+        ring.poll(options.alarm.as_raw_fd(), TOKEN_CONTROL);
+        for (index, listener) in options.listeners.iter().enumerate() {
+            ring.accept(listener.as_raw_fd(), TOKEN_LISTENER + index as u64);
+        }
+        Ok(Worker {
+            core: options.mailbox.core(),
+            engine: engine(),
+            ring,
+            sockets: Sockets::new(options.zero_copy_bytes_min),
+            mailbox: options.mailbox,
+            ledger: options.ledger,
+            clock: options.clock,
+            control: options.control,
+            pace: Pace::new(options.min_wait_us),
+            min_wait_us: options.min_wait_us,
+            spin_us: options.spin_us,
+            listeners: options.listeners.into_iter().map(|fd| Listener { fd, again_us: None }).collect(),
+            alarm: options.alarm,
+            on_shutdown: options.on_shutdown,
+            effects: Effects::default(),
+            unplaced: VecDeque::new(),
+            linger_until_us: None,
+            mail_is_stuck: false,
+            receives: 0,
+            wakes: 0,
+            cpu_file: File::open("/proc/thread-self/schedstat").ok(),
+            cpu_us: 0,
+            cpu_read_us: 0,
+            drain: Drain::Serving,
+        })
+    }
+
+    pub fn features(&self) -> Features {
+        self.ring.features()
+    }
+
+    /// Serves until the process is asked to end and every client has its answers.
+    pub fn run(mut self) -> Result<(), WorkerError> {
+        let mut now = self.clock.now();
+        loop {
+            let wait = self.plan_wait(now);
+            self.ring.enter(wait).map_err(WorkerError::Enter)?;
+            self.mailbox.get_up();
+            now = self.clock.now();
+            self.engine.turn_begins(now, &mut self.effects);
+            self.take_completions(now);
+            self.take_mail(now);
+            if self.engine.deadline().is_some_and(|deadline| deadline <= now.mono_us) {
+                self.engine.handle(now, Event::Tick, &mut self.effects);
+            }
+            let counts = self.counts(now);
+            self.engine.turn_ends(counts);
+            self.perform(now);
+            self.pace.turn(now.mono_us, std::mem::take(&mut self.receives));
+            self.control.turns[self.core.index()].fetch_add(1, Ordering::Relaxed);
+            if self.drain != Drain::Serving && self.is_drained(now) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// How the next enter waits: not at all while there is mail, else for as many completions as are worth it.
+    fn plan_wait(&mut self, now: Now) -> Wait {
+        let sends = std::mem::take(&mut self.sockets.sends);
+        if self.spins() || !self.mailbox.lie_down() {
+            return Wait::default();
+        }
+        let deadlines = [self.engine.deadline(), self.accept_again_us(), self.linger_until_us];
+        let deadline = deadlines.into_iter().flatten().min();
+        let mut timeout = deadline.map(|at_us| Duration::from_micros(at_us.saturating_sub(now.mono_us)));
+        if self.mail_is_stuck || !self.unplaced.is_empty() {
+            timeout = Some(timeout.unwrap_or(MAIL_RETRY).min(MAIL_RETRY));
+        }
+        if self.drain != Drain::Serving {
+            let quiet = Duration::from_micros(DRAIN_QUIET_US);
+            timeout = Some(timeout.unwrap_or(quiet).min(quiet));
+        }
+        // Nearly all sends complete while they are submitted; the wait is for the requests behind them.
+        Wait { completions: sends + self.pace.target(), min_wait_us: self.min_wait_us, timeout }
+    }
+
+    /// Whether to poll instead of sleeping: for some time after the last request, if configured.
+    fn spins(&self) -> bool {
+        let idle_us = || self.clock.now().mono_us.saturating_sub(self.pace.last_receive_us());
+        self.spin_us > 0 && idle_us() < u64::from(self.spin_us)
+    }
+
+    fn take_completions(&mut self, now: Now) {
+        while let Some(completion) = self.ring.next() {
+            match completion {
+                Completion::Received { token, result, armed } => self.received(now, token, result, armed),
+                Completion::Sent { token, payload, result } => self.sent(now, token, payload, result),
+                Completion::Accepted { token, result, armed } => self.accepted(now, token, result, armed),
+                Completion::Woken => self.wakes += 1,
+                Completion::Readable { .. } => {
+                    // It is readable, so this does not block; how often it was written does not matter.
+                    let _ = self.alarm.read(&mut [0; 64]);
+                    if self.control.stopping.load(Ordering::Acquire) && self.drain == Drain::Serving {
+                        self.start_drain(now);
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn received(&mut self, now: Now, token: u64, result: io::Result<Option<Chunk>>, armed: bool) {
+        let conn = self.sockets.conn(token);
+        let mut ended = false;
+        match result {
+            Ok(Some(chunk)) => {
+                if let Some(conn) = conn.filter(|conn| self.sockets.is_open(*conn)) {
+                    self.receives += 1;
+                    if self.sockets.is_first_in(conn, self.pace.window()) {
+                        self.pace.connection_active();
+                    }
+                    let event = Event::Received { conn, bytes: self.ring.bytes(&chunk) };
+                    self.engine.handle(now, event, &mut self.effects);
+                }
+                self.ring.recycle(chunk);
+            }
+            Ok(None) => {
+                ended = true;
+                if let Some(conn) = conn.filter(|conn| self.sockets.is_open(*conn)) {
+                    self.engine.handle(now, Event::Ended { conn }, &mut self.effects);
+                }
+            }
+            Err(error) if is_passing(&error) => {}
+            Err(_) => {
+                ended = true;
+                if let Some(conn) = conn.filter(|conn| self.sockets.is_open(*conn)) {
+                    self.effects.kill.push(conn);
+                }
+            }
+        }
+        if let (false, Some(conn)) = (armed, conn) {
+            self.sockets.receive_ended(&mut self.ring, conn, ended);
+        }
+    }
+
+    #[inline]
+    fn sent(&mut self, now: Now, token: u64, payload: Payload, result: io::Result<usize>) {
+        let conn = self.sockets.conn(token).expect("a row outlives its sends");
+        match self.sockets.sent(&mut self.ring, conn, payload, result) {
+            SendOutcome::UnderWay => {}
+            SendOutcome::Whole(output) => {
+                self.engine.handle(now, Event::Sent { conn, output }, &mut self.effects);
+                if self.sockets.is_due_to_close(conn) {
+                    // Whether it closes now depends on what the engine may have made ready: see `perform`.
+                    self.effects.close.push(conn);
+                }
+            }
+            SendOutcome::Broken => self.effects.kill.push(conn),
+        }
+    }
+
+    fn accepted(&mut self, now: Now, token: u64, result: io::Result<OwnedFd>, armed: bool) {
+        let listener = &mut self.listeners[token as usize];
+        match result {
+            Ok(socket) if self.drain == Drain::Serving => {
+                if !armed {
+                    self.ring.accept(listener.fd.as_raw_fd(), token);
+                }
+                let core = self.ledger.place_connection();
+                if core == self.core {
+                    self.open(now, socket);
+                } else {
+                    self.unplaced.push_back((core, socket));
+                }
+            }
+            Ok(socket) => drop(socket),
+            Err(_) if armed || self.drain != Drain::Serving => {}
+            Err(error) if is_passing(&error) || error.raw_os_error() == Some(libc::ECONNABORTED) => {
+                self.ring.accept(listener.fd.as_raw_fd(), token);
+            }
+            Err(error) => {
+                log::warn!("accept: {error}; trying again in {} ms", ACCEPT_RETRY_US / 1000);
+                listener.again_us = Some(now.mono_us + ACCEPT_RETRY_US);
+            }
+        }
+    }
+
+    fn open(&mut self, now: Now, socket: OwnedFd) {
+        let conn = self.sockets.open(&mut self.ring, socket);
+        let (peer, local) = self.sockets.names(conn);
+        self.engine.handle(now, Event::Opened { conn, peer, local }, &mut self.effects);
+    }
+
+    fn take_mail(&mut self, now: Now) {
+        for _ in 0..self.mailbox.waiting() {
+            match self.mailbox.take() {
+                Some(Mail::Letters { from, batch }) => {
+                    self.engine.handle(now, Event::Mail { from, batch }, &mut self.effects);
+                }
+                Some(Mail::Connection { socket }) if self.drain == Drain::Serving => self.open(now, socket),
+                Some(Mail::Connection { .. }) => self.ledger.drop_connection(self.core),
+                None => break,
+            }
+        }
+    }
+
+    fn perform(&mut self, now: Now) {
+        let mut effects = std::mem::take(&mut self.effects);
+        for (conn, wanted) in effects.receive.drain(..) {
+            self.sockets.want_receive(&mut self.ring, conn, wanted);
+        }
+        for conn in effects.ready.drain(..) {
+            self.send_ready(conn);
+        }
+        for conn in effects.close.drain(..) {
+            self.sockets.close_when_sent(conn);
+            self.send_ready(conn);
+            if self.is_live(conn) && self.sockets.is_due_to_close(conn) {
+                self.engine.handle(now, Event::Lost { conn }, &mut self.effects);
+                self.sockets.linger(&mut self.ring, conn, now.mono_us);
+                self.linger_until_us.get_or_insert(now.mono_us);
+            }
+        }
+        for conn in effects.kill.drain(..) {
+            if self.is_live(conn) {
+                self.engine.handle(now, Event::Lost { conn }, &mut self.effects);
+                self.sockets.end(&mut self.ring, conn);
+            }
+        }
+        if std::mem::take(&mut effects.shutdown) {
+            (self.on_shutdown)();
+        }
+        // The buffers are used again; nothing above makes new effects.
+        self.effects = effects;
+        if self.linger_until_us.is_some() {
+            self.linger_until_us = self.sockets.end_lingering(&mut self.ring, now.mono_us);
+        }
+        self.accept_again(now);
+        self.send_mail();
+    }
+
+    fn is_live(&self, conn: ConnId) -> bool {
+        self.sockets.conn(Sockets::token(conn)) == Some(conn)
+    }
+
+    /// Sends what the engine has for a connection, unless a send is in flight: then its completion brings it up.
+    fn send_ready(&mut self, conn: ConnId) {
+        if self.is_live(conn)
+            && self.sockets.can_send(conn)
+            && let Some(output) = self.engine.take_output(conn)
+        {
+            self.sockets.send(&mut self.ring, conn, output);
+        }
+    }
+
+    /// When the first listener that ran out of descriptors is due.
+    fn accept_again_us(&self) -> Option<u64> {
+        self.listeners.iter().filter_map(|listener| listener.again_us).min()
+    }
+
+    fn accept_again(&mut self, now: Now) {
+        for (listener, token) in self.listeners.iter_mut().zip(TOKEN_LISTENER..) {
+            if listener.again_us.is_some_and(|at_us| at_us <= now.mono_us) {
+                listener.again_us = None;
+                self.ring.accept(listener.fd.as_raw_fd(), token);
+            }
+        }
+    }
+
+    fn send_mail(&mut self) {
+        self.mail_is_stuck = false;
+        for core in (0..self.mailbox.cores()).map(|core| CoreId(core as u16)) {
+            if core == self.core {
+                continue;
+            }
+            let Some(batch) = self.engine.take_mail(core) else { continue };
+            match self.mailbox.put(core, Mail::Letters { from: self.core, batch }) {
+                Ok(ring) => self.wake(ring),
+                Err(Mail::Letters { batch, .. }) => {
+                    self.engine.return_mail(core, batch);
+                    self.mail_is_stuck = true;
+                }
+                Err(Mail::Connection { .. }) => unreachable!("letters come back as letters"),
+            }
+        }
+        while let Some((core, socket)) = self.unplaced.pop_front() {
+            match self.mailbox.put(core, Mail::Connection { socket }) {
+                Ok(ring) => self.wake(ring),
+                Err(Mail::Connection { socket }) => {
+                    self.unplaced.push_front((core, socket));
+                    break;
+                }
+                Err(Mail::Letters { .. }) => unreachable!("a connection comes back as a connection"),
+            }
+        }
+    }
+
+    fn wake(&mut self, ring: Option<RawFd>) {
+        if let Some(ring) = ring {
+            self.ring.wake(ring);
+        }
+    }
+
+    fn counts(&mut self, now: Now) -> ShellCounts {
+        if now.mono_us >= self.cpu_read_us + CPU_SAMPLE_US {
+            self.cpu_read_us = now.mono_us;
+            let mut text = [0; 64];
+            let read = self.cpu_file.as_ref().and_then(|file| file.read_at(&mut text, 0).ok()).unwrap_or(0);
+            let nanoseconds = text[..read].split(|byte| *byte == b' ').next().and_then(|digits| {
+                std::str::from_utf8(digits).ok()?.parse::<u64>().ok()
+            });
+            self.cpu_us = nanoseconds.map_or(self.cpu_us, |ns| ns / 1000);
+        }
+        ShellCounts { enters: self.ring.enters(), wakes: self.wakes, cpu_us: self.cpu_us }
+    }
+
+    /// Stops accepting; what clients have sent so far is still taken and answered.
+    fn start_drain(&mut self, now: Now) {
+        self.drain = Drain::Quieting { since_us: now.mono_us, last_receive_us: now.mono_us };
+        for (listener, token) in self.listeners.iter_mut().zip(TOKEN_LISTENER..) {
+            listener.again_us = None;
+            self.ring.cancel(Armed::Accept, token);
+        }
+        log::info!("core {}: draining {} connections", self.core.0, self.engine.connections());
+    }
+
+    /// Moves the drain on; true when this core has nothing left to do for anybody.
+    fn is_drained(&mut self, now: Now) -> bool {
+        match self.drain {
+            Drain::Serving => false,
+            Drain::Quieting { since_us, mut last_receive_us } => {
+                if self.pace.last_receive_us() >= last_receive_us {
+                    last_receive_us = self.pace.last_receive_us();
+                }
+                let quiet = now.mono_us >= last_receive_us + DRAIN_QUIET_US;
+                if quiet || now.mono_us >= since_us + DRAIN_US_MAX / 10 {
+                    self.engine.handle(now, Event::Drain, &mut self.effects);
+                    self.perform(now);
+                    self.drain = Drain::Closing { since_us: now.mono_us };
+                } else {
+                    self.drain = Drain::Quieting { since_us, last_receive_us };
+                }
+                false
+            }
+            Drain::Closing { since_us } => {
+                // Other cores' clients may still wait for letters from here: all cores leave together.
+                let all_gone = self.ledger.connections() == 0 && self.sockets.is_empty() && self.unplaced.is_empty();
+                all_gone || now.mono_us >= since_us + DRAIN_US_MAX
+            }
+        }
+    }
+}
+
+/// Errors that say nothing about the connection: buffers ran out, an operation was cancelled to pause.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::ECANCELED | libc::EINTR | libc::EAGAIN))
+}
