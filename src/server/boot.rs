@@ -1,0 +1,335 @@
+//! The start, in order: what the kernel offers, descriptors, sockets, placement, threads; then signals; then the end.
+
+use super::config::{Config, EvictionPolicy, Loaded, redis_parameters, warnings};
+use super::host::Host;
+use super::{logger, notify};
+use crate::engine::{self, Engine, EngineOptions, HostReport, Ledger, Settings};
+use crate::keyspace::{Policy, ShardOptions};
+use crate::routing::{RoutingError, SlotTable, slot_of};
+use crate::runtime::uring::{self, Features, RingConfig, RingError, SqPoll};
+use crate::runtime::{
+    Bound, Clock, Control, ListenError, Listening, Mailbox, Worker, WorkerError, WorkerOptions, listen, mailboxes,
+};
+use crate::types::{CoreId, Now};
+use crossbeam_channel::{Sender, bounded};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::io::{self, PipeWriter, Read, Write, pipe};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Descriptors beyond the clients' own: listeners, rings, pipes, logs.
+const DESCRIPTORS_RESERVED: u64 = 64;
+const DESCRIPTORS_PER_CORE: u64 = 8;
+
+/// Why the server does not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    #[error(transparent)]
+    Ring(#[from] RingError),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error("placing slots on cores: {0}")]
+    Routing(#[from] RoutingError),
+    #[error("core {core}: {error}")]
+    Worker { core: u16, error: WorkerError },
+    #[error("starting: {0}")]
+    System(#[from] io::Error),
+}
+
+/// The machine as INFO shows it.
+struct Machine {
+    host: Host,
+    started: Now,
+    port: u16,
+    config_file: String,
+}
+
+impl engine::Host for Machine {
+    fn report(&self) -> HostReport {
+        let (resident, cpu) = (self.host.resident(), self.host.cpu_time());
+        HostReport {
+            rss_bytes: resident.now_bytes,
+            peak_rss_bytes: resident.peak_bytes,
+            system_memory_bytes: self.host.memory_total_bytes(),
+            cpu_user_us: cpu.user_us,
+            cpu_system_us: cpu.system_us,
+            process_id: self.host.pid(),
+            run_id: self.host.run_id().to_owned(),
+            os: self.host.os().to_owned(),
+            executable: self.host.executable().display().to_string(),
+            config_file: self.config_file.clone(),
+            port: self.port,
+            started: self.started,
+        }
+    }
+
+    fn set_log_level(&self, level: &str) {
+        logger::set_level(level);
+    }
+}
+
+/// What all cores have in common.
+struct House {
+    table: Arc<SlotTable>,
+    ledger: Arc<Ledger>,
+    host: Arc<Machine>,
+    settings: Settings,
+    hash_seed: [u64; 4],
+    clock: Clock,
+    control: Arc<Control>,
+}
+
+/// A core's thread and the pipe that wakes it.
+struct Core {
+    thread: JoinHandle<Result<(), WorkerError>>,
+    alarm: PipeWriter,
+}
+
+/// Serves until SIGTERM, SIGINT or SHUTDOWN, then drains.
+pub fn serve(loaded: &Loaded, config_file: Option<String>) -> Result<(), BootError> {
+    let config = &loaded.config;
+    logger::start(config.log.level);
+    warnings(config).iter().for_each(|warning| log::warn!("{warning}"));
+    let kernel = uring::probe()?;
+    let cores = config.cores.cpus.len();
+    uring::raise_descriptor_limit(
+        u64::from(config.limits.maxclients) + DESCRIPTORS_RESERVED + DESCRIPTORS_PER_CORE * cores as u64,
+    )
+    .or_else(|error| lower_maxclients(config, error))?;
+    let bound = open_listeners(config)?;
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let house = build_house(config, cores, config_file.unwrap_or_default())?;
+    let (features, running) = start_cores(config, &house, &bound)?;
+    log::info!("Linux {}; {features:?}", kernel.release);
+    println!("{}", banner(config));
+    notify::ready(&format!("serving on {cores} cores"));
+    start_watchdog(&house.control, &running)?;
+
+    for signal in signals.forever() {
+        log::info!("signal {signal}: draining");
+        break;
+    }
+    notify::stopping();
+    house.control.stopping.store(true, Ordering::Release);
+    stop_cores(running)
+}
+
+/// Too few descriptors for `maxclients` is an error; the limit that was found is in its text.
+fn lower_maxclients(config: &Config, error: RingError) -> Result<u64, RingError> {
+    log::error!("maxclients {} needs more descriptors than this process may have", config.limits.maxclients);
+    Err(error)
+}
+
+fn open_listeners(config: &Config) -> Result<Bound, ListenError> {
+    listen(&Listening {
+        bind: config.network.bind.clone(),
+        port: config.network.port,
+        unixsocket: config.network.unixsocket.clone(),
+        unixsocketperm: config.network.unixsocketperm,
+        backlog: config.network.tcp_backlog,
+        keepalive_s: config.network.tcp_keepalive_s,
+    })
+}
+
+fn build_house(config: &Config, cores: usize, config_file: String) -> Result<House, BootError> {
+    let weights: Vec<f64> = config.cores.weights.iter().map(|weight| f64::from(*weight)).collect();
+    let clock = Clock::default();
+    let host = Machine { host: Host::read()?, started: clock.now(), port: config.network.port, config_file };
+    let turns = (0..cores).map(|_| AtomicU64::new(0)).collect();
+    Ok(House {
+        table: Arc::new(SlotTable::compile(cores, config.cores.virtual_nodes as usize, &weights)?),
+        ledger: Arc::new(Ledger::new(cores)),
+        host: Arc::new(host),
+        settings: settings(config),
+        hash_seed: [random()?, random()?, random()?, random()?],
+        clock,
+        control: Arc::new(Control { turns, ..Control::default() }),
+    })
+}
+
+fn settings(config: &Config) -> Settings {
+    let (limits, memory) = (&config.limits, &config.memory);
+    Settings {
+        maxmemory_bytes: memory.maxmemory_bytes,
+        maxmemory_policy: policy(memory.policy),
+        maxmemory_samples: memory.samples as usize,
+        requirepass: config.security.requirepass.clone().unwrap_or_default().into_bytes(),
+        maxclients: u64::from(limits.maxclients),
+        timeout_s: u64::from(config.network.timeout_s),
+        client_output_bytes_max: limits.client_output_bytes_max as usize,
+        client_waiting_bytes_max: limits.client_query_bytes_max as usize,
+        client_query_bytes_max: 1 << 30,
+        proto_max_bulk_bytes: limits.proto_max_bulk_len as usize,
+        log_level: logger::redis_name(config.log.level).to_owned(),
+        fixed: redis_parameters(config),
+    }
+}
+
+fn policy(asked: EvictionPolicy) -> Policy {
+    let (_, name) = EvictionPolicy::ALL.iter().find(|(known, _)| *known == asked).expect("the list is complete");
+    Policy::parse(name).expect("both use the names of Redis")
+}
+
+fn random() -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+/// Starts a thread a core; when one fails to start, the others end with the process.
+fn start_cores(config: &Config, house: &House, bound: &Bound) -> Result<(Features, Vec<Core>), BootError> {
+    let cores = config.cores.cpus.len();
+    let (report, reports) = bounded(cores);
+    let mut running = Vec::with_capacity(cores);
+    for mailbox in mailboxes(cores, config.cores.mailbox_batches) {
+        let listeners = if mailbox.core() == CoreId(0) {
+            bound.sockets.iter().map(OwnedFd::try_clone).collect::<io::Result<Vec<_>>>()?
+        } else {
+            Vec::new()
+        };
+        running.push(start_core(config, house, mailbox, listeners, report.clone())?);
+    }
+    let mut features = Features::default();
+    for _ in 0..cores {
+        let started = reports.recv().map_err(|_| io::Error::other("a core's thread ended as it started"))?;
+        features = started?;
+    }
+    Ok((features, running))
+}
+
+fn start_core(
+    config: &Config,
+    house: &House,
+    mailbox: Mailbox,
+    listeners: Vec<OwnedFd>,
+    report: Sender<Result<Features, BootError>>,
+) -> Result<Core, BootError> {
+    let core = mailbox.core();
+    let (alarm, alarm_writer) = pipe()?;
+    let options = WorkerOptions {
+        cpu: config.cores.pin.then(|| config.cores.cpus[core.index()]),
+        ring: ring_config(config, core),
+        min_wait_us: config.ring.min_wait_us,
+        spin_us: config.ring.spin_us,
+        zero_copy_bytes_min: config.ring.zero_copy_bytes_min as usize,
+        listeners,
+        mailbox,
+        ledger: Arc::clone(&house.ledger),
+        clock: house.clock,
+        control: Arc::clone(&house.control),
+        alarm,
+        on_shutdown: Box::new(ask_to_end),
+    };
+    let engine_options = EngineOptions {
+        core,
+        table: Arc::clone(&house.table),
+        ledger: Arc::clone(&house.ledger),
+        shard: ShardOptions { hash_seed: house.hash_seed, draw_seed: random()?, place: slot_of },
+        settings: house.settings.clone(),
+        host: Arc::clone(&house.host) as Arc<dyn engine::Host + Send + Sync>,
+    };
+    let thread = std::thread::Builder::new().name(format!("core-{}", core.0)).spawn(move || {
+        // Pinned first, so that the core's memory is touched, and placed, where it will be used.
+        let worker = match Worker::new(|| Engine::new(engine_options), options) {
+            Ok(worker) => worker,
+            Err(error) => {
+                // The receiver is there until every core has reported.
+                let _ = report.send(Err(BootError::Worker { core: core.0, error }));
+                return Ok(());
+            }
+        };
+        let _ = report.send(Ok(worker.features()));
+        drop(report);
+        worker.run().inspect_err(|error| {
+            log::error!("core {}: {error}", core.0);
+            ask_to_end();
+        })
+    })?;
+    Ok(Core { thread, alarm: alarm_writer })
+}
+
+/// Ends the process as a signal from outside would.
+fn ask_to_end() {
+    if let Err(error) = signal_hook::low_level::raise(SIGTERM) {
+        log::error!("cannot end: {error}");
+    }
+}
+
+fn ring_config(config: &Config, core: CoreId) -> RingConfig {
+    let ring = &config.ring;
+    let cpu = |cpus: &[usize]| cpus.get(core.index() % cpus.len().max(1)).map(|cpu| *cpu as u32);
+    RingConfig {
+        entries: ring.entries,
+        completions: ring.entries.saturating_mul(4),
+        sqpoll: ring.sqpoll.then(|| SqPoll { idle_ms: ring.sqpoll_idle_ms, cpu: cpu(&ring.sqpoll_cpus) }),
+        napi_busy_poll_us: ring.napi_busy_poll_us,
+        buffers: ring.buffers,
+        buffer_bytes: ring.buffer_bytes,
+        incremental: true,
+        bundles: false,
+    }
+}
+
+/// Where the server is and how to try it.
+fn banner(config: &Config) -> String {
+    let cores = config.cores.cpus.len();
+    let mut places: Vec<String> = Vec::new();
+    if config.network.port != 0 {
+        places.extend(config.network.bind.iter().map(|address| format!("{address}:{}", config.network.port)));
+    }
+    places.extend(config.network.unixsocket.iter().map(|path| path.display().to_string()));
+    let try_it = match (&config.network.unixsocket, config.network.port) {
+        (Some(path), 0) => format!("redis-cli -s {}", path.display()),
+        (_, port) => format!("redis-cli -p {port}"),
+    };
+    format!(
+        "coldplate {} serves on {} with {cores} {} (CPUs {:?}); keys are in memory only\n\
+         try:  {try_it} set greeting hello  |  {try_it} get greeting  |  {try_it} info cores",
+        env!("CARGO_PKG_VERSION"),
+        places.join(", "),
+        if cores == 1 { "core" } else { "cores" },
+        config.cores.cpus,
+    )
+}
+
+/// Feeds systemd's watchdog as long as every core turns its loop when it is called.
+fn start_watchdog(control: &Arc<Control>, running: &[Core]) -> Result<(), BootError> {
+    let Some(interval) = notify::watchdog_interval() else { return Ok(()) };
+    let mut alarms = running.iter().map(|core| core.alarm.try_clone()).collect::<io::Result<Vec<_>>>()?;
+    let control = Arc::clone(control);
+    std::thread::Builder::new().name("watchdog".into()).spawn(move || {
+        loop {
+            let before: Vec<u64> = control.turns.iter().map(|turns| turns.load(Ordering::Relaxed)).collect();
+            for alarm in &mut alarms {
+                if alarm.write_all(&[0]).is_err() {
+                    return;
+                }
+            }
+            std::thread::sleep(interval.min(Duration::from_secs(3600)) / 2);
+            if control.turns.iter().zip(before).all(|(turns, before)| turns.load(Ordering::Relaxed) != before) {
+                notify::alive();
+            }
+        }
+    })?;
+    Ok(())
+}
+
+fn stop_cores(running: Vec<Core>) -> Result<(), BootError> {
+    for core in &running {
+        // A core that has ended already has closed its pipe.
+        let _ = (&core.alarm).write_all(&[0]);
+    }
+    let mut outcome = Ok(());
+    for (core, running) in running.into_iter().enumerate() {
+        let ended = running.thread.join().map_err(|_| io::Error::other("a core's thread panicked"))?;
+        if let Err(error) = ended {
+            outcome = Err(BootError::Worker { core: core as u16, error });
+        }
+    }
+    log::info!("all cores ended");
+    outcome
+}

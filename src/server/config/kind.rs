@@ -1,0 +1,233 @@
+//! The kinds of value: how each is read, what it allows, and how it is written as TOML and as Redis prints it.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::units;
+
+/// What a parameter holds. Reading is pure: whether a CPU exists is for `constraints` to say.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    Switch,
+    Count {
+        min: u64,
+        max: u64,
+    },
+    PowerOfTwo {
+        min: u64,
+        max: u64,
+    },
+    /// Bytes, with Redis's units.
+    Bytes {
+        min: u64,
+        max: u64,
+    },
+    /// File mode digits.
+    Octal {
+        max: u64,
+    },
+    OneOf(&'static [Name]),
+    Path,
+    /// Text that is never printed.
+    Secret,
+    Addresses,
+    /// CPU numbers; `empty` is how no number at all is written.
+    Cpus {
+        empty: &'static str,
+    },
+    Weights {
+        max: u64,
+    },
+}
+
+/// One of a closed set: our name, Redis's name for it, and other names that are taken to mean it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Name {
+    pub name: &'static str,
+    pub redis: &'static str,
+    pub aliases: &'static [&'static str],
+}
+
+impl Name {
+    /// A name that Redis shares.
+    pub(super) const fn plain(name: &'static str) -> Self {
+        Self { name, redis: name, aliases: &[] }
+    }
+}
+
+/// A parameter's value between its text and its field.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    Switch(bool),
+    Count(u64),
+    Text(String),
+    Addresses(Vec<IpAddr>),
+    Numbers(Vec<u64>),
+}
+
+/// "No upper bound": what a TOML integer can hold.
+pub(super) const UNBOUNDED: u64 = i64::MAX as u64;
+
+impl Kind {
+    /// Reads a value's text, from a flag or (as text) from a file. `None`: not what [`Kind::allowed`] says.
+    pub fn parse(&self, text: &str) -> Option<Value> {
+        let within = |n: u64, min: u64, max: u64| (min..=max).contains(&n).then_some(Value::Count(n));
+        match *self {
+            Self::Switch => switch(text).map(Value::Switch),
+            Self::Count { min, max } => within(text.parse().ok()?, min, max),
+            Self::PowerOfTwo { min, max } => {
+                let count: u64 = text.parse().ok()?;
+                if count.is_power_of_two() { within(count, min, max) } else { None }
+            }
+            Self::Bytes { min, max } => within(units::bytes_parse(text)?, min, max),
+            Self::Octal { max } => within(u64::from_str_radix(text, 8).ok()?, 0, max),
+            Self::OneOf(names) => {
+                let same = |name: &&str| name.eq_ignore_ascii_case(text);
+                let found = names.iter().find(|n| same(&n.name) || same(&n.redis) || n.aliases.iter().any(same));
+                found.map(|n| Value::Text(n.name.to_owned()))
+            }
+            Self::Path | Self::Secret => Some(Value::Text(text.to_owned())),
+            Self::Addresses => items(text).map(address).collect::<Option<_>>().map(Value::Addresses),
+            Self::Cpus { empty } if text == empty || text.is_empty() => Some(Value::Numbers(Vec::new())),
+            Self::Cpus { .. } => units::cpus_parse(text).map(|cpus| Value::Numbers(wide(cpus))),
+            Self::Weights { max } => {
+                let weight = |t: &str| t.parse().ok().filter(|n| (1..=max).contains(n));
+                items(text).map(weight).collect::<Option<_>>().map(Value::Numbers)
+            }
+        }
+    }
+
+    /// What is allowed, as one phrase that completes "allowed: ".
+    pub fn allowed(&self) -> String {
+        match *self {
+            Self::Switch => "on or off".to_owned(),
+            Self::Count { min, max } => format!("a whole number from {min} to {max}"),
+            Self::PowerOfTwo { min, max } => format!("a power of two from {min} to {max}"),
+            Self::Bytes { min, max } => {
+                let upto = if max == UNBOUNDED { "up".to_owned() } else { format!("to {}", units::bytes_print(max)) };
+                format!("bytes from {} {upto}, as a number or with b, k, kb, m, mb, g or gb", units::bytes_print(min))
+            }
+            Self::Octal { max } => format!("file mode digits from 0 to {max:o}"),
+            Self::OneOf(names) => {
+                let names: Vec<_> = names.iter().map(|n| n.name).collect();
+                format!("one of {}", names.join(", "))
+            }
+            Self::Path => "a path, quoted in files".to_owned(),
+            Self::Secret => "text, quoted in files".to_owned(),
+            Self::Addresses => "IP addresses such as 127.0.0.1 or ::1, or * for every IPv4 address".to_owned(),
+            Self::Cpus { empty: "" } => "CPUs such as 3 or 4-7, or nothing".to_owned(),
+            Self::Cpus { empty } => format!("{empty}, or CPUs such as 0-3 or 0,2,4"),
+            Self::Weights { max } => format!("weights from 1 to {max} such as 1,1,2"),
+        }
+    }
+
+    /// The value's placeholder in the help.
+    pub fn placeholder(&self) -> &'static str {
+        match self {
+            Self::Switch => "on|off",
+            Self::Count { .. } | Self::PowerOfTwo { .. } => "N",
+            Self::Bytes { .. } => "BYTES",
+            Self::Octal { .. } => "MODE",
+            Self::OneOf(_) => "NAME",
+            Self::Path => "PATH",
+            Self::Secret => "SECRET",
+            Self::Addresses => "IP",
+            Self::Cpus { .. } => "CPUS",
+            Self::Weights { .. } => "W,W",
+        }
+    }
+
+    /// Whether a flag may be given several times, each adding to the list.
+    pub fn is_list(&self) -> bool {
+        matches!(self, Self::Addresses | Self::Cpus { .. } | Self::Weights { .. })
+    }
+
+    /// The value as TOML that reads back to the same value. A secret is written as if it were empty.
+    pub fn print_toml(&self, value: &Value) -> String {
+        match (self, value) {
+            (Self::Secret, _) => "\"\"".to_owned(),
+            (_, Value::Switch(on)) => on.to_string(),
+            (Self::Bytes { .. }, Value::Count(n)) if *n > 0 && n % 1024 == 0 => {
+                format!("\"{}\"", units::bytes_print(*n))
+            }
+            (Self::Octal { .. }, Value::Count(n)) => format!("\"{n:o}\""),
+            (_, Value::Count(n)) => n.to_string(),
+            (_, Value::Addresses(list)) => {
+                let quoted: Vec<_> = list.iter().map(|ip| format!("\"{ip}\"")).collect();
+                format!("[{}]", quoted.join(", "))
+            }
+            (_, Value::Text(_) | Value::Numbers(_)) => quote(&self.print(value)),
+        }
+    }
+
+    /// The value as a flag takes it, and as messages name it.
+    pub fn print(&self, value: &Value) -> String {
+        match (self, value) {
+            (_, Value::Switch(on)) => (if *on { "on" } else { "off" }).to_owned(),
+            (Self::Bytes { .. }, Value::Count(n)) => units::bytes_print(*n),
+            (Self::Octal { .. }, Value::Count(n)) => format!("{n:o}"),
+            (_, Value::Count(n)) => n.to_string(),
+            (_, Value::Text(text)) => text.clone(),
+            (_, Value::Addresses(list)) => join(list, " "),
+            (Self::Cpus { empty }, Value::Numbers(list)) if list.is_empty() => (*empty).to_owned(),
+            (Self::Cpus { .. }, Value::Numbers(list)) => units::cpus_print(list),
+            (_, Value::Numbers(list)) => join(list, ","),
+        }
+    }
+
+    /// The value as Redis's CONFIG GET prints it: bytes as a plain number, switches as yes and no.
+    pub fn print_redis(&self, value: &Value) -> String {
+        match (self, value) {
+            (_, Value::Switch(on)) => (if *on { "yes" } else { "no" }).to_owned(),
+            (Self::Bytes { .. }, Value::Count(n)) => n.to_string(),
+            (Self::OneOf(names), Value::Text(text)) => {
+                names.iter().find(|n| n.name == text).map_or(text.as_str(), |n| n.redis).to_owned()
+            }
+            _ => self.print(value),
+        }
+    }
+}
+
+fn switch(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "on" | "yes" | "true" => Some(true),
+        "off" | "no" | "false" => Some(false),
+        _ => None,
+    }
+}
+
+/// A list's items: commas and blanks both separate, as Redis's `bind` and our other lists have it.
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    text.split([',', ' ']).filter(|item| !item.is_empty())
+}
+
+fn address(text: &str) -> Option<IpAddr> {
+    if text == "*" { Some(Ipv4Addr::UNSPECIFIED.into()) } else { text.parse().ok() }
+}
+
+fn wide(cpus: Vec<usize>) -> Vec<u64> {
+    cpus.into_iter().map(|cpu| cpu as u64).collect()
+}
+
+fn join<T: ToString>(list: &[T], separator: &str) -> String {
+    list.iter().map(ToString::to_string).collect::<Vec<_>>().join(separator)
+}
+
+/// How messages show what was found: a number bare, anything else in quotes.
+pub(super) fn shown(text: &str) -> String {
+    if text.parse::<i128>().is_ok() { text.to_owned() } else { quote(text) }
+}
+
+/// A TOML basic string: what TOML wants escaped is escaped, everything else stays as it is.
+pub(super) fn quote(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}

@@ -1,0 +1,169 @@
+//! The typed result of loading: what the rest of the server reads. Every field is a row of the table.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use log::LevelFilter;
+
+/// The effective configuration. Built only by [`super::load`], so each value has passed its row's range.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    pub network: Network,
+    pub cores: Cores,
+    pub ring: Ring,
+    pub memory: Memory,
+    pub limits: Limits,
+    pub security: Security,
+    pub log: Log,
+}
+
+/// Where clients connect, and how their sockets are kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Network {
+    pub bind: Vec<IpAddr>,
+    /// 0 means that no TCP socket listens.
+    pub port: u16,
+    pub unixsocket: Option<PathBuf>,
+    /// Mode bits of the socket file; 0 leaves them to the umask, as in Redis.
+    pub unixsocketperm: u32,
+    pub tcp_backlog: u32,
+    /// 0 turns keepalive off.
+    pub tcp_keepalive_s: u32,
+    /// 0 never closes an idle client.
+    pub timeout_s: u32,
+}
+
+/// Which CPUs serve, and how keys are spread over them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cores {
+    /// The CPUs as asked for; empty means `auto`.
+    pub cpus_asked: Vec<usize>,
+    /// The CPUs to serve on, one core each, in the order of their `CoreId`. Never empty once loaded.
+    pub cpus: Vec<usize>,
+    pub pin: bool,
+    pub virtual_nodes: u32,
+    /// One weight a core, or empty when all weigh the same.
+    pub weights: Vec<u32>,
+    pub mailbox_batches: usize,
+}
+
+/// Each core's io_uring: sizes, waiting, polling.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ring {
+    pub entries: u32,
+    pub buffers: u16,
+    pub buffer_bytes: u32,
+    pub sqpoll: bool,
+    /// CPUs for the kernel's polling threads, taken in turn; empty leaves them to the scheduler.
+    pub sqpoll_cpus: Vec<usize>,
+    pub sqpoll_idle_ms: u32,
+    pub napi_busy_poll_us: u32,
+    pub min_wait_us: u32,
+    pub spin_us: u32,
+    /// 0 never sends with zero copy.
+    pub zero_copy_bytes_min: u64,
+}
+
+/// How much memory values may take, and what leaves when it is full.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Memory {
+    /// 0 means no limit.
+    pub maxmemory_bytes: u64,
+    pub policy: EvictionPolicy,
+    pub samples: u32,
+}
+
+/// Bounds on what clients may take.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    pub maxclients: u32,
+    pub client_output_bytes_max: u64,
+    pub client_query_bytes_max: u64,
+    pub proto_max_bulk_len: u64,
+}
+
+/// Who may talk.
+#[derive(Clone, PartialEq)]
+pub struct Security {
+    pub requirepass: Option<String>,
+}
+
+/// Keeps the password out of logs that print the configuration with `{:?}`.
+impl std::fmt::Debug for Security {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let requirepass = self.requirepass.as_ref().map(|_| "(set)");
+        f.debug_struct("Security").field("requirepass", &requirepass).finish()
+    }
+}
+
+/// What the server writes down, and where.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Log {
+    pub level: LevelFilter,
+    pub dir: PathBuf,
+}
+
+/// What leaves when memory is full; the names are Redis's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EvictionPolicy {
+    NoEviction,
+    AllKeysLru,
+    AllKeysLfu,
+    AllKeysRandom,
+    VolatileLru,
+    VolatileLfu,
+    VolatileRandom,
+    VolatileTtl,
+}
+
+impl EvictionPolicy {
+    pub const ALL: [(Self, &'static str); 8] = [
+        (Self::NoEviction, "noeviction"),
+        (Self::AllKeysLru, "allkeys-lru"),
+        (Self::AllKeysLfu, "allkeys-lfu"),
+        (Self::AllKeysRandom, "allkeys-random"),
+        (Self::VolatileLru, "volatile-lru"),
+        (Self::VolatileLfu, "volatile-lfu"),
+        (Self::VolatileRandom, "volatile-random"),
+        (Self::VolatileTtl, "volatile-ttl"),
+    ];
+}
+
+/// The state before the table's defaults are stored: see `table::defaults`, its only caller.
+pub(super) fn blank() -> Config {
+    Config {
+        network: Network {
+            bind: Vec::new(),
+            port: 0,
+            unixsocket: None,
+            unixsocketperm: 0,
+            tcp_backlog: 0,
+            tcp_keepalive_s: 0,
+            timeout_s: 0,
+        },
+        cores: Cores {
+            cpus_asked: Vec::new(),
+            cpus: Vec::new(),
+            pin: false,
+            virtual_nodes: 0,
+            weights: Vec::new(),
+            mailbox_batches: 0,
+        },
+        ring: Ring {
+            entries: 0,
+            buffers: 0,
+            buffer_bytes: 0,
+            sqpoll: false,
+            sqpoll_cpus: Vec::new(),
+            sqpoll_idle_ms: 0,
+            napi_busy_poll_us: 0,
+            min_wait_us: 0,
+            spin_us: 0,
+            zero_copy_bytes_min: 0,
+        },
+        memory: Memory { maxmemory_bytes: 0, policy: EvictionPolicy::NoEviction, samples: 0 },
+        limits: Limits { maxclients: 0, client_output_bytes_max: 0, client_query_bytes_max: 0, proto_max_bulk_len: 0 },
+        security: Security { requirepass: None },
+        log: Log { level: LevelFilter::Off, dir: PathBuf::new() },
+    }
+}

@@ -1,0 +1,287 @@
+//! The one table of parameters. A row here is a flag, a key in files, a line of the help, of `--print-config` and of
+//! CONFIG GET; adding a parameter means adding its field in `settings` and its row here, nothing else.
+
+use super::kind::{Kind, Name, UNBOUNDED};
+use super::parameter::{Parameter, field};
+use super::settings::{self, Config};
+use crate::types::VALUE_BYTES_MAX;
+
+/// The sections in the order in which they are printed, with what each is for.
+pub const SECTIONS: &[(&str, &str)] = &[
+    ("network", "Where clients connect, and how their sockets are kept."),
+    ("cores", "Which CPUs serve, and how keys are spread over them."),
+    ("ring", "Each core's io_uring: its sizes, how it waits, whether it polls."),
+    ("memory", "How much memory values may take, and what leaves when it is full."),
+    ("limits", "What clients may take, so that none takes it from the others."),
+    ("security", "Who may talk to the server."),
+    ("log", "What the server writes down, and where."),
+];
+
+const POLICIES: &[Name] = &[
+    Name::plain("noeviction"),
+    Name::plain("allkeys-lru"),
+    Name::plain("allkeys-lfu"),
+    Name::plain("allkeys-random"),
+    Name::plain("volatile-lru"),
+    Name::plain("volatile-lfu"),
+    Name::plain("volatile-random"),
+    Name::plain("volatile-ttl"),
+];
+
+/// Redis has no level above warning, so error is shown as warning; its verbose is chatty enough to be our debug.
+const LEVELS: &[Name] = &[
+    Name { name: "debug", redis: "debug", aliases: &["verbose"] },
+    Name { name: "info", redis: "notice", aliases: &[] },
+    Name { name: "warn", redis: "warning", aliases: &[] },
+    Name { name: "error", redis: "warning", aliases: &[] },
+];
+
+/// Every parameter, section by section.
+pub const TABLE: &[Parameter] = &[
+    Parameter::row("network", "bind", "bind", field!(network.bind))
+        .kind(Kind::Addresses, "127.0.0.1")
+        .redis("bind")
+        .why(
+            "Addresses to listen on, IPv4 and IPv6. Only this machine can connect by default: set requirepass, or \
+              keep strangers off the network, before you widen it.",
+        ),
+    Parameter::row("network", "port", "port", field!(network.port))
+        .kind(Kind::Count { min: 0, max: 65_535 }, "6379")
+        .redis("port")
+        .why("TCP port. 0 opens none, for a server that is reached over its Unix socket only."),
+    Parameter::row("network", "unixsocket", "unixsocket", field!(network.unixsocket))
+        .kind(Kind::Path, "")
+        .redis("unixsocket")
+        .why(
+            "Unix socket to listen on as well. Empty for none. Clients on this machine skip the kernel's TCP that \
+              way, which is most of what an unpipelined request costs.",
+        ),
+    Parameter::row("network", "unixsocketperm", "unixsocketperm", field!(network.unixsocketperm))
+        .kind(Kind::Octal { max: 0o777 }, "700")
+        .redis("unixsocketperm")
+        .why(
+            "File mode of the Unix socket. It says who on this machine may connect: 700 admits the server's own \
+              user, 770 its group too; 0 leaves it to the umask.",
+        ),
+    Parameter::row("network", "tcp_backlog", "tcp-backlog", field!(network.tcp_backlog))
+        .kind(Kind::Count { min: 1, max: 65_535 }, "511")
+        .redis("tcp-backlog")
+        .why(
+            "Connections that may wait to be accepted. The kernel cuts it to net.core.somaxconn, so a burst of \
+              clients needs both raised.",
+        ),
+    Parameter::row("network", "tcp_keepalive", "tcp-keepalive", field!(network.tcp_keepalive_s))
+        .kind(Kind::Count { min: 0, max: 32_767 }, "300")
+        .unit("seconds")
+        .redis("tcp-keepalive")
+        .live()
+        .why(
+            "Idle time after which the kernel probes a client. Peers that vanished without a word are found that \
+              way, and give their descriptor and buffers back. 0 never probes.",
+        ),
+    Parameter::row("network", "timeout", "timeout", field!(network.timeout_s))
+        .kind(Kind::Count { min: 0, max: 2_147_483_647 }, "0")
+        .unit("seconds")
+        .redis("timeout")
+        .live()
+        .why(
+            "Closes a client that has been silent for so long. 0 never does: pooled connections are idle by \
+              design.",
+        ),
+    Parameter::row("cores", "cpus", "cores", field!(cores.cpus_asked)).kind(Kind::Cpus { empty: "auto" }, "auto").why(
+        "CPUs to serve on. Each gets one thread, one io_uring and one shard of the keys. auto takes every CPU \
+              that this process may run on, apart from those that sqpoll_cpu names.",
+    ),
+    Parameter::row("cores", "pin", "pin", field!(cores.pin)).kind(Kind::Switch, "on").why(
+        "Pins each core's thread to its CPU. That keeps its shard in the CPU's caches. Turn it off where other \
+              busy processes share the CPUs: the scheduler may then step aside for them.",
+    ),
+    Parameter::row("cores", "virtual_nodes", "virtual-nodes", field!(cores.virtual_nodes))
+        .kind(Kind::Count { min: 1, max: 65_536 }, "1024")
+        .why(
+            "Points of each core on the hash ring. More of them spread the slots more evenly and take longer to \
+              compile at start; requests never see the ring, only the table that it is compiled into. Changing it \
+              moves keys.",
+        ),
+    Parameter::row("cores", "weights", "weights", field!(cores.weights)).kind(Kind::Weights { max: 1000 }, "").why(
+        "Share of the keys that each core owns. One weight a core, in the order of the CPUs; empty when all \
+              own the same. For CPUs that are not alike, or that have other work to do.",
+    ),
+    Parameter::row("cores", "mailbox_batches", "mailbox-batches", field!(cores.mailbox_batches))
+        .kind(Kind::PowerOfTwo { min: 16, max: 65_536 }, "1024")
+        .unit("batches for each pair of cores")
+        .why(
+            "Batches that may wait from one core to another. A full mailbox makes the sender stop reading from its \
+              clients until there is room, so it bounds memory and never loses a request.",
+        ),
+    Parameter::row("ring", "entries", "ring-entries", field!(ring.entries))
+        .kind(Kind::PowerOfTwo { min: 64, max: 32_768 }, "1024")
+        .why(
+            "Submission queue entries of each io_uring. A turn that needs more enters the kernel more than once, \
+              which is correct and slower; 1024 suits some ten thousand clients.",
+        ),
+    Parameter::row("ring", "buffers", "ring-buffers", field!(ring.buffers))
+        .kind(Kind::PowerOfTwo { min: 16, max: 32_768 }, "256")
+        .unit("for each core")
+        .why(
+            "Receive buffers that a core lends to the kernel. They are shared by all its clients and held only \
+              while bytes are in them; when they run out, receiving waits for one to come back.",
+        ),
+    Parameter::row("ring", "buffer_bytes", "ring-buffer-bytes", field!(ring.buffer_bytes))
+        .kind(Kind::Bytes { min: 1 << 10, max: 4 << 20 }, "16kb")
+        .why(
+            "Size of one receive buffer. Larger ones take deep pipelines and large values in fewer pieces; each \
+              core holds ring buffers times this much memory from the start.",
+        ),
+    Parameter::row("ring", "sqpoll", "sqpoll", field!(ring.sqpoll)).kind(Kind::Switch, "off").why(
+        "Lets a kernel thread poll each submission queue. A busy core then submits without a system call, and \
+              the thread spends CPU time of its own while it polls: worth it only with CPUs to spare, named by \
+              sqpoll_cpu.",
+    ),
+    Parameter::row("ring", "sqpoll_cpu", "sqpoll-cpu", field!(ring.sqpoll_cpus))
+        .kind(Kind::Cpus { empty: "" }, "")
+        .why(
+            "CPUs for the polling threads, taken in turn. None of them may serve. Empty leaves the threads to the \
+              scheduler, where they compete with the cores that they are to help.",
+        ),
+    Parameter::row("ring", "sqpoll_idle_ms", "sqpoll-idle-ms", field!(ring.sqpoll_idle_ms))
+        .kind(Kind::Count { min: 1, max: 60_000 }, "1000")
+        .unit("milliseconds")
+        .why(
+            "A polling thread without work sleeps after this long. The next submission then pays a system call to \
+              wake it; until then it burns its CPU.",
+        ),
+    Parameter::row("ring", "napi_busy_poll_us", "napi-busy-poll-us", field!(ring.napi_busy_poll_us))
+        .kind(Kind::Count { min: 0, max: 10_000 }, "0")
+        .unit("microseconds")
+        .why(
+            "Polls the network card so long before sleeping. The card's interrupt is then seldom waited for, which \
+              trades CPU time for latency; the card's driver must support it, and loopback gains nothing. 0 is off.",
+        ),
+    Parameter::row("ring", "min_wait_us", "min-wait-us", field!(ring.min_wait_us))
+        .kind(Kind::Count { min: 0, max: 10_000 }, "50")
+        .unit("microseconds")
+        .why(
+            "A waiting core gathers completions this long. It spares system calls and CPU time under load, and \
+              adds at most itself to a lone request. Needs Linux 6.12; 0 is off.",
+        ),
+    Parameter::row("ring", "spin_us", "spin-us", field!(ring.spin_us))
+        .kind(Kind::Count { min: 0, max: 1_000_000 }, "0")
+        .unit("microseconds")
+        .why(
+            "An idle core looks for work this long before it sleeps. Saves the wake-up, burns the CPU; 0, the \
+              default, costs an idle server nothing.",
+        ),
+    Parameter::row("ring", "zero_copy_min_bytes", "zero-copy-min-bytes", field!(ring.zero_copy_bytes_min))
+        .kind(Kind::Bytes { min: 0, max: UNBOUNDED }, "0")
+        .why(
+            "Sends replies of at least this size without copying. Pinning pages and the second notification cost \
+              more than the copy of a small reply, and loopback copies anyway. 0 is off.",
+        ),
+    Parameter::row("memory", "maxmemory", "maxmemory", field!(memory.maxmemory_bytes))
+        .kind(Kind::Bytes { min: 0, max: UNBOUNDED }, "0")
+        .redis("maxmemory")
+        .live()
+        .why(
+            "Memory for keys and values, over all cores. Past it maxmemory_policy decides what happens. 0 sets no \
+              limit, and the kernel's out-of-memory killer decides instead.",
+        ),
+    Parameter::row("memory", "maxmemory_policy", "maxmemory-policy", field!(memory.policy))
+        .kind(Kind::OneOf(POLICIES), "noeviction")
+        .redis("maxmemory-policy")
+        .live()
+        .why(
+            "What leaves when memory is full. noeviction refuses writes that need more; allkeys- picks from all \
+              keys, volatile- only from those with an expiry: the longest unused (lru), the least used (lfu), any \
+              (random), or the next to expire (ttl).",
+        ),
+    Parameter::row("memory", "maxmemory_samples", "maxmemory-samples", field!(memory.samples))
+        .kind(Kind::Count { min: 1, max: 64 }, "5")
+        .unit("keys")
+        .redis("maxmemory-samples")
+        .live()
+        .why(
+            "Keys compared before one of them is evicted. For the policies that sample: more choose better and \
+              cost more.",
+        ),
+    Parameter::row("limits", "maxclients", "maxclients", field!(limits.maxclients))
+        .kind(Kind::Count { min: 1, max: 1_000_000 }, "10000")
+        .unit("connections")
+        .redis("maxclients")
+        .live()
+        .why(
+            "Clients connected at once, over all cores. One more is told so and closed. Each takes a descriptor, \
+              so the process's limit of open files must be higher.",
+        ),
+    Parameter::row(
+        "limits",
+        "client_output_bytes_max",
+        "client-output-bytes-max",
+        field!(limits.client_output_bytes_max),
+    )
+    .kind(Kind::Bytes { min: 16 << 10, max: UNBOUNDED }, "1mb")
+    .why(
+        "Replies that may wait for a client to read them. Past it the client's next requests wait too, so one \
+              that asks and never reads costs this much and no more; a single larger reply still passes.",
+    ),
+    Parameter::row("limits", "client_query_bytes_max", "client-query-bytes-max", field!(limits.client_query_bytes_max))
+        .kind(Kind::Bytes { min: 1 << 20, max: UNBOUNDED }, "64mb")
+        .redis("client-query-buffer-limit")
+        .live()
+        .why(
+            "Bytes kept of a client's unfinished request. Its one longest argument counts apart, bounded by \
+              proto_max_bulk_len. Past it the client is closed.",
+        ),
+    Parameter::row("limits", "proto_max_bulk_len", "proto-max-bulk-len", field!(limits.proto_max_bulk_len))
+        .kind(Kind::Bytes { min: 1 << 20, max: VALUE_BYTES_MAX as u64 }, "512mb")
+        .redis("proto-max-bulk-len")
+        .live()
+        .why(
+            "The longest single argument that a client may send. So it is the largest value too. Memory follows \
+              the bytes that arrive, not the length announced.",
+        ),
+    Parameter::row("security", "requirepass", "requirepass", field!(security.requirepass))
+        .kind(Kind::Secret, "")
+        .redis("requirepass")
+        .live()
+        .why(
+            "Password that clients must give before anything else. Empty asks for none. Keep it in a file that \
+              only the server may read: a command line shows in every process listing. It is never printed.",
+        ),
+    Parameter::row("log", "level", "log-level", field!(log.level))
+        .kind(Kind::OneOf(LEVELS), "info")
+        .alias("loglevel")
+        .redis("loglevel")
+        .live()
+        .why("How much the server says on standard error. Redis's names verbose, notice and warning are understood."),
+    Parameter::row("log", "dir", "dir", field!(log.dir))
+        .kind(Kind::Path, ".")
+        .redis("dir")
+        .why("Directory that the server works in. Relative paths, such as that of the Unix socket, start there."),
+];
+
+/// What every row has until a file or a flag says otherwise.
+pub fn defaults() -> Config {
+    let mut config = settings::blank();
+    for parameter in TABLE {
+        let value =
+            parameter.kind.parse(parameter.default).expect("each default is allowed, as the table's test proves");
+        parameter.set(&mut config, value);
+    }
+    config
+}
+
+/// The rows of one section, in order.
+pub fn section(name: &str) -> impl Iterator<Item = &'static Parameter> {
+    TABLE.iter().filter(move |parameter| parameter.section == name)
+}
+
+/// The row of a key in a section.
+pub fn by_key(section: &str, key: &str) -> Option<&'static Parameter> {
+    TABLE.iter().find(|parameter| parameter.section == section && parameter.key == key)
+}
+
+/// The row that CONFIG GET and redis.conf know under `name`.
+pub fn by_redis_name(name: &str) -> Option<&'static Parameter> {
+    TABLE.iter().find(|parameter| parameter.redis.is_some_and(|redis| redis.eq_ignore_ascii_case(name)))
+}

@@ -1,0 +1,144 @@
+//! Proves that each row of the table can be set by file and by flag to the same value, and that its default, range
+//! and names fit its field.
+
+use super::*;
+use crate::routing::VNODES_DEFAULT;
+use crate::server::config::kind::{Kind, Value};
+use crate::server::config::{PROFILES, Place, SECTIONS, table};
+
+/// Row, its value in a file, the same as a flag, and what both must mean, as messages print it.
+const SAMPLES: &[(&str, &str, &str, &str)] = &[
+    ("network.bind", "[\"::1\", \"10.0.0.1\"]", "::1 10.0.0.1", "::1 10.0.0.1"),
+    ("network.port", "7000", "7000", "7000"),
+    ("network.unixsocket", "\"/run/c.sock\"", "/run/c.sock", "/run/c.sock"),
+    ("network.unixsocketperm", "770", "770", "770"),
+    ("network.tcp_backlog", "1_024", "1024", "1024"),
+    ("network.tcp_keepalive", "60", "60", "60"),
+    ("network.timeout", "0x10", "16", "16"),
+    ("cores.cpus", "\"0,2-3\"", "0,2-3", "0,2-3"),
+    ("cores.pin", "false", "off", "off"),
+    ("cores.virtual_nodes", "2048", "2048", "2048"),
+    ("cores.weights", "[1, 1, 2, 4]", "1,1,2,4", "1,1,2,4"),
+    ("cores.mailbox_batches", "64", "64", "64"),
+    ("ring.entries", "4096", "4096", "4096"),
+    ("ring.buffers", "1024", "1024", "1024"),
+    ("ring.buffer_bytes", "\"32kb\"", "32kb", "32kb"),
+    ("ring.sqpoll", "\"on\"", "yes", "on"),
+    ("ring.sqpoll_cpu", "3", "3", "3"),
+    ("ring.sqpoll_idle_ms", "20", "20", "20"),
+    ("ring.napi_busy_poll_us", "50", "50", "50"),
+    ("ring.min_wait_us", "0", "0", "0"),
+    ("ring.spin_us", "20", "20", "20"),
+    ("ring.zero_copy_min_bytes", "65536", "64kb", "64kb"),
+    ("memory.maxmemory", "\"4gb\"", "4GB", "4gb"),
+    ("memory.maxmemory_policy", "\"allkeys-lfu\"", "ALLKEYS-LFU", "allkeys-lfu"),
+    ("memory.maxmemory_samples", "10", "10", "10"),
+    ("limits.maxclients", "50", "50", "50"),
+    ("limits.client_output_bytes_max", "\"2mb\"", "2mb", "2mb"),
+    ("limits.client_query_bytes_max", "\"1gb\"", "1gb", "1gb"),
+    ("limits.proto_max_bulk_len", "1048576", "1mb", "1mb"),
+    ("security.requirepass", "'a \"b\\c'", "a \"b\\c", "a \"b\\c"),
+    ("log.level", "\"warn\"", "warning", "warn"),
+    ("log.dir", "\"/var/lib/c\"", "/var/lib/c", "/var/lib/c"),
+];
+
+#[test]
+fn each_key_by_file_and_by_flag() {
+    let sampled: Vec<_> = SAMPLES.iter().map(|(path, ..)| (*path).to_owned()).collect();
+    let rows: Vec<_> = TABLE.iter().map(Parameter::path).collect();
+    assert_eq!(sampled, rows, "each row has a sample, in the table's order");
+    for (path, in_file, flag, printed) in SAMPLES {
+        let parameter = row(path);
+        let by_file = load(&format!("[{}]\n{} = {in_file}\n", parameter.section, parameter.key), &[]).expect(path);
+        let by_flag = load("", &[(path, flag)]).expect(path);
+        assert_eq!(parameter.kind.print(&parameter.get(&by_file.config)), *printed, "{path}");
+        assert_ne!(
+            parameter.get(&by_file.config),
+            parameter.get(&table::defaults()),
+            "{path}: the sample is the default"
+        );
+        assert_eq!(by_file.config, by_flag.config, "{path}");
+        assert_eq!(*by_file.origins.of(parameter), Place::File { path: "c.toml".into(), line: 2 });
+        assert_eq!(*by_flag.origins.of(parameter), Place::Flag);
+    }
+}
+
+/// Proves that no allowed value can miss its field: the ends of each range and each name of each set are stored.
+#[test]
+fn ranges_fit_their_fields() {
+    for parameter in TABLE {
+        let ends = match parameter.kind {
+            Kind::Count { min, max } | Kind::PowerOfTwo { min, max } | Kind::Bytes { min, max } => {
+                vec![Value::Count(min), Value::Count(max)]
+            }
+            Kind::Octal { max } => vec![Value::Count(max)],
+            Kind::Weights { max } => vec![Value::Numbers(vec![max])],
+            Kind::OneOf(names) => names.iter().map(|name| Value::Text(name.name.to_owned())).collect(),
+            _ => Vec::new(),
+        };
+        for value in ends {
+            let mut config = table::defaults();
+            parameter.set(&mut config, value.clone());
+            assert_eq!(parameter.get(&config), value, "{}", parameter.path());
+        }
+    }
+}
+
+/// Proves what help and printing rely on: known sections, unique names, a short first sentence, a reason for each.
+#[test]
+fn the_table_is_sound() {
+    for (i, parameter) in TABLE.iter().enumerate() {
+        let path = parameter.path();
+        assert!(SECTIONS.iter().any(|(section, _)| *section == parameter.section), "{path}");
+        let twin = |other: &Parameter| other.path() == path || other.flag == parameter.flag;
+        assert!(!TABLE[..i].iter().any(twin), "{path} stands twice");
+        let (first, _) = parameter.why.split_once(". ").unwrap_or((parameter.why, ""));
+        assert!(first.len() <= 64, "{path}: {first}");
+        assert!(parameter.why.ends_with('.'), "{path}");
+        assert!(!parameter.live || parameter.redis.is_some(), "{path}: CONFIG SET needs a name");
+    }
+    assert_eq!(table::defaults().cores.virtual_nodes as usize, VNODES_DEFAULT);
+}
+
+#[test]
+fn command_line_wins_over_file_over_profile_over_default() {
+    let loaded = load("profile = \"latency\"\n[ring]\nspin_us = 7\n[network]\nport = 1", &[("network.port", "2")]);
+    let loaded = loaded.expect("all allowed");
+    assert_eq!(loaded.config.network.port, 2);
+    assert_eq!(loaded.config.ring.spin_us, 7);
+    assert_eq!(loaded.config.ring.napi_busy_poll_us, 50, "from the profile");
+    assert_eq!(loaded.config.ring.entries, 1024, "the default");
+}
+
+/// Proves that a profile named on the command line replaces the one that the file names.
+#[test]
+fn the_profile_flag_replaces_the_files_profile() {
+    let sources = Sources { profile: Some("small".into()), ..Sources::default() };
+    let file = file::read(&Source::File("c.toml".into()), "profile = \"latency\"");
+    let config = resolve(&sources, file, &CPUS).expect("both exist").config;
+    assert_eq!((config.ring.entries, config.ring.spin_us), (128, 0));
+}
+
+#[test]
+fn each_profile_loads_and_changes_something() {
+    for (name, _) in PROFILES {
+        let config = good(&format!("profile = \"{name}\""));
+        assert_ne!(config, good(""), "{name}");
+    }
+}
+
+#[test]
+fn cores_auto_takes_what_is_there_and_leaves_the_polling_cpus() {
+    assert_eq!(good("").cores.cpus, CPUS);
+    assert_eq!(good("[ring]\nsqpoll = true\nsqpoll_cpu = \"3\"").cores.cpus, [0, 1, 2]);
+    assert_eq!(good("[ring]\nsqpoll_cpu = \"3\"").cores.cpus, CPUS, "nothing polls while sqpoll is off");
+    assert_eq!(good("[cores]\ncpus = [2, 0]").cores.cpus, [2, 0], "in the order written");
+}
+
+/// Proves that the password stays out of logs that print the configuration.
+#[test]
+fn debug_hides_the_password() {
+    let config = good("[security]\nrequirepass = \"sesame\"");
+    assert_eq!(config.security.requirepass.as_deref(), Some("sesame"));
+    assert!(!format!("{config:?}").contains("sesame"));
+}
