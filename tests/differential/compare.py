@@ -1,0 +1,98 @@
+"""When two servers' replies count as equal: byte for byte, but where order is free or a clock is read.
+
+Functions named by `Command.compare` take both raw replies and return whether they agree.
+"""
+
+from lib import resp
+
+CLOCK_TOLERANCE_MS = 3000
+
+
+def expected(commands):
+    """The commands that get a reply, in order, under CLIENT REPLY ON, OFF and SKIP."""
+    answered, off, skip = [], False, False
+    for command in commands:
+        skip_now, skip = skip, False
+        if command.mode == "on":
+            off = False
+            answered.append(command)
+        elif command.mode == "off":
+            off = True
+        elif command.mode == "skip":
+            skip = not off
+        elif not off and not skip_now:
+            answered.append(command)
+    return answered
+
+
+def first_difference(commands, ours, theirs):
+    """(command, our reply, their reply) where the streams first differ, or None. Equal bytes are the quick way out."""
+    if ours == theirs:
+        return None
+    our_replies, their_replies = resp.split_replies(ours), resp.split_replies(theirs)
+    answered = expected(commands)
+    for at in range(max(len(our_replies), len(their_replies))):
+        our = our_replies[at] if at < len(our_replies) else b"(nothing)"
+        their = their_replies[at] if at < len(their_replies) else b"(nothing)"
+        command = answered[at] if at < len(answered) else None
+        if our != their and not (command and agrees(command.compare, our, their)):
+            return command, our, their
+    return None
+
+
+def agrees(how, ours, theirs):
+    """Errors are always compared exactly."""
+    if ours[:1] == b"-" or theirs[:1] == b"-":
+        return ours == theirs
+    try:
+        return RULES[how](ours, theirs)
+    except (ValueError, IndexError, TypeError):
+        return False
+
+
+def exact(ours, theirs):
+    return ours == theirs
+
+
+def near_ms(ours, theirs):
+    return abs(resp.decode(ours) - resp.decode(theirs)) <= CLOCK_TOLERANCE_MS
+
+
+def near_s(ours, theirs):
+    return abs(resp.decode(ours) - resp.decode(theirs)) * 1000 <= CLOCK_TOLERANCE_MS
+
+
+def unordered(ours, theirs):
+    return ours[:1] == theirs[:1] and sorted(resp.decode(ours)) == sorted(resp.decode(theirs))
+
+
+def nullness(ours, theirs):
+    """RANDOMKEY: which key is free, whether there is one is not."""
+    return (resp.decode(ours) is None) == (resp.decode(theirs) is None) and ours[:1] == theirs[:1]
+
+
+def scan(ours, theirs):
+    """One page that held everything: the same set. A server may page smaller than asked; then one holds the other."""
+    our_cursor, our_keys = resp.decode(ours)
+    their_cursor, their_keys = resp.decode(theirs)
+    if our_cursor == their_cursor == b"0":
+        return sorted(our_keys) == sorted(their_keys)
+    return set(our_keys) <= set(their_keys) or set(their_keys) <= set(our_keys)
+
+
+def hello(ours, theirs):
+    """The same fields in the same container; the server's version and the connection's number are its own."""
+    our, their = resp.decode(ours), resp.decode(theirs)
+    free = (b"server", b"version", b"id")
+    same = all(our[at] == their[at] or (at % 2 and our[at - 1] in free) for at in range(min(len(our), len(their))))
+    return ours[:2] == theirs[:2] and len(our) == len(their) and same
+
+
+def command_info(ours, theirs):
+    """Name, arity and key positions; flags as a set. Categories, tips and key specifications differ by version."""
+    (our,), (their,) = resp.decode(ours), resp.decode(theirs)
+    same = our[:2] == their[:2] and our[3:6] == their[3:6]
+    return same and set(our[2]) == set(their[2])
+
+
+RULES = {rule.__name__: rule for rule in (exact, near_ms, near_s, unordered, nullness, scan, hello, command_info)}

@@ -1,0 +1,248 @@
+"""What the random commands are made of: keys, values, numbers, times, patterns, and the commands about connections."""
+
+KEYS = (
+    *(b"k%d" % i for i in range(8)),
+    *(b"user:%d:name" % i for i in range(4)),
+    b"{tag}a",
+    b"{tag}b",
+    b"x{tag}y{z}",
+    b"{}x",
+    b"foo{bar",
+    b"foo{}{bar}",
+    b"foo{{bar}}",
+    b"",
+    b"a\r\nb",
+    b"\x00\xff\xfe",
+    b"with space",
+    b"[a-c]*?",
+    b"K" * 300,
+)
+TIME_OPTIONS = ("EX", "PX", "EXAT", "PXAT")
+INT_EDGES = (
+    b"0", b"1", b"-1", b"10", b"9223372036854775807", b"-9223372036854775808", b"9223372036854775806",
+    b"9223372036854775808", b"-9223372036854775809", b"4611686018427387904", b"-4611686018427387904",
+)  # fmt: skip
+NOT_INTS = (
+    b"", b"abc", b"1.5", b" 1", b"1 ", b"+1", b"01", b"-0", b"-", b"1e3", b"0x10", b"1\x00",
+    b"99999999999999999999999",
+)  # fmt: skip
+FLOATS = (
+    b"0.1", b"0.2", b"-0.3", b"3.0e3", b"5.0e-7", b"1e17", b"1.5", b"-2.25", b"1e20", b"0.000000000000000001",
+    b"10.5000", b"+7", b"1234567.891011", b"3.14159265358979323846", b"-0.0", b".5", b"5.", b"0x1p3",
+)  # fmt: skip
+NOT_FLOATS = (b"nan", b"inf", b"-inf", b"infinity", b"1e99999", b" 1", b"1 ", b"1,5", b"1e", b"--1", b"abc", b"")
+BAD_TIMES = (b"0", b"-1", b"abc", b"", b"1.5", b"9223372036854775807", b"-9223372036854775808", b"9223372036854775808")
+SIZES = (0, 1, 7, 20, 44, 45, 63, 64, 127, 255, 256, 500, 4000, 16384, 20000, 65536, 100_000)
+COMMANDS = (
+    "PING", "ECHO", "SELECT", "GET", "SET", "SETNX", "SETEX", "PSETEX", "GETSET", "GETDEL", "GETEX", "MGET", "MSET",
+    "APPEND", "STRLEN", "GETRANGE", "SETRANGE", "INCR", "DECR", "INCRBY", "DECRBY", "INCRBYFLOAT", "DEL", "UNLINK",
+    "EXISTS", "TYPE", "TOUCH", "EXPIRE", "PEXPIRE", "EXPIREAT", "PEXPIREAT", "TTL", "PTTL", "EXPIRETIME",
+    "PEXPIRETIME", "PERSIST", "SCAN", "KEYS", "RANDOMKEY", "DBSIZE", "AUTH", "CLIENT", "CONFIG", "TIME", "COMMAND",
+    "HELLO",
+)  # fmt: skip
+
+
+def value(rng):
+    pick = rng.random()
+    if pick < 0.3:
+        return b"%d" % rng.randrange(-1000, 1000)
+    if pick < 0.4:
+        return rng.choice(INT_EDGES)
+    if pick < 0.45:
+        return rng.choice(NOT_INTS + FLOATS)
+    if pick < 0.95:
+        return rng.randbytes(rng.choice(SIZES[:10]))
+    return rng.randbytes(rng.choice(SIZES))
+
+
+def integer(rng):
+    pick = rng.random()
+    if pick < 0.6:
+        return b"%d" % rng.randrange(-1000, 1000)
+    return rng.choice(INT_EDGES) if pick < 0.9 else rng.choice(NOT_INTS)
+
+
+def number(rng):
+    """What INCRBYFLOAT may be given: decimals of few digits, which every correct long double prints alike."""
+    pick = rng.random()
+    if pick < 0.5:
+        return b"%.*f" % (rng.randrange(6), rng.uniform(-1000, 1000))
+    if pick < 0.85:
+        return rng.choice(FLOATS)
+    return rng.choice(INT_EDGES[:4] + NOT_FLOATS)
+
+
+def index(rng):
+    """An index of GETRANGE."""
+    pick = rng.random()
+    if pick < 0.8:
+        return b"%d" % rng.randrange(-30, 30)
+    return rng.choice(INT_EDGES + NOT_INTS + (b"100", b"70000", b"-70000"))
+
+
+def offset(rng):
+    """An offset of SETRANGE: small, or refused (past 512 MB), never one that allocates much."""
+    pick = rng.random()
+    if pick < 0.85:
+        return b"%d" % rng.choice((0, 1, 5, 30, 44, 200, 5000))
+    return rng.choice(
+        (b"-1", b"536870912", b"9223372036854775807", b"-9223372036854775808", b"abc", b"", b"536870911000")
+    )
+
+
+def expiry(rng, option, now_s, relative):
+    """A time for `option`, and whether it has passed. Distances are drawn wide: GT and LT never meet equal ones."""
+    if rng.random() < 0.12:
+        bad = rng.choice(BAD_TIMES)
+        return bad, option.endswith("AT") and bad == b"1"
+    unit = 1000 if option.startswith("P") else 1
+    distance = rng.randrange(100_000 * unit, 1_000_000_000 * unit)
+    if option.endswith("AT"):
+        if rng.random() < 0.1:
+            return b"%d" % rng.randrange(1, now_s - 1000), True
+        return b"%d" % (now_s * unit + distance), False
+    # Without relative expiries these are drawn from the refused ones alone.
+    return (b"%d" % distance, False) if relative else (rng.choice((b"abc", b"9223372036854775807", b"")), False)
+
+
+def any_case(rng, word):
+    return word if rng.random() < 0.7 else "".join(c.lower() if rng.random() < 0.5 else c for c in word)
+
+
+def glob(rng):
+    pieces = (
+        "*",
+        "?",
+        "k",
+        "user:",
+        "[0-3]",
+        "[^k]",
+        "[k",
+        "\\*",
+        "name",
+        "{tag}",
+        "a",
+        "[a-c",
+        "[c-a]",
+        "\\",
+        "**",
+        "",
+        "x",
+    )
+    return "".join(rng.choice(pieces) for _ in range(rng.choice((1, 2, 3, 4))))
+
+
+def unknown(rng):
+    """Commands that no server has, and long arguments, which the error cuts."""
+    name = rng.choice(("FOO", "foo bar", "", "G\r\nT", "X" * 200, b"\xff\x00", "GETT"))
+    return [name, *(value(rng) for _ in range(rng.choice((0, 1, 2, 5, 40))))]
+
+
+def is_order_free(name, args):
+    """Whether a malformed command could be well formed after all, with a reply that may differ."""
+    return name in ("KEYS", "RANDOMKEY", "TIME", "COMMAND", "SCAN", "HELLO", "CLIENT", "CONFIG") and (
+        name != "KEYS" or len(args) == 1
+    )
+
+
+def inline(rng, args):
+    """The command as one line of words; every word is quoted that needs it, some that do not."""
+    line = b" ".join(arg if _is_bare(arg) and rng.random() < 0.8 else _quoted(arg) for arg in args)
+    return line + rng.choice((b"\r\n", b"\n", b" \r\n"))
+
+
+def _is_bare(arg):
+    return bool(arg) and all(33 <= c < 127 and c not in b"\"'\\" for c in arg) and arg[:1] not in (b"*", b"$")
+
+
+def _quoted(arg):
+    return b'"' + b"".join(bytes((c,)) if 32 <= c < 127 and c not in b'"\\' else b"\\x%02x" % c for c in arg) + b'"'
+
+
+def _fixed(*args, compare="exact"):
+    return lambda generator: generator.command(*args, compare=compare)
+
+
+# Groups of equal weight; a group's members are alternatives.
+CONNECTION = (
+    (_fixed("PING"), _fixed("PING", "hello"), _fixed("PING", ""), _fixed("PING", "a", "b")),
+    (lambda g: g.command("ECHO", g.value()), _fixed("ECHO")),
+    (
+        _fixed("SELECT", "0"),
+        _fixed("SELECT", "x"),
+        _fixed("SELECT", "-1"),
+        _fixed("SELECT", "999999999999"),
+        _fixed("SELECT", "77"),
+    ),
+    (
+        _fixed("HELLO", "3", compare="hello"),
+        _fixed("HELLO", "3", compare="hello"),
+        _fixed("HELLO", "2", compare="hello"),
+        _fixed("HELLO", compare="hello"),
+        _fixed("HELLO", "3", "SETNAME", "wire", compare="hello"),
+        _fixed("HELLO", "3", "AUTH", "default", "any", compare="hello"),
+        _fixed("HELLO", "1"),
+        _fixed("HELLO", "4"),
+        _fixed("HELLO", "x"),
+        _fixed("HELLO", "3", "BOGUS"),
+        _fixed("HELLO", "3", "AUTH", "default"),
+        _fixed("HELLO", "3", "SETNAME", "a b"),
+        _fixed("HELLO", "3", "AUTH", "nobody", "wrong"),
+    ),
+    (
+        _fixed("AUTH", "x"),
+        _fixed("AUTH", "default", "x"),
+        _fixed("AUTH", "nobody", "x"),
+        _fixed("AUTH"),
+        _fixed("AUTH", "a", "b", "c"),
+    ),
+    (
+        _fixed("CLIENT", "SETNAME", "name"),
+        _fixed("CLIENT", "SETNAME", ""),
+        _fixed("CLIENT", "SETNAME", "a b"),
+        _fixed("CLIENT", "SETNAME"),
+        _fixed("CLIENT", "GETNAME"),
+        _fixed("CLIENT", "GETNAME", "x"),
+    ),
+    (
+        _fixed("CLIENT", "NO-EVICT", "on"),
+        _fixed("CLIENT", "NO-EVICT", "off"),
+        _fixed("CLIENT", "NO-EVICT", "maybe"),
+        _fixed("CLIENT", "REPLY", "maybe"),
+        _fixed("CLIENT", "KILL", "127.0.0.1:1"),
+        _fixed("CLIENT", "KILL", "ID", "abc"),
+        _fixed("CLIENT", "KILL", "ID", "999999999"),
+        _fixed("CLIENT", "KILL", "TYPE", "bogus"),
+        _fixed("CLIENT", "KILL", "BOGUS", "x"),
+        _fixed("CLIENT", "LIST", "TYPE", "bogus"),
+        _fixed("CLIENT", "BOGUS"),
+        _fixed("CLIENT"),
+    ),
+    (
+        _fixed("CONFIG", "GET", "maxmemory"),
+        _fixed("CONFIG", "GET", "maxmemory-policy"),
+        _fixed("CONFIG", "GET", "save"),
+        _fixed("CONFIG", "GET", "appendonly"),
+        _fixed("CONFIG", "GET", "nosuch"),
+        _fixed("CONFIG", "GET"),
+        _fixed("CONFIG", "SET", "nosuch", "1"),
+        _fixed("CONFIG", "SET", "maxmemory", "abc"),
+        _fixed("CONFIG", "SET", "maxmemory", "0"),
+        _fixed("CONFIG", "SET", "maxmemory-policy", "bogus"),
+        _fixed("CONFIG", "SET", "maxmemory"),
+        _fixed("CONFIG", "RESETSTAT"),
+        _fixed("CONFIG", "BOGUS"),
+        _fixed("CONFIG"),
+    ),
+    (
+        _fixed("COMMAND", "GETKEYS", "MSET", "a", "1", "b", "2"),
+        _fixed("COMMAND", "GETKEYS", "get", "a"),
+        _fixed("COMMAND", "GETKEYS", "PING"),
+        _fixed("COMMAND", "GETKEYS", "bogus", "x"),
+        _fixed("COMMAND", "GETKEYS", "GET"),
+        _fixed("COMMAND", "INFO", "bogus"),
+        lambda g: g.command("COMMAND", "INFO", g.rng.choice(COMMANDS), compare="command_info"),
+        _fixed("COMMAND", "BOGUS"),
+    ),
+    (_fixed("RESET"),),
+)

@@ -1,0 +1,173 @@
+"""A server process for the length of a test: started on a free port, awaited, measured, ended by its pid.
+
+The binary comes from $COLDPLATE_BIN (default: the release build). A binary named `redis-server` is started with
+Redis's own options, so that every suite can be run against Redis itself.
+"""
+
+import os
+import re
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+START_S_MAX = 10.0
+STOP_S_MAX = 10.0
+
+
+class ServerError(Exception):
+    """The server did not start, died, or did not end as it should."""
+
+
+def default_binary():
+    if chosen := os.environ.get("COLDPLATE_BIN"):
+        return chosen
+    target = os.environ.get("CARGO_TARGET_DIR", str(ROOT / "target"))
+    return str(Path(target) / "release" / "coldplate")
+
+
+def cpu_list(cores):
+    """A `--cores` value for this many cores; on a smaller machine CPUs repeat, which `--pin off` allows."""
+    cpus = sorted(os.sched_getaffinity(0))
+    return ",".join(str(cpus[i % len(cpus)]) for i in range(cores))
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class StartError(ServerError):
+    """It did not come up; the same is to be expected of the next start."""
+
+
+class Server:
+    """`with Server(cores=2, requirepass="x") as server:`; keywords are the server's options, `_` for `-`."""
+
+    def __init__(self, cores=1, binary=None, **options):
+        self.cores = cores
+        self.binary = binary or default_binary()
+        self.is_redis = Path(self.binary).name == "redis-server"
+        self.options = options
+        self.port = free_port()
+        self.dir = Path(tempfile.mkdtemp(prefix="coldplate-test-"))
+        self.unixsocket = str(self.dir / "s.sock")
+        self.log_path = self.dir / "server.log"
+        self.process = None
+        self.stopped = False
+
+    def command_line(self):
+        shared = ["--bind", "127.0.0.1", "--port", str(self.port), "--unixsocket", self.unixsocket]
+        for name, value in self.options.items():
+            shared += ["--" + name.replace("_", "-"), str(value)]
+        if self.is_redis:
+            fixed = ["--save", "", "--appendonly", "no", "--databases", "1", "--dir", str(self.dir)]
+            return [self.binary, *fixed, "--loglevel", "warning", *shared]
+        fixed = ["--cores", cpu_list(self.cores), "--pin", "off"]
+        if "maxmemory" not in self.options:
+            fixed += ["--maxmemory", "0"]
+        return [self.binary, "serve", *fixed, "--log-level", "warn", *shared]
+
+    def __enter__(self):
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen(
+                self.command_line(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.dir,
+            )
+        try:
+            self._await_ready()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(self, kind, _value, _trace):
+        try:
+            if kind is None:
+                self.stop()
+        finally:
+            self.kill()
+            shutil.rmtree(self.dir, ignore_errors=True)
+
+    def _await_ready(self):
+        deadline = time.monotonic() + START_S_MAX
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise StartError(f"exited with {self.process.returncode} at start:\n{self.log()}")
+            try:
+                with self.connect(timeout_s=2) as sock:
+                    sock.sendall(b"PING\r\n")
+                    if sock.recv(64):
+                        return
+            except OSError:
+                pass
+            time.sleep(0.01)
+        raise StartError(f"not ready after {START_S_MAX} s:\n{self.log()}")
+
+    def connect(self, timeout_s=30.0):
+        sock = socket.create_connection(("127.0.0.1", self.port), timeout=timeout_s)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def rss_bytes(self):
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * PAGE_BYTES
+
+    def cpu_s(self):
+        """User and system time of the whole process so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+
+    def is_alive(self):
+        return self.process.poll() is None
+
+    def log(self):
+        return self.log_path.read_text(errors="replace")[-4000:]
+
+    def stop(self):
+        """SIGTERM; the server has to exit with 0 in time, and to have said nothing of a panic. Once is enough."""
+        if self.stopped:
+            return
+        self.stopped = True
+        if self.process.poll() is not None:
+            raise ServerError(f"died with {self.process.returncode}:\n{self.log()}")
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            status = self.process.wait(STOP_S_MAX)
+        except subprocess.TimeoutExpired:
+            raise ServerError(f"still running {STOP_S_MAX} s after SIGTERM:\n{self.log()}") from None
+        if status != 0:
+            raise ServerError(f"exit status {status} after SIGTERM:\n{self.log()}")
+        if re.search(r"panicked|AddressSanitizer", self.log()):
+            raise ServerError(f"panicked:\n{self.log()}")
+
+    def kill(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+def raise_file_limit(wanted):
+    """Lifts this process's descriptor limit, past the hard limit too where it may; returns what it got."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft >= wanted:
+        return soft
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(hard, wanted)))
+    except (ValueError, PermissionError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, wanted), hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
