@@ -1,0 +1,111 @@
+"""The servers compared: how each is started on a port, pinned to CPUs, and ended by its own pid."""
+
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+
+READY_SECS_MAX = 10
+STOP_SECS_MAX = 10
+
+
+class Server:
+    """One server process. `argv` has `{port}` and `{cores}` where those belong."""
+
+    def __init__(self, name, argv, protocol="resp", version=""):
+        self.name, self.argv, self.protocol, self.version = name, argv, protocol, version
+        self.process = self.port = None
+        self.scratch = None
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def start(self, cpus="0"):
+        """Starts on a free port. `cpus` pins the process, and is also what the server is told to use."""
+        self.port = free_port()
+        self.scratch = tempfile.TemporaryDirectory(prefix="coldplate-bench-")
+        argv = [word.replace("{port}", str(self.port)).replace("{cores}", cpus) for word in self.argv]
+        with open(os.path.join(self.scratch.name, "output"), "wb") as output:
+            self.process = subprocess.Popen(["taskset", "-c", cpus, *argv], cwd=self.scratch.name, stdout=output,
+                                            stderr=subprocess.STDOUT)
+        self._await_ready()
+        return self
+
+    def _await_ready(self):
+        deadline = time.monotonic() + READY_SECS_MAX
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return
+            except OSError:
+                time.sleep(0.02)
+        with open(os.path.join(self.scratch.name, "output"), errors="replace") as file:
+            output = file.read()[-2000:]
+        self.stop()
+        raise SystemExit(f"bench: {self.name} did not start:\n{output}")
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(STOP_SECS_MAX)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        if self.scratch:
+            self.scratch.cleanup()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def coldplate(binary, *options):
+    argv = [binary, "serve", "--bind", "127.0.0.1", "--port", "{port}", "--cores", "{cores}", "--log-level", "warn"]
+    return Server("coldplate", [*argv, *options], version=_version([binary, "--version"]))
+
+
+def redis(*options):
+    argv = ["redis-server", "--bind", "127.0.0.1", "--port", "{port}", "--save", "", "--appendonly", "no"]
+    version = _version(["redis-server", "--version"])
+    return Server("redis-server", [*argv, "--io-threads", "1", "--loglevel", "warning", *options], version=version)
+
+
+def memcached():
+    argv = ["memcached", "-l", "127.0.0.1", "-p", "{port}", "-U", "0", "-t", "1", "-m", "4096"]
+    if os.geteuid() == 0:
+        argv += ["-u", "root"]
+    return Server("memcached", argv, protocol="memcache", version=_version(["memcached", "-V"]))
+
+
+def other(text):
+    """NAME=COMMAND, a Redis-protocol server; COMMAND has `{port}` where the port belongs."""
+    name, _, command = text.partition("=")
+    if not name or "{port}" not in command:
+        raise SystemExit(f"bench: --other wants NAME=COMMAND with {{port}} in the command, got `{text}`")
+    return Server(name, shlex.split(command))
+
+
+def installed(server):
+    return shutil.which(server.argv[0]) is not None
+
+
+def _version(command):
+    if shutil.which(command[0]) is None:
+        return ""
+    text = subprocess.run(command, capture_output=True, text=True).stdout
+    found = re.search(r"\d+\.\d+(\.\d+)?", text)
+    return found.group() if found else ""
