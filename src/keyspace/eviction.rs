@@ -25,15 +25,16 @@ pub enum Policy {
 }
 
 impl Policy {
+    /// In the order in which Redis's errors name them.
     pub const ALL: [(&'static str, Policy); 8] = [
-        ("noeviction", Policy::NoEviction),
-        ("allkeys-lru", Policy::AllKeysLru),
-        ("allkeys-lfu", Policy::AllKeysLfu),
-        ("allkeys-random", Policy::AllKeysRandom),
         ("volatile-lru", Policy::VolatileLru),
         ("volatile-lfu", Policy::VolatileLfu),
         ("volatile-random", Policy::VolatileRandom),
         ("volatile-ttl", Policy::VolatileTtl),
+        ("allkeys-lru", Policy::AllKeysLru),
+        ("allkeys-lfu", Policy::AllKeysLfu),
+        ("allkeys-random", Policy::AllKeysRandom),
+        ("noeviction", Policy::NoEviction),
     ];
 
     pub fn parse(name: &str) -> Option<Policy> {
@@ -112,7 +113,7 @@ impl Eviction {
 
     /// Changes the policy; the history of another kind of policy means nothing and is worn off in use.
     pub fn configure(&mut self, policy: Policy, samples: usize) {
-        (self.policy, self.samples) = (policy, samples.clamp(1, POOL_CANDIDATES_MAX));
+        (self.policy, self.samples) = (policy, samples.clamp(1, DRAWS_MAX));
         self.forget_candidates();
     }
 

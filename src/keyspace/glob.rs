@@ -3,8 +3,11 @@
 //! Iterative: on a mismatch only the last `*` takes one byte more, so the worst case is pattern times text and
 //! never exponential, whatever a client sends.
 
-/// Whether all of `text` matches `pattern`.
+/// Whether all of `text` matches `pattern`. An empty text matches `*` and, as in Redis, no other pattern of stars.
 pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    if text.is_empty() {
+        return matches!(pattern, b"" | b"*");
+    }
     let (mut p, mut t) = (0, 0);
     // Where to go on when what follows the last star does not fit: behind the star, one byte further.
     let mut retry: Option<(usize, usize)> = None;
@@ -63,8 +66,9 @@ fn class(pattern: &[u8], mut p: usize, byte: u8) -> Option<usize> {
                 p += 2;
             }
             Some(low) if p + 2 < pattern.len() && pattern[p + 1] == b'-' => {
-                let (low, high) = ((*low).min(pattern[p + 2]), (*low).max(pattern[p + 2]));
-                found |= (low..=high).contains(&byte);
+                // Signed, as Redis's characters are: bytes past 127 come before all others.
+                let (low, high, byte) = (*low as i8, pattern[p + 2] as i8, byte as i8);
+                found |= (low.min(high)..=low.max(high)).contains(&byte);
                 p += 3;
             }
             Some(literal) => {
@@ -85,6 +89,10 @@ mod tests {
         for (pattern, text, expected) in [
             ("*", "", true),
             ("", "", true),
+            ("**", "", false),
+            ("**", "a", true),
+            ("a**", "a", true),
+            ("***b**", "ab", true),
             ("", "a", false),
             ("h?llo", "hello", true),
             ("h?llo", "hllo", false),
@@ -107,6 +115,13 @@ mod tests {
         ] {
             assert_eq!(matches(pattern.as_bytes(), text.as_bytes()), expected, "{pattern:?} {text:?}");
         }
+    }
+
+    #[test]
+    fn ranges_compare_bytes_as_signed() {
+        assert!(matches(b"[\x80-\xff]", b"\xe9"));
+        assert!(!matches(b"[a-\xff]", b"\xe9") && !matches(b"[a-\xff]", b"z"));
+        assert!(matches(b"[a-\xff]", b"A"));
     }
 
     // The pattern that takes exponential time with naive recursion.

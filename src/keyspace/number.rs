@@ -1,7 +1,7 @@
 //! Numbers as Redis reads and writes them: strict 64-bit integers, and the 80-bit floats of INCRBYFLOAT.
 
 use rustc_apfloat::ieee::X87DoubleExtended;
-use rustc_apfloat::{Float, Status};
+use rustc_apfloat::{Float, Round, Status};
 
 /// A decimal integer in canonical form: no sign but `-`, no leading zero, no space, within 64 bits.
 pub fn parse_i64(text: &[u8]) -> Option<i64> {
@@ -34,27 +34,23 @@ pub fn parse_i64(text: &[u8]) -> Option<i64> {
 #[derive(Clone, Copy, Debug)]
 pub struct Float80(X87DoubleExtended);
 
-/// `strtold` reads no further than this in Redis, which takes longer text for no number.
-const FLOAT_TEXT_BYTES_MAX: usize = 255;
+/// Redis takes longer text for no number.
+const FLOAT_TEXT_BYTES_MAX: usize = 5 * 1024 - 1;
+/// No text of that length has digits enough to bring a larger exponent back into range, so larger ones are cut to it.
+const EXPONENT_MAX: i64 = 100_000;
 const FRACTION_DIGITS: u32 = 17;
 const MANTISSA_BITS: i32 = 63;
 const EXPONENT_BIAS: i32 = 16_383;
 
 impl Float80 {
-    /// A decimal or hexadecimal float, or infinity, in the whole of `text`; not a NaN, nothing that overflows
-    /// or vanishes.
+    /// A decimal or hexadecimal float, or infinity, in the whole of `text`, as C's `strtold` reads it; not a NaN,
+    /// nothing that overflows or vanishes.
     pub fn parse(text: &[u8]) -> Option<Float80> {
         let text = std::str::from_utf8(text).ok().filter(|text| text.len() <= FLOAT_TEXT_BYTES_MAX)?;
         let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-        if unsigned.eq_ignore_ascii_case("inf") || unsigned.eq_ignore_ascii_case("infinity") {
-            let infinity = X87DoubleExtended::INFINITY;
-            return Some(Float80(if text.starts_with('-') { -infinity } else { infinity }));
-        }
-        let text = text.strip_prefix('+').unwrap_or(text);
-        let zero = !is_decimal(unsigned)? ;
-        let parsed = X87DoubleExtended::from_str_r(text, rustc_apfloat::Round::NearestTiesToEven).ok()?;
-        let vanished = parsed.value.is_zero() && !zero;
-        (!parsed.status.contains(Status::OVERFLOW) && !vanished).then_some(Float80(parsed.value))
+        let infinite = unsigned.eq_ignore_ascii_case("inf") || unsigned.eq_ignore_ascii_case("infinity");
+        let magnitude = if infinite { X87DoubleExtended::INFINITY } else { Magnitude::split(unsigned)?.value()? };
+        Some(Float80(if text.starts_with('-') { -magnitude } else { magnitude }))
     }
 
     /// The sum, unless it is infinite or not a number.
@@ -88,25 +84,52 @@ impl Float80 {
     }
 }
 
-/// Whether `text` is an unsigned float with a digit other than zero; `None` when it is no float.
-fn is_decimal(text: &str) -> Option<bool> {
-    let hexadecimal = text.strip_prefix("0x").or(text.strip_prefix("0X"));
-    let (digits, exponent_mark) = match hexadecimal {
-        Some(digits) => (digits, ['p', 'P']),
-        None => (text, ['e', 'E']),
-    };
-    let (mantissa, exponent) = match digits.split_once(exponent_mark) {
-        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
-        None => (digits, None),
-    };
-    let is_digit = |c: char| if hexadecimal.is_some() { c.is_ascii_hexdigit() } else { c.is_ascii_digit() };
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let fine = (!whole.is_empty() || !fraction.is_empty()) && whole.chars().chain(fraction.chars()).all(is_digit);
-    let exponent_fine = exponent.is_none_or(|exponent| {
-        let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
-        !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
-    });
-    (fine && exponent_fine).then(|| mantissa.bytes().any(|b| b != b'0' && b != b'.'))
+/// The parts of an unsigned float's text.
+struct Magnitude<'a> {
+    hexadecimal: bool,
+    /// Digits around at most one point.
+    mantissa: &'a str,
+    exponent: i64,
+}
+
+impl<'a> Magnitude<'a> {
+    /// `None` when the text is no float.
+    fn split(text: &'a str) -> Option<Magnitude<'a>> {
+        let digits = text.strip_prefix("0x").or(text.strip_prefix("0X"));
+        let hexadecimal = digits.is_some();
+        let exponent_marks = if hexadecimal { ['p', 'P'] } else { ['e', 'E'] };
+        let (mantissa, exponent) = match digits.unwrap_or(text).split_once(exponent_marks) {
+            Some((mantissa, exponent)) => (mantissa, parse_exponent(exponent)?),
+            None => (digits.unwrap_or(text), 0),
+        };
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let is_digit = |b: u8| if hexadecimal { b.is_ascii_hexdigit() } else { b.is_ascii_digit() };
+        let fine = !(whole.is_empty() && fraction.is_empty()) && whole.bytes().chain(fraction.bytes()).all(is_digit);
+        fine.then_some(Magnitude { hexadecimal, mantissa, exponent })
+    }
+
+    /// `None` when it is past the largest float, or rounds to zero without being zero.
+    fn value(&self) -> Option<X87DoubleExtended> {
+        if self.mantissa.bytes().all(|b| matches!(b, b'0' | b'.')) {
+            return Some(X87DoubleExtended::ZERO);
+        }
+        // The parser below wants an exponent behind hexadecimal digits, where C does not.
+        let (prefix, mark) = if self.hexadecimal { ("0x", 'p') } else { ("", 'e') };
+        let text = format!("{prefix}{}{mark}{}", self.mantissa, self.exponent);
+        let parsed = X87DoubleExtended::from_str_r(&text, Round::NearestTiesToEven).ok()?;
+        let fits = !parsed.status.contains(Status::OVERFLOW) && !parsed.value.is_zero();
+        fits.then_some(parsed.value)
+    }
+}
+
+/// Digits behind an optional sign, cut to what makes a difference.
+fn parse_exponent(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let magnitude = digits.parse::<i64>().map_or(EXPONENT_MAX, |exponent| exponent.min(EXPONENT_MAX));
+    Some(if text.starts_with('-') { -magnitude } else { magnitude })
 }
 
 /// `value / 2^shift`, to the nearest, ties to even.
@@ -181,23 +204,38 @@ mod tests {
             ("1", "-1", "0"),
             ("0.1", "0.2", "0.3"),
             ("-0", "0", "0"),
-            ("1e20", "1", "100000000000000000001"),
+            ("1e20", "1", "100000000000000000000"),
             ("1e-10", "0", "0.0000000001"),
             ("1e-30", "0", "0"),
             ("17179869184", "1.5", "17179869185.5"),
             ("0x10", "0", "16"),
+            ("0x1p3", "-0X1.8", "6.5"),
+            ("+0x.8", "0x8.", "8.5"),
+            ("5.", ".5", "5.5"),
+            ("1E+2", "-1e-1", "99.9"),
+            ("1e-4940", "0", "0"),
+            ("0e99999999999999999999", "0x0p99999999999999999999", "0"),
         ] {
             let parse = |text: &str| Float80::parse(text.as_bytes()).expect(text);
             assert_eq!(parse(a).checked_add(parse(b)).expect("finite").to_text(), sum, "{a} + {b}");
         }
-        assert_eq!(Float80::parse(b"1e4000").map(|f| f.to_text().len()), Some(4001));
+        assert_eq!(Float80::parse(b"1e4000").map(|f| f.to_text().len()), Some(4000));
+        assert_eq!(
+            Float80::parse(format!("1.{}", "0".repeat(5117)).as_bytes()).map(Float80::to_text),
+            Some("1".into())
+        );
     }
 
     #[test]
     fn what_is_no_float() {
-        for text in ["", " 1", "1 ", "abc", "1e", ".", "e5", "nan", "1e5000", "1e-6000", "--1", "1.2.3", "0x", "1_0"] {
+        let no_digits = ["", ".", "e5", "0x", "0x.", "x1", "abc", "nan", "+", "-"];
+        let strays =
+            [" 1", "1 ", "\t1", "1\0", "1e", "1e+", "0x1p", "--1", "+-1", "++1", "1.2.3", "1_0", "0x1e+1", "infi"];
+        let out_of_range = ["1e5000", "1e-6000", "0x1p16384", "1e99999999999999999999", "0x1p-99999999999999999999"];
+        for text in no_digits.iter().chain(&strays).chain(&out_of_range) {
             assert!(Float80::parse(text.as_bytes()).is_none(), "{text:?}");
         }
+        assert!(Float80::parse(format!("1.{}", "0".repeat(5118)).as_bytes()).is_none());
         let infinity = Float80::parse(b"inf").expect("infinity parses, as with strtold");
         assert!(infinity.checked_add(Float80::parse(b"1").expect("one")).is_none());
     }

@@ -139,7 +139,13 @@ impl Shard {
         self.tables.prefetch(slot);
     }
 
-    /// Second step: the item that is probably the key's, asked for, as a hint for the command to come.
+    /// Second step: the lines of the table that a look-up reads.
+    #[inline]
+    pub fn prefetch_entry(&self, slot: Slot, hash: KeyHash) {
+        self.tables.prefetch_entry(slot, hash);
+    }
+
+    /// Third step: the item that is probably the key's, asked for, as a hint for the command to come.
     #[inline]
     pub fn probe(&self, slot: Slot, hash: KeyHash) -> Option<ItemRef> {
         let found = self.tables.probe(slot, hash)?;
@@ -191,6 +197,21 @@ impl Shard {
         self.counts.hits += 1;
         self.touch(item);
         Some(item)
+    }
+
+    /// The value of a key that a probe has found and that is as most are: in a page, without expiry. `None` decides
+    /// nothing. This is all that a GET does.
+    #[inline]
+    pub fn read_plain(&mut self, key: &Key) -> Option<&[u8]> {
+        let hint = key.hint?;
+        let bytes = self.slab.bytes(hint);
+        let header = Header::read(bytes);
+        if !header.is_plain() || header.key(bytes) != key.bytes {
+            return None;
+        }
+        self.counts.hits += 1;
+        self.touch(hint);
+        Some(header.value(self.slab.bytes(hint)))
     }
 
     /// As [`Shard::read`] for a command that asks about a key and does not use it: no access is noted.

@@ -92,7 +92,13 @@ pub fn class_bytes(bytes: usize) -> usize {
 
 impl Default for Slab {
     fn default() -> Slab {
-        Slab { pages: Vec::new(), ledgers: Vec::new(), vacant: Vec::new(), open: vec![NONE; CLASSES * 2], used_bytes: 0 }
+        Slab {
+            pages: Vec::new(),
+            ledgers: Vec::new(),
+            vacant: Vec::new(),
+            open: vec![NONE; CLASSES * 2],
+            used_bytes: 0,
+        }
     }
 }
 
@@ -197,12 +203,12 @@ impl Slab {
 
     /// A live item drawn by `dice` (a uniform 64-bit number), or `None` when the draw missed.
     pub fn sample(&self, dice: u64, expiring_only: bool) -> Option<ItemRef> {
-        let row = ((dice >> 32) * self.pages.len() as u64 >> 32) as usize;
+        let row = (((dice >> 32) * self.pages.len() as u64) >> 32) as usize;
         let ledger = self.ledgers.get(row)?;
         if expiring_only && ledger.family & 1 == 0 {
             return None;
         }
-        let index = ((dice & 0xffff_ffff) * u64::from(ledger.fresh) >> 32) as u16;
+        let index = (((dice & 0xffff_ffff) * u64::from(ledger.fresh)) >> 32) as u16;
         let item = ItemRef::new(row as u32, index);
         self.is_live(item).then_some(item)
     }
@@ -321,7 +327,7 @@ mod tests {
             dice ^= dice << 17;
             let growing = (step / 20_000) % 2 == 0;
             if dice % 10 < if growing { 7 } else { 3 } || live.is_empty() {
-                let bytes = 5 + (dice >> 8) as usize % if dice % 50 == 0 { 4000 } else { 90 };
+                let bytes = 5 + (dice >> 8) as usize % if dice.is_multiple_of(50) { 4000 } else { 90 };
                 let item = slab.allocate(bytes, dice & 64 != 0).expect("there is room");
                 slab.bytes_mut(item)[4..bytes].fill(step as u8);
                 live.push((item, bytes, step as u8));

@@ -4,6 +4,7 @@
 //! are the seven that hashbrown keeps as a tag and the nine lowest, so a table of up to 512 buckets grows
 //! without looking at an item, and a probe that compares them alone is wrong about once in 1,000 keys.
 
+use super::item::{TableMemory, prefetch_line};
 use super::slab::ItemRef;
 use crate::types::{KeyHash, SLOTS, Slot};
 use hashbrown::HashTable;
@@ -14,6 +15,12 @@ const LOW_MASK: u64 = (1 << LOW_BITS) - 1;
 const SHORT_GROWTH_ENTRIES_MAX: usize = 224;
 /// A table this large whose entries have shrunk to an eighth gives memory back.
 const SHRINK_ENTRIES_MIN: usize = 256;
+
+const ENTRY_BYTES: usize = size_of::<Entry>();
+/// hashbrown aligns and searches its tags in groups of so many.
+const TAG_GROUP_BYTES: usize = 16;
+/// An entry is seldom further than this from where its hash points.
+const NEIGHBOURS: usize = 6;
 
 /// A table entry.
 #[derive(Clone, Copy)]
@@ -43,14 +50,18 @@ fn tag_of(hash: KeyHash) -> u16 {
 
 /// The tables of all slots; those of slots that live on other cores stay empty and allocate nothing.
 pub struct Tables {
-    slots: Vec<HashTable<Entry>>,
+    slots: Vec<HashTable<Entry, TableMemory>>,
     entries: usize,
     used_bytes: usize,
 }
 
 impl Default for Tables {
     fn default() -> Tables {
-        Tables { slots: (0..SLOTS).map(|_| HashTable::new()).collect(), entries: 0, used_bytes: 0 }
+        Tables {
+            slots: (0..SLOTS).map(|_| HashTable::new_in(TableMemory::default())).collect(),
+            entries: 0,
+            used_bytes: 0,
+        }
     }
 }
 
@@ -73,7 +84,20 @@ impl Tables {
     /// Asks for the slot's table head, the first of the cache lines on the way to an item.
     #[inline]
     pub fn prefetch(&self, slot: Slot) {
-        super::item::prefetch_line(&self.slots[slot.index()]);
+        prefetch_line(std::ptr::from_ref(&self.slots[slot.index()]).addr());
+    }
+
+    /// Asks for the lines of the table that a look-up starts with. hashbrown keeps entries, then a byte of tag for
+    /// each; entry `n` lies `n + 1` entries before the tags. Were that to change, the hints would only miss.
+    #[inline]
+    pub fn prefetch_entry(&self, slot: Slot, hash: KeyHash) {
+        let table = &self.slots[slot.index()];
+        let buckets = table.num_buckets();
+        let tags = table.allocator().address() + (buckets * ENTRY_BYTES).next_multiple_of(TAG_GROUP_BYTES);
+        let bucket = hash.0 as usize & (buckets - 1);
+        prefetch_line(tags + bucket);
+        prefetch_line(tags.wrapping_sub((bucket + 1) * ENTRY_BYTES));
+        prefetch_line(tags.wrapping_sub((bucket + NEIGHBOURS) * ENTRY_BYTES));
     }
 
     /// An item that is probably the one: its hash agrees. Its key is not looked at.
@@ -87,9 +111,7 @@ impl Tables {
     #[inline]
     pub fn find(&self, slot: Slot, hash: KeyHash, mut is_it: impl FnMut(ItemRef) -> bool) -> Option<ItemRef> {
         let tag = tag_of(hash);
-        self.slots[slot.index()]
-            .find(hash.0, |entry| entry.tag == tag && is_it(entry.item()))
-            .map(|entry| entry.item())
+        self.slots[slot.index()].find(hash.0, |entry| entry.tag == tag && is_it(entry.item())).map(|entry| entry.item())
     }
 
     /// Adds an item that is not in the table. `hash_of` hashes a stored item's key, for a large table that grows.
@@ -117,7 +139,7 @@ impl Tables {
         self.entries -= 1;
         let (entries, capacity, before) = (table.len(), table.capacity(), table.allocation_size());
         if entries == 0 {
-            *table = HashTable::new();
+            *table = HashTable::new_in(TableMemory::default());
         } else if capacity > SHRINK_ENTRIES_MIN && entries < capacity / 8 {
             table.shrink_to(entries * 2, |entry| hash_of(entry.item()).0);
         } else {

@@ -5,7 +5,7 @@ use super::{NOT_AN_INTEGER, Request};
 use crate::keyspace::number::parse_i64;
 use crate::keyspace::shard::Shard;
 use crate::protocol::command::Command;
-use crate::protocol::resp::Reply;
+use crate::protocol::resp::{Reply, quoting};
 use std::borrow::Cow;
 
 #[derive(Default)]
@@ -17,7 +17,7 @@ struct Conditions {
 }
 
 impl Conditions {
-    fn parse(request: &Request) -> Result<Conditions, Cow<'static, str>> {
+    fn parse(request: &Request) -> Result<Conditions, Cow<'static, [u8]>> {
         let mut conditions = Conditions::default();
         for at in 3..request.args.len() {
             match request.args.get(at).to_ascii_lowercase().as_slice() {
@@ -25,18 +25,15 @@ impl Conditions {
                 b"xx" => conditions.xx = true,
                 b"gt" => conditions.gt = true,
                 b"lt" => conditions.lt = true,
-                _ => {
-                    let option = String::from_utf8_lossy(request.args.get(at)).into_owned();
-                    return Err(format!("ERR Unsupported option {option}").into());
-                }
+                _ => return Err(quoting("ERR Unsupported option ", request.args.get(at), "").into()),
             }
         }
         let Conditions { nx, xx, gt, lt } = conditions;
         if nx && (xx || gt || lt) {
-            return Err("ERR NX and XX, GT or LT options at the same time are not compatible".into());
+            return Err(b"ERR NX and XX, GT or LT options at the same time are not compatible".into());
         }
         if gt && lt {
-            return Err("ERR GT and LT options at the same time are not compatible".into());
+            return Err(b"ERR GT and LT options at the same time are not compatible".into());
         }
         Ok(conditions)
     }
@@ -55,7 +52,7 @@ impl Conditions {
 pub fn expire(shard: &mut Shard, now_ms: u64, request: &Request, reply: &mut Reply) {
     let conditions = match Conditions::parse(request) {
         Ok(conditions) => conditions,
-        Err(error) => return reply.error(&error),
+        Err(error) => return reply.error_bytes(&error),
     };
     let Some(amount) = parse_i64(request.args.get(2)) else { return reply.error(NOT_AN_INTEGER) };
     let unit_ms = if matches!(request.command, Command::Expire | Command::ExpireAt) { 1000 } else { 1 };

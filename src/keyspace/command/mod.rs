@@ -55,7 +55,16 @@ impl<'a> Request<'a> {
 }
 
 /// Applies one operation to the shard that owns its key and encodes the answer.
+#[inline]
 pub fn apply(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut Reply) {
+    if request.command == Command::Get {
+        return string::get(shard, now_ms, request, reply);
+    }
+    apply_other(shard, now_ms, request, reply);
+}
+
+#[inline(never)]
+fn apply_other(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut Reply) {
     if shard.is_short() && spec(request.command).has(flag::DENYOOM) && !shard.make_room() {
         return reply.error(OUT_OF_MEMORY);
     }

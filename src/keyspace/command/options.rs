@@ -12,7 +12,11 @@ pub enum Expiry {
     /// KEEPTTL
     Keep,
     /// The number's argument, its unit in milliseconds, and whether it counts from now.
-    At { amount: Option<i64>, unit_ms: i64, relative: bool },
+    At {
+        amount: Option<i64>,
+        unit_ms: i64,
+        relative: bool,
+    },
 }
 
 impl Expiry {

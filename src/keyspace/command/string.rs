@@ -37,13 +37,18 @@ fn reply_item(shard: &Shard, item: Option<ItemRef>, reply: &mut Reply) {
 /// GET key
 #[inline]
 pub fn get(shard: &mut Shard, now_ms: u64, request: &Request, reply: &mut Reply) {
-    match shard.read(&request.key(), now_ms) {
-        Some(item) => match shard.value(item) {
-            Value::Bytes(bytes) => reply.bulk(bytes),
-            value => reply_value(value, 0..value.bytes().len(), reply),
-        },
-        None => reply.null(),
+    let key = request.key();
+    match shard.read_plain(&key) {
+        Some(value) => reply.bulk(value),
+        None => get_any(shard, now_ms, &key, reply),
     }
+}
+
+/// GET of what is large, expires, is absent, or was not found by a probe.
+#[inline(never)]
+fn get_any(shard: &mut Shard, now_ms: u64, key: &Key, reply: &mut Reply) {
+    let item = shard.read(key, now_ms);
+    reply_item(shard, item, reply);
 }
 
 /// One pair of MSET, and SET without options: replaces value and expiry.
@@ -62,7 +67,8 @@ pub fn set(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut Re
     if request.args.len() == 3 {
         return put(shard, now_ms, request, reply);
     }
-    let parsed = options::parse_set(request).and_then(|options| Ok((options.expiry.resolve(request.name(), now_ms)?, options)));
+    let parsed =
+        options::parse_set(request).and_then(|options| Ok((options.expiry.resolve(request.name(), now_ms)?, options)));
     let (expiry_ms, options) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => return reply.error(&error),
