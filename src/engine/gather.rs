@@ -5,7 +5,7 @@
 use super::admin::info;
 use super::event::HostReport;
 use super::stats::Stats;
-use crate::protocol::resp::{Output, Reply};
+use crate::protocol::resp::{Output, Proto, Reply};
 use std::ops::Range;
 
 /// What the parts add up to.
@@ -30,13 +30,19 @@ enum Sum {
 pub struct Gather {
     left: usize,
     sum: Sum,
+    /// What the client spoke when it asked; by the time of the answer HELLO or RESET may have changed that.
+    proto: Proto,
     /// The first error among the parts; it is the whole reply.
     error: Option<Vec<u8>>,
 }
 
 impl Gather {
     fn new(parts: usize, sum: Sum) -> Gather {
-        Gather { left: parts, sum, error: None }
+        Gather { left: parts, sum, proto: Proto::Resp2, error: None }
+    }
+    /// For replies that differ by version. Counts, arrays and OK do not.
+    pub fn in_proto(self, proto: Proto) -> Gather {
+        Gather { proto, ..self }
     }
     pub fn count(parts: usize) -> Gather {
         Gather::new(parts, Sum::Count(0))
@@ -94,6 +100,7 @@ impl Gather {
         if let Some(error) = self.error {
             return reply.raw(&error);
         }
+        reply.proto = self.proto;
         match self.sum {
             Sum::Count(sum) => reply.integer(sum),
             Sum::Killed(0) => reply.error("ERR No such client"),
@@ -118,4 +125,23 @@ impl Gather {
 fn number_of(line: &[u8]) -> i64 {
     let digits = line.get(1..).unwrap_or_default().split(|byte| *byte == b'\r').next().unwrap_or_default();
     crate::keyspace::number::parse_i64(digits).expect("a part of a count is a number")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // A pipeline of RANDOMKEY and HELLO 3 got RESP3's null for the former once its parts came in behind the latter.
+    #[test]
+    fn the_reply_is_in_the_version_of_the_request() {
+        for (asked, null) in [(Proto::Resp2, "$-1\r\n"), (Proto::Resp3, "_\r\n")] {
+            let (mut part, mut whole) = (Output::default(), Output::default());
+            part.bytes.extend_from_slice(b"$-1\r\n");
+            let mut gather = Gather::any(1, 0).in_proto(asked);
+            assert!(gather.add(0, &part, 0..5));
+            let now = if asked == Proto::Resp2 { Proto::Resp3 } else { Proto::Resp2 };
+            gather.encode(&mut Reply { out: &mut whole, proto: now }, &|| unreachable!("no INFO"));
+            assert_eq!(whole.flatten(), null.as_bytes());
+        }
+    }
 }

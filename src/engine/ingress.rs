@@ -18,9 +18,16 @@ use std::ops::Range;
 /// Requests of a group: enough to overlap the memory accesses that a core can have under way.
 const GROUP_REQUESTS_MAX: usize = 32;
 /// Replies of one connection that may be awaited from other cores; past it its requests wait.
-const QUEUE_REPLIES_MAX: usize = 16 * 1024;
+const QUEUE_REPLIES_MAX: usize = 1024;
 
 const NOAUTH: &str = "NOAUTH Authentication required.";
+
+/// What a request runs with, besides its client: the turn's time, whose it is, and what the shell must do about it.
+pub(super) struct Call<'a> {
+    pub now: Now,
+    pub conn: ConnId,
+    pub effects: &'a mut Effects,
+}
 
 /// Where a key lives and where a probe saw it.
 #[derive(Clone, Copy)]
@@ -31,30 +38,15 @@ pub(super) struct Place {
     pub hint: Option<ItemRef>,
 }
 
-/// What kind of request it is.
-#[derive(Clone, Copy)]
-enum Kind {
-    /// Names no command, or has the wrong number of arguments.
-    Refused,
-    /// An operation on one key.
-    Key(&'static Spec, Place),
-    /// Several keys, all keys, or none.
-    Other(&'static Spec),
-}
-
-/// Where a request's bytes are.
-#[derive(Clone, Copy)]
-enum At {
-    /// At this offset of the received bytes.
-    Chunk(usize),
-    /// Held back in the connection's input.
-    Held(Frame),
-}
-
+/// One parsed request of a group.
 struct Item {
-    at: At,
-    args: Range<usize>,
-    kind: Kind,
+    /// Where its bytes are: an offset of the received bytes, or a row of [`Group::frames`] for a held one.
+    at: usize,
+    args: Range<u32>,
+    /// `None` when it names no command, or has the wrong number of arguments.
+    spec: Option<&'static Spec>,
+    /// Set for an operation on one key.
+    place: Option<Place>,
 }
 
 /// A group of parsed requests. One serves all connections of the engine in turn.
@@ -62,6 +54,15 @@ struct Item {
 pub(super) struct Group {
     items: Vec<Item>,
     args: Vec<Arg>,
+    frames: Vec<Frame>,
+}
+
+impl Group {
+    fn clear(&mut self) {
+        self.items.clear();
+        self.args.clear();
+        self.frames.clear();
+    }
 }
 
 /// The bytes that a group is parsed from.
@@ -71,11 +72,12 @@ enum Source<'a> {
 }
 
 impl Source<'_> {
-    fn args<'b>(&'b mut self, at: At, args: &'b [Arg]) -> Args<'b> {
-        match (self, at) {
-            (Source::Chunk { bytes, .. }, At::Chunk(from)) => Args::new(&bytes[from..], args, &mut []),
-            (Source::Held(input), At::Held(frame)) => input.args(frame, args),
-            _ => unreachable!("a group has one source"),
+    #[inline]
+    fn args<'b>(&'b mut self, group: &'b Group, at: usize, args: &Range<u32>) -> Args<'b> {
+        let args = &group.args[args.start as usize..args.end as usize];
+        match self {
+            Source::Chunk { bytes, .. } => Args::new(&bytes[at..], args, &mut []),
+            Source::Held(input) => input.args(group.frames[at], args),
         }
     }
 }
@@ -99,28 +101,28 @@ impl Engine {
         } else if client.stalled || !client.input.is_empty() {
             client.input.keep(bytes);
             if !client.stalled {
-                client = self.run_held(now, conn, client, effects);
+                self.run_held(&mut Call { now, conn, effects }, &mut client);
             }
         } else {
-            client = self.run_chunk(now, conn, client, bytes, effects);
+            self.run_chunk(&mut Call { now, conn, effects }, &mut client, bytes);
         }
-        self.finish(conn, client, effects);
+        self.finish(now, conn, client, effects);
     }
 
     /// Goes on with a connection's held requests, when what stalled them has eased.
     pub(super) fn resume(&mut self, now: Now, conn: ConnId, effects: &mut Effects) {
         let Some(mut client) = self.sessions.take(conn) else { return };
         if client.stalled && !client.closing {
-            client.stalled = self.must_stall(conn, &client);
+            client.stalled = self.must_stall(conn, &mut client);
             if !client.stalled {
-                client = self.run_held(now, conn, client, effects);
+                self.run_held(&mut Call { now, conn, effects }, &mut client);
             }
         }
-        self.finish(conn, client, effects);
+        self.finish(now, conn, client, effects);
     }
 
     /// Puts a client back and tells the shell what became of it.
-    fn finish(&mut self, conn: ConnId, mut client: Box<Client>, effects: &mut Effects) {
+    fn finish(&mut self, now: Now, conn: ConnId, mut client: Box<Client>, effects: &mut Effects) {
         if client.ended && !client.stalled {
             client.closing = true;
         }
@@ -130,36 +132,30 @@ impl Engine {
             client.paused = pause;
             effects.receive.push((conn, !pause));
         }
-        self.announce(conn, &mut client, effects);
+        self.announce(now, conn, &mut client, effects);
         self.sessions.put(conn, client);
     }
 
-    fn run_chunk(
-        &mut self,
-        now: Now,
-        conn: ConnId,
-        mut client: Box<Client>,
-        bytes: &[u8],
-        effects: &mut Effects,
-    ) -> Box<Client> {
+    #[inline]
+    fn run_chunk(&mut self, call: &mut Call, client: &mut Client, bytes: &[u8]) {
         let mut source = Source::Chunk { bytes, parsed: 0 };
-        client = self.run(now, conn, client, &mut source, effects);
+        self.run(call, client, &mut source);
         let Source::Chunk { parsed, .. } = source else { unreachable!("it was a chunk") };
         if parsed < bytes.len() && !client.closing {
             client.input.keep(&bytes[parsed..]);
             if !client.stalled {
                 // Rarely more than an incomplete request; an inline one with quotes is rewritten here and runs.
-                client = self.run_held(now, conn, client, effects);
+                self.run_held(call, client);
             }
         }
-        client
     }
 
-    fn run_held(&mut self, now: Now, conn: ConnId, mut client: Box<Client>, effects: &mut Effects) -> Box<Client> {
+    fn run_held(&mut self, call: &mut Call, client: &mut Client) {
         let mut input = std::mem::take(&mut client.input);
-        client = self.run(now, conn, client, &mut Source::Held(&mut input), effects);
-        client.input = input;
-        client
+        self.run(call, client, &mut Source::Held(&mut input));
+        if !client.closing {
+            client.input = input;
+        }
     }
 
     fn refuse(&mut self, client: &mut Client, error: &ProtocolError) {
@@ -170,30 +166,16 @@ impl Engine {
     }
 
     /// Runs requests of one source until it has no whole one left or the client must wait.
-    fn run(
-        &mut self,
-        now: Now,
-        conn: ConnId,
-        mut client: Box<Client>,
-        source: &mut Source,
-        effects: &mut Effects,
-    ) -> Box<Client> {
+    fn run(&mut self, call: &mut Call, client: &mut Client, source: &mut Source) {
         let mut group = std::mem::take(&mut self.group);
-        self.lend_output(&mut client);
+        self.lend_output(client);
         loop {
-            group.items.clear();
-            group.args.clear();
-            let parsed = self.parse_group(&client, source, &mut group);
-            for item in &mut group.items {
-                if let Kind::Key(_, place) = &mut item.kind
-                    && place.owner == self.core
-                {
-                    place.hint = self.shard.probe(place.slot, place.hash);
-                }
-            }
+            group.clear();
+            let parsed = self.parse_group(client, source, &mut group);
+            self.look_up(&mut group);
             for item in &group.items {
-                let args = source.args(item.at, &group.args[item.args.clone()]);
-                client = self.execute(now, conn, client, item.kind, args, effects);
+                let args = source.args(&group, item.at, &item.args);
+                self.execute(call, client, item, args);
                 if client.closing {
                     break;
                 }
@@ -204,33 +186,49 @@ impl Engine {
             match parsed {
                 _ if client.closing => break,
                 Parsed::Full => {
-                    client.stalled = self.must_stall(conn, &client);
+                    client.stalled = self.must_stall(call.conn, client);
                     if client.stalled {
                         break;
                     }
                 }
                 Parsed::Short => break,
                 Parsed::Malformed(error) => {
-                    self.refuse(&mut client, &error);
+                    self.refuse(client, &error);
                     break;
                 }
             }
         }
         self.group = group;
-        client
+    }
+
+    /// Second and third step of the look-up; the first was asking for the heads of the tables while parsing.
+    #[inline]
+    fn look_up(&self, group: &mut Group) {
+        for place in group.items.iter().filter_map(|item| item.place.as_ref()) {
+            if place.owner == self.core {
+                self.shard.prefetch_entry(place.slot, place.hash);
+            }
+        }
+        for place in group.items.iter_mut().filter_map(|item| item.place.as_mut()) {
+            if place.owner == self.core {
+                place.hint = self.shard.probe(place.slot, place.hash);
+            }
+        }
     }
 
     /// Whether a client's requests must wait: nobody reads its replies, too many are awaited, or the post is full.
-    fn must_stall(&mut self, conn: ConnId, client: &Client) -> bool {
+    fn must_stall(&mut self, conn: ConnId, client: &mut Client) -> bool {
         let unread = client.output.len_bytes() + client.queue.stashed_bytes() > self.settings.client_output_bytes_max;
         let awaited = client.queue.len() > QUEUE_REPLIES_MAX;
         let post_full = self.cores > 1 && self.post.is_full();
-        if post_full && !unread && !awaited {
+        if post_full && !unread && !awaited && !client.waits_for_post {
+            client.waits_for_post = true;
             self.waiting_for_post.push(conn);
         }
         unread || awaited || post_full
     }
 
+    #[inline]
     fn parse_group(&mut self, client: &Client, source: &mut Source, group: &mut Group) -> Parsed {
         let mut limits = self.limits;
         limits.authenticated = client.authenticated;
@@ -239,7 +237,7 @@ impl Engine {
             let at = match source {
                 Source::Chunk { bytes, parsed } => match parse(&bytes[*parsed..], &limits, &mut group.args) {
                     Ok(Some(taken)) => {
-                        let at = At::Chunk(*parsed);
+                        let at = *parsed;
                         *parsed += taken;
                         at
                     }
@@ -247,32 +245,29 @@ impl Engine {
                     Err(error) => return Parsed::Malformed(error),
                 },
                 Source::Held(input) => match input.next(&limits, &mut group.args) {
-                    Ok(Some(frame)) => At::Held(frame),
+                    Ok(Some(frame)) => {
+                        group.frames.push(frame);
+                        group.frames.len() - 1
+                    }
                     Ok(None) => return Parsed::Short,
                     Err(error) => return Parsed::Malformed(error),
                 },
             };
-            let args = first..group.args.len();
-            if args.is_empty() {
+            if group.args.len() == first {
                 continue;
             }
-            let kind = self.classify(&source.args(at, &group.args[args.clone()]));
-            group.items.push(Item { at, args, kind });
+            let range = first as u32..group.args.len() as u32;
+            let args = source.args(group, at, &range);
+            let spec = resolve(&args).ok();
+            let keyed = spec.is_some_and(|spec| spec.keys.first == 1 && spec.keys.last == 1);
+            let place = keyed.then(|| self.place(args.get(1)));
+            group.items.push(Item { at, args: range, spec, place });
             if !client.authenticated {
                 // What follows may be parsed under wider limits once this one has run.
                 return Parsed::Full;
             }
         }
         Parsed::Full
-    }
-
-    #[inline]
-    fn classify(&self, args: &Args) -> Kind {
-        let Ok(spec) = resolve(args) else { return Kind::Refused };
-        if spec.keys.first == 1 && spec.keys.last == 1 {
-            return Kind::Key(spec, self.place(args.get(1)));
-        }
-        Kind::Other(spec)
     }
 
     /// Where a key lives; its table is asked for if it is here.
@@ -286,72 +281,51 @@ impl Engine {
         Place { slot, hash: self.shard.hash(key), owner, hint: None }
     }
 
-    fn execute(
-        &mut self,
-        now: Now,
-        conn: ConnId,
-        mut client: Box<Client>,
-        kind: Kind,
-        mut args: Args,
-        effects: &mut Effects,
-    ) -> Box<Client> {
+    #[inline]
+    fn execute(&mut self, call: &mut Call, client: &mut Client, item: &Item, args: Args) {
         client.commands += 1;
         self.stats.commands += 1;
-        match kind {
-            Kind::Refused => {
-                self.stats.errors += 1;
-                if !client.authenticated {
-                    client.answer(|reply| reply.error(NOAUTH));
-                } else {
-                    let error = resolve(&args).expect_err("it was refused when it was parsed");
-                    client.answer(|reply| CommandError::write(&error, reply));
-                }
-            }
-            Kind::Key(spec, _) | Kind::Other(spec) if !client.authenticated && !spec.has(flag::NO_AUTH) => {
-                self.stats.errors += 1;
-                client.answer(|reply| reply.error(NOAUTH));
-            }
-            Kind::Key(spec, place) => {
+        match (item.spec, item.place) {
+            (Some(spec), Some(place)) if client.authenticated => {
                 client.last_command = spec.name;
-                self.operate(now, conn, &mut client, spec.command, place, args);
+                self.operate(call, client, spec.command, place, args);
             }
-            Kind::Other(spec) => {
-                client.last_command = spec.name;
-                client = match spec.command {
-                    Command::MGet
-                    | Command::MSet
-                    | Command::Del
-                    | Command::Unlink
-                    | Command::Exists
-                    | Command::Touch => {
-                        self.several(now, conn, &mut client, spec, &mut args);
-                        client
-                    }
-                    _ => self.administer(now, conn, client, spec.command, &mut args, effects),
-                };
-            }
+            _ => self.execute_other(call, client, item.spec, args),
         }
         client.command_ends();
-        client
+    }
+
+    /// What is no operation on one key, and what is refused.
+    #[inline(never)]
+    fn execute_other(&mut self, call: &mut Call, client: &mut Client, spec: Option<&'static Spec>, mut args: Args) {
+        let Some(spec) = spec else {
+            // As in Redis, strangers learn this too.
+            self.stats.errors += 1;
+            let error = resolve(&args).expect_err("it was refused when it was parsed");
+            return client.answer(|reply| CommandError::write(&error, reply));
+        };
+        if !client.authenticated && !spec.has(flag::NO_AUTH) {
+            self.stats.errors += 1;
+            return client.answer(|reply| reply.error(NOAUTH));
+        }
+        client.last_command = spec.name;
+        match spec.command {
+            Command::MGet | Command::MSet | Command::Del | Command::Unlink | Command::Exists | Command::Touch => {
+                self.several(call, client, spec, &mut args);
+            }
+            _ => self.administer(call, client, spec.command, &mut args),
+        }
     }
 
     /// Runs an operation on one key, here or by letter.
     #[inline]
-    pub(super) fn operate(
-        &mut self,
-        now: Now,
-        conn: ConnId,
-        client: &mut Client,
-        command: Command,
-        place: Place,
-        args: Args,
-    ) {
+    pub(super) fn operate(&mut self, call: &Call, client: &mut Client, command: Command, place: Place, args: Args) {
         let mut request = Request { command, args, slot: place.slot, hash: place.hash, hint: place.hint };
         if place.owner == self.core {
             let shard = &mut self.shard;
-            return client.answer(|reply| apply(shard, now.unix_ms(), &mut request, reply));
+            return client.answer(|reply| apply(shard, call.now.unix_ms(), &mut request, reply));
         }
         let number = client.queue.wait(client.is_muted());
-        self.post.ask(place.owner, Ticket::new(conn, number, 0), client.proto, &mut request);
+        self.post.ask(place.owner, Ticket::new(call.conn, number, 0), client.proto, &mut request);
     }
 }

@@ -5,26 +5,18 @@
 
 use super::Engine;
 use super::gather::Gather;
-use super::ingress::Place;
+use super::ingress::{Call, Place};
 use super::letter::Ticket;
 use super::sessions::Client;
 use crate::keyspace::command::{Request, apply};
 use crate::protocol::command::{Command, Spec, arity_text};
 use crate::protocol::resp::{Arg, Args, Output, Proto, Reply};
-use crate::types::{ConnId, Now};
 
 /// Keys that are looked up together before the first of them is used.
 const GROUP_KEYS_MAX: usize = 32;
 
 impl Engine {
-    pub(super) fn several(
-        &mut self,
-        now: Now,
-        conn: ConnId,
-        client: &mut Client,
-        spec: &'static Spec,
-        args: &mut Args,
-    ) {
+    pub(super) fn several(&mut self, call: &Call, client: &mut Client, spec: &'static Spec, args: &mut Args) {
         let stride = usize::from(spec.keys.step);
         let keys = (args.len() - 1) / stride;
         if keys * stride != args.len() - 1 {
@@ -34,7 +26,7 @@ impl Engine {
         if spec.command == Command::MGet {
             client.answer(|reply| reply.array(keys));
             return self.each_key(args, stride, |engine, _, place, part| {
-                engine.operate(now, conn, client, Command::MGet, place, part);
+                engine.operate(call, client, Command::MGet, place, part);
             });
         }
         let gather = if spec.command == Command::MSet { Gather::ok(keys) } else { Gather::count(keys) };
@@ -45,29 +37,32 @@ impl Engine {
                 Request { command: spec.command, args: part, slot: place.slot, hash: place.hash, hint: place.hint };
             if place.owner == engine.core {
                 scratch.clear();
-                apply(&mut engine.shard, now.unix_ms(), &mut request, &mut Reply { out: &mut scratch, proto: Proto::Resp2 });
+                apply(
+                    &mut engine.shard,
+                    call.now.unix_ms(),
+                    &mut request,
+                    &mut Reply { out: &mut scratch, proto: Proto::Resp2 },
+                );
                 whole.add(client, index as u32, &scratch);
             } else {
                 let number = whole.number.expect("with other cores a slot was opened");
-                engine.post.ask(place.owner, Ticket::new(conn, number, index as u32), Proto::Resp2, &mut request);
+                engine.post.ask(place.owner, Ticket::new(call.conn, number, index as u32), Proto::Resp2, &mut request);
             }
         });
         self.close_whole(client, whole);
     }
 
     /// Hands out a command's keys one by one, each with its value if there is one, looked up in groups.
-    fn each_key(
-        &mut self,
-        args: &mut Args,
-        stride: usize,
-        mut each: impl FnMut(&mut Engine, usize, Place, Args),
-    ) {
+    fn each_key(&mut self, args: &mut Args, stride: usize, mut each: impl FnMut(&mut Engine, usize, Place, Args)) {
         let all: &[Arg] = args.places();
         let mut places: Vec<Place> = Vec::with_capacity(GROUP_KEYS_MAX);
         for (group, keys) in all[1..].chunks(GROUP_KEYS_MAX * stride).enumerate() {
             places.clear();
             for key in 0..keys.len() / stride {
                 places.push(self.place(args.get(1 + (group * GROUP_KEYS_MAX + key) * stride)));
+            }
+            for place in places.iter().filter(|place| place.owner == self.core) {
+                self.shard.prefetch_entry(place.slot, place.hash);
             }
             for place in places.iter_mut().filter(|place| place.owner == self.core) {
                 place.hint = self.shard.probe(place.slot, place.hash);

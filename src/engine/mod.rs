@@ -21,7 +21,7 @@ mod stats;
 pub use event::{Effects, Event, Host, HostReport, ShellCounts};
 pub use ledger::Ledger;
 pub use letter::Batch;
-pub use settings::{SettingError, Settings};
+pub use settings::{SettingError, Settings, Standing};
 pub use stats::Stats;
 
 use crate::keyspace::{Shard, ShardOptions};
@@ -32,6 +32,7 @@ use ingress::Group;
 use letter::Envelope;
 use post::Post;
 use sessions::Sessions;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Between ticks while something needs time: expiries, idle clients, memory over its limit.
@@ -70,6 +71,8 @@ pub struct Engine {
     spare_outputs: Vec<Output>,
     /// Connections whose requests wait for room in the post.
     waiting_for_post: Vec<ConnId>,
+    /// Connections whose ready replies are held for awaited ones, and until when; in order of time.
+    held: VecDeque<(u64, ConnId)>,
     stats: Stats,
     shell: ShellCounts,
     next_tick_us: u64,
@@ -85,13 +88,14 @@ impl Engine {
             cores,
             shard: Shard::new(&options.shard),
             sessions: Sessions::new(options.core, cores),
-            post: Post::new(cores),
+            post: Post::new(cores, options.settings.letters_bytes_max),
             limits: Limits::default(),
             group: Group::default(),
             envelopes: Vec::new(),
             letter_args: Vec::new(),
             spare_outputs: Vec::new(),
             waiting_for_post: Vec::new(),
+            held: VecDeque::new(),
             stats: Stats { slots: options.table.slots_of(options.core).count() as u64, ..Stats::default() },
             shell: ShellCounts::default(),
             next_tick_us: 0,
@@ -112,18 +116,22 @@ impl Engine {
             Event::Mail { from, batch } => self.mail(now, from, batch, effects),
             Event::Sent { conn, output } => self.sent(now, conn, output, effects),
             Event::Opened { conn, peer, local } => self.opened(now, conn, peer, local, effects),
-            Event::Ended { conn } => self.ended(conn, effects),
+            Event::Ended { conn } => self.ended(now, conn, effects),
             Event::Lost { conn } => self.lost(conn),
             Event::Tick => self.tick(now, effects),
-            Event::Drain => self.drain(effects),
+            Event::Drain => self.drain(now, effects),
         }
     }
 
     /// Called once before the events of a turn.
     pub fn turn_begins(&mut self, now: Now, effects: &mut Effects) {
         self.refresh_allowance();
+        self.release_held(now, effects);
         if !self.waiting_for_post.is_empty() {
             for conn in std::mem::take(&mut self.waiting_for_post) {
+                if let Some(client) = self.sessions.get_mut(conn) {
+                    client.waits_for_post = false;
+                }
                 self.resume(now, conn, effects);
             }
         }
@@ -140,11 +148,12 @@ impl Engine {
         let ticks = self.shard.expiring() > 0
             || self.settings.timeout_s > 0 && !self.sessions.is_empty()
             || self.shard.is_short();
-        match (self.waiting_for_post.is_empty(), ticks) {
-            (false, _) => Some(0),
-            (true, true) => Some(self.next_tick_us),
-            (true, false) => None,
+        if !self.waiting_for_post.is_empty() {
+            return Some(0);
         }
+        let tick_us = ticks.then_some(self.next_tick_us);
+        let held_us = self.held.front().map(|(due_us, _)| *due_us);
+        tick_us.into_iter().chain(held_us).min()
     }
 
     /// The output of a connection named in [`Effects::ready`], when no send of it is in flight. It comes back by

@@ -29,6 +29,9 @@ impl Engine {
             for envelope in group {
                 self.shard.prefetch_table(envelope.slot);
             }
+            for envelope in group {
+                self.shard.prefetch_entry(envelope.slot, envelope.hash);
+            }
             let mut hints = [None; GROUP_REQUESTS_MAX];
             for (envelope, hint) in group.iter().zip(&mut hints) {
                 *hint = self.shard.probe(envelope.slot, envelope.hash);
@@ -60,7 +63,9 @@ impl Engine {
         }
         let mut request = Request { command, args, slot: envelope.slot, hash: envelope.hash, hint };
         let shard = &mut self.shard;
-        self.post.batch(from).answer(ticket, |out| apply(shard, now.unix_ms(), &mut request, &mut Reply { out, proto }));
+        self.post
+            .batch(from)
+            .answer(ticket, |out| apply(shard, now.unix_ms(), &mut request, &mut Reply { out, proto }));
     }
 
     /// Fills the answers of a batch into the reply slots of the connections that asked.
@@ -77,7 +82,8 @@ impl Engine {
             last = Some(conn);
             self.lend_output(&mut client);
             let client_ref = &mut *client;
-            if let Fill::Part(gather) = client_ref.queue.fill(ticket.slot, output, range.clone(), &mut client_ref.output)
+            if let Fill::Part(gather) =
+                client_ref.queue.fill(ticket.slot, output, range.clone(), &mut client_ref.output)
                 && gather.add(ticket.part, output, range)
             {
                 self.complete(&mut client, ticket.slot);
@@ -95,7 +101,7 @@ impl Engine {
         let client_ref = &mut *client;
         client_ref.queue.settle(&mut client_ref.output);
         let stalled = client.stalled;
-        self.announce(conn, &mut client, effects);
+        self.announce(now, conn, &mut client, effects);
         self.sessions.put(conn, client);
         if stalled {
             self.resume(now, conn, effects);

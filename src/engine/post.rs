@@ -5,8 +5,7 @@ use crate::keyspace::command::Request;
 use crate::protocol::resp::Proto;
 use crate::types::CoreId;
 
-/// Past so many bytes or requests for one core, connections that ask for more wait until the batch is gone.
-const BATCH_BYTES_MAX: usize = 1 << 20;
+/// Past so many requests for one core, or past the bytes that the settings allow, connections that ask for more wait until the batch is gone.
 const BATCH_REQUESTS_MAX: u32 = 8192;
 /// Empty batches kept for a core. As many come from it as go to it, each with its buffers.
 const SPARE_BATCHES_MAX: usize = 4;
@@ -14,18 +13,20 @@ const SPARE_BATCHES_MAX: usize = 4;
 #[derive(Default)]
 struct Tray {
     batch: Box<Batch>,
+    #[expect(clippy::vec_box, reason = "batches travel boxed; unboxing one to keep it would allocate its box again")]
     spare: Vec<Box<Batch>>,
 }
 
 /// A tray for each core, this one's unused.
 pub struct Post {
     trays: Vec<Tray>,
+    batch_bytes_max: usize,
     pub sent: u64,
 }
 
 impl Post {
-    pub fn new(cores: usize) -> Post {
-        Post { trays: (0..cores).map(|_| Tray::default()).collect(), sent: 0 }
+    pub fn new(cores: usize, batch_bytes_max: usize) -> Post {
+        Post { trays: (0..cores).map(|_| Tray::default()).collect(), batch_bytes_max, sent: 0 }
     }
 
     /// Adds a request for its key's owner.
@@ -42,9 +43,9 @@ impl Post {
 
     /// Whether a batch has grown so large that requests should wait: its core does not keep up.
     pub fn is_full(&self) -> bool {
-        self.trays
-            .iter()
-            .any(|tray| tray.batch.requests() >= BATCH_REQUESTS_MAX || tray.batch.request_bytes() >= BATCH_BYTES_MAX)
+        self.trays.iter().any(|tray| {
+            tray.batch.requests() >= BATCH_REQUESTS_MAX || tray.batch.request_bytes() >= self.batch_bytes_max
+        })
     }
 
     pub fn take(&mut self, to: CoreId) -> Option<Box<Batch>> {

@@ -3,6 +3,7 @@
 use super::admin;
 use super::event::Effects;
 use super::gather::Gather;
+use super::ingress::Call;
 use super::keys::Whole;
 use super::letter::Ticket;
 use super::sessions::Client;
@@ -10,63 +11,54 @@ use super::{Engine, Stats};
 use crate::keyspace::command::{Request, ScanFilter, ScanPlace};
 use crate::protocol::command::Command;
 use crate::protocol::resp::{Args, Output, Proto, Reply};
-use crate::types::{ConnId, CoreId, KeyHash, Now, Slot};
+use crate::types::{CoreId, KeyHash, Now, Slot};
 
 impl Engine {
     /// Runs a command on every core. `here` is the part of this core, given to the gathering at once.
     pub(super) fn everywhere(
         &mut self,
-        now: Now,
-        conn: ConnId,
-        mut client: Box<Client>,
+        call: &mut Call,
+        client: &mut Client,
         command: Command,
         args: &mut Args,
         gather: Gather,
-        effects: &mut Effects,
-    ) -> Box<Client> {
-        let mut whole = Whole::open(&mut client, gather, self.cores == 1);
+    ) {
+        let mut whole = Whole::open(client, gather, self.cores == 1);
         let own = self.core;
         for core in (0..self.cores).map(|core| CoreId(core as u16)).filter(|core| *core != own) {
             let number = whole.number.expect("with other cores a slot was opened");
-            self.post_keyless(core, Ticket::new(conn, number, u32::from(core.0)), &client, command, args);
+            self.post_keyless(core, Ticket::new(call.conn, number, u32::from(core.0)), client, command, args);
         }
-        // The part of this core may look at all of its connections, this one among them.
-        let proto = client.proto;
-        self.sessions.put(conn, client);
-        let mut output = Output::default();
-        self.part(now, Some(conn), command, args, &mut Reply { out: &mut output, proto }, effects);
-        let mut client = self.sessions.take(conn).expect("it was put back just now");
-        whole.add(&mut client, u32::from(self.core.0), &output);
-        self.close_whole(&mut client, whole);
-        client
+        let (mut output, proto) = (Output::default(), client.proto);
+        self.part(call.now, Some(client), command, args, &mut Reply { out: &mut output, proto }, call.effects);
+        whole.add(client, u32::from(self.core.0), &output);
+        self.close_whole(client, whole);
     }
 
     /// Sends a command without a key to one other core.
     fn post_keyless(&mut self, core: CoreId, ticket: Ticket, client: &Client, command: Command, args: &mut Args) {
         let places = args.places();
-        let mut request =
-            Request { command, args: args.narrow(places), slot: Slot(0), hash: KeyHash(0), hint: None };
+        let mut request = Request { command, args: args.narrow(places), slot: Slot(0), hash: KeyHash(0), hint: None };
         self.post.ask(core, ticket, client.proto, &mut request);
     }
 
     /// Runs a command on one core, which `command`'s arguments name: SCAN goes from core to core by its cursor.
     pub(super) fn on_core(
         &mut self,
-        now: Now,
-        conn: ConnId,
+        call: &mut Call,
         client: &mut Client,
         core: CoreId,
         command: Command,
         args: &mut Args,
-        effects: &mut Effects,
     ) {
         if core == self.core {
             let mut output = Output::default();
-            self.part(now, Some(conn), command, args, &mut Reply { out: &mut output, proto: client.proto }, effects);
+            let proto = client.proto;
+            self.part(call.now, Some(client), command, args, &mut Reply { out: &mut output, proto }, call.effects);
             return client.answer(|reply| reply.out.append(&output, 0..output.bytes.len()));
         }
         let number = client.queue.wait(client.is_muted());
-        self.post_keyless(core, Ticket::new(conn, number, 0), client, command, args);
+        self.post_keyless(core, Ticket::new(call.conn, number, 0), client, command, args);
     }
 
     /// Serves another core's letter of that kind.
@@ -84,11 +76,12 @@ impl Engine {
         self.post.batch(from).answer(ticket, |out| out.append(&output, 0..output.bytes.len()));
     }
 
-    /// This core's part of a command that concerns every core. `asking` is the client, if it is here.
+    /// This core's part of a command that concerns every core. `asking` is the client, if it is here: while its
+    /// requests run it is not among the sessions.
     fn part(
         &mut self,
         now: Now,
-        asking: Option<ConnId>,
+        asking: Option<&mut Client>,
         command: Command,
         args: &Args,
         reply: &mut Reply,
@@ -119,7 +112,7 @@ impl Engine {
             }
             Command::ClientList => {
                 let filter = admin::client::ListFilter::parse(args).expect("the core that was asked has checked it");
-                let text = self.client_list(now, &filter);
+                let text = self.client_list(now, &filter, asking.as_deref());
                 reply.raw(text.as_bytes());
             }
             Command::ClientKill => {

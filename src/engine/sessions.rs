@@ -7,6 +7,11 @@ use crate::protocol::resp::{Output, Proto, Reply};
 use crate::session::{Profile, Session};
 use crate::types::{ConnId, CoreId, Now};
 
+/// How long ready replies wait for awaited ones of the same connection at most.
+const HOLD_US: u64 = 500;
+/// Past so many bytes they do not wait.
+const HOLD_BYTES_MAX: usize = 64 * 1024;
+
 pub type Client = Session<Gather>;
 
 #[derive(Default)]
@@ -100,16 +105,25 @@ impl Engine {
         self.sessions.insert(conn, client);
         if refused {
             let mut client = self.sessions.take(conn).expect("it was just inserted");
-            self.announce(conn, &mut client, effects);
+            self.announce(now, conn, &mut client, effects);
             self.sessions.put(conn, client);
         }
     }
 
     /// Tells the shell what became of a client in this call: output to send, or the end.
-    pub(super) fn announce(&mut self, conn: ConnId, client: &mut Client, effects: &mut Effects) {
+    ///
+    /// While replies of the same pipeline are still awaited from other cores, the ready ones are held, so that they
+    /// leave in one send: a send costs more than all of a pipeline's commands. Held replies leave after [`HOLD_US`].
+    pub(super) fn announce(&mut self, now: Now, conn: ConnId, client: &mut Client, effects: &mut Effects) {
         if !client.output.is_empty() && !client.announced {
-            client.announced = true;
-            effects.ready.push(conn);
+            if client.queue.is_empty() || client.closing || client.output.len_bytes() >= HOLD_BYTES_MAX {
+                client.announced = true;
+                client.held = false;
+                effects.ready.push(conn);
+            } else if !client.held {
+                client.held = true;
+                self.held.push_back((now.mono_us + HOLD_US, conn));
+            }
         }
         if client.closing && client.queue.is_empty() && !client.close_requested {
             client.close_requested = true;
@@ -124,12 +138,25 @@ impl Engine {
         }
         let Some(client) = self.sessions.get_mut(conn) else { return };
         // What was announced while that send was in flight could not be fetched, so it is announced again.
-        client.announced = !client.output.is_empty();
         if client.announced {
             effects.ready.push(conn);
         }
         if client.stalled {
             self.resume(now, conn, effects);
+        }
+    }
+
+    /// Lets replies go that were held for too long.
+    pub(super) fn release_held(&mut self, now: Now, effects: &mut Effects) {
+        while let Some((due_us, conn)) = self.held.front().copied()
+            && due_us <= now.mono_us
+        {
+            self.held.pop_front();
+            let Some(client) = self.sessions.get_mut(conn) else { continue };
+            if std::mem::take(&mut client.held) && !client.output.is_empty() && !client.announced {
+                client.announced = true;
+                effects.ready.push(conn);
+            }
         }
     }
 
@@ -143,13 +170,13 @@ impl Engine {
         }
     }
 
-    pub(super) fn ended(&mut self, conn: ConnId, effects: &mut Effects) {
+    pub(super) fn ended(&mut self, now: Now, conn: ConnId, effects: &mut Effects) {
         let Some(mut client) = self.sessions.take(conn) else { return };
         client.ended = true;
         if !client.stalled {
             client.closing = true;
         }
-        self.announce(conn, &mut client, effects);
+        self.announce(now, conn, &mut client, effects);
         self.sessions.put(conn, client);
     }
 
@@ -172,12 +199,12 @@ impl Engine {
     }
 
     /// Answers what has come, takes nothing more, and closes each connection when it has its answers.
-    pub(super) fn drain(&mut self, effects: &mut Effects) {
+    pub(super) fn drain(&mut self, now: Now, effects: &mut Effects) {
         self.draining = true;
         let open: Vec<ConnId> = self.sessions.iter_mut().map(|(conn, _)| conn).collect();
         for conn in open {
             effects.receive.push((conn, false));
-            self.ended(conn, effects);
+            self.ended(now, conn, effects);
         }
     }
 }

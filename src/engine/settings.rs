@@ -3,6 +3,7 @@
 //! Each core has its own copy; CONFIG SET is checked where it arrives and then applied on every core.
 
 use crate::keyspace::Policy;
+use crate::keyspace::number::parse_i64;
 
 /// The settings of one core that can change while it runs.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct Settings {
     pub client_output_bytes_max: usize,
     /// Past so many bytes of requests that wait, nothing more is received from the client.
     pub client_waiting_bytes_max: usize,
+    /// Past so many bytes of letters that one other core has not taken, requests for other cores wait.
+    pub letters_bytes_max: usize,
     /// An incomplete request may not be longer.
     pub client_query_bytes_max: usize,
     pub proto_max_bulk_bytes: usize,
@@ -39,6 +42,7 @@ impl Default for Settings {
             timeout_s: 0,
             client_output_bytes_max: 1 << 20,
             client_waiting_bytes_max: 64 << 20,
+            letters_bytes_max: 1 << 20,
             client_query_bytes_max: 1 << 30,
             proto_max_bulk_bytes: crate::types::VALUE_BYTES_MAX,
             log_level: "notice".to_string(),
@@ -47,91 +51,121 @@ impl Default for Settings {
     }
 }
 
-/// Why a setting was refused; the text behind CONFIG SET's error.
+/// Why a value was refused, in Redis's words behind CONFIG SET's error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SettingError {
-    #[error("ERR Unknown option or number of arguments for CONFIG SET - '{0}'")]
-    Unknown(String),
-    #[error("ERR CONFIG SET failed (possibly related to argument '{0}') - can't set immutable config")]
-    Immutable(String),
-    #[error("ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}")]
-    Invalid { name: String, reason: String },
+    #[error("argument must be a memory value")]
+    NotBytes,
+    #[error("argument couldn't be parsed into an integer")]
+    NotAnInteger,
+    #[error("argument must be between {min} and {max} inclusive")]
+    OutOfRange { min: u64, max: u64 },
+    #[error("argument(s) must be one of the following: {names}")]
+    NotAName { names: String },
+}
+
+/// What CONFIG SET may do with a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing<'a> {
+    Live,
+    /// It may only be set to the value that it has, as scripts do.
+    Fixed(&'a str),
+    Unknown,
 }
 
 const LOG_LEVELS: [&str; 4] = ["debug", "verbose", "notice", "warning"];
+/// Redis takes any number; past this one an eviction would take longer than a client should wait.
+const SAMPLES_MAX: u64 = 64;
+const OWN_BYTES_MIN: u64 = 1 << 12;
+const REDIS_BYTES_MIN: u64 = 1 << 20;
+const BYTES_MAX: u64 = i64::MAX as u64;
 
 impl Settings {
     /// Every name with its value, in order of names.
-    pub fn all(&self) -> Vec<(&str, String)> {
-        let mut all: Vec<(&str, String)> = vec![
-            ("maxmemory", self.maxmemory_bytes.to_string()),
-            ("maxmemory-policy", self.maxmemory_policy.name().to_string()),
-            ("maxmemory-samples", self.maxmemory_samples.to_string()),
-            ("requirepass", String::from_utf8_lossy(&self.requirepass).into_owned()),
-            ("maxclients", self.maxclients.to_string()),
-            ("timeout", self.timeout_s.to_string()),
-            ("client-query-buffer-limit", self.client_query_bytes_max.to_string()),
-            ("proto-max-bulk-len", self.proto_max_bulk_bytes.to_string()),
-            ("loglevel", self.log_level.clone()),
-            ("client-output-bytes-max", self.client_output_bytes_max.to_string()),
-            ("client-waiting-bytes-max", self.client_waiting_bytes_max.to_string()),
-        ];
-        let live: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
+    pub fn all(&self) -> Vec<(&str, Vec<u8>)> {
+        let mut all = self.live();
         all.extend(
             self.fixed
                 .iter()
-                .filter(|(name, _)| !live.contains(&name.as_str()))
-                .map(|(name, value)| (name.as_str(), value.clone())),
+                .filter(|(name, _)| self.standing(name.as_bytes()) != Standing::Live)
+                .map(|(name, value)| (name.as_str(), value.clone().into_bytes())),
         );
         all.sort_unstable();
         all
     }
 
-    /// Changes one setting. A fixed one may be set to the value that it has, as scripts do.
+    /// What may be set, with its value.
+    fn live(&self) -> Vec<(&str, Vec<u8>)> {
+        let number = |number: u64| number.to_string().into_bytes();
+        vec![
+            ("maxmemory", number(self.maxmemory_bytes)),
+            ("maxmemory-policy", self.maxmemory_policy.name().into()),
+            ("maxmemory-samples", number(self.maxmemory_samples as u64)),
+            ("requirepass", self.requirepass.clone()),
+            ("maxclients", number(self.maxclients)),
+            ("timeout", number(self.timeout_s)),
+            ("client-query-buffer-limit", number(self.client_query_bytes_max as u64)),
+            ("proto-max-bulk-len", number(self.proto_max_bulk_bytes as u64)),
+            ("loglevel", self.log_level.clone().into_bytes()),
+            ("client-output-bytes-max", number(self.client_output_bytes_max as u64)),
+            ("client-waiting-bytes-max", number(self.client_waiting_bytes_max as u64)),
+        ]
+    }
+
+    /// Names are known in any case.
+    pub fn standing(&self, name: &[u8]) -> Standing<'_> {
+        if self.live().iter().any(|(live, _)| live.as_bytes().eq_ignore_ascii_case(name)) {
+            return Standing::Live;
+        }
+        let fixed = self.fixed.iter().find(|(fixed, _)| fixed.as_bytes().eq_ignore_ascii_case(name));
+        fixed.map_or(Standing::Unknown, |(_, value)| Standing::Fixed(value))
+    }
+
+    /// Changes a live setting; a name of another [`Standing`] changes nothing.
     pub fn set(&mut self, name: &[u8], value: &[u8]) -> Result<(), SettingError> {
-        let name = String::from_utf8_lossy(name).to_ascii_lowercase();
-        let text = String::from_utf8_lossy(value).into_owned();
-        let invalid = |reason: &str| SettingError::Invalid { name: name.clone(), reason: reason.to_string() };
-        let number = |low: u64, high: u64| match text.parse::<u64>() {
-            Ok(number) if (low..=high).contains(&number) => Ok(number),
-            Ok(_) => Err(invalid(&format!("argument must be between {low} and {high} inclusive"))),
-            Err(_) => Err(invalid("argument couldn't be parsed into an integer")),
-        };
-        let bytes = |low: u64, high: u64| match parse_bytes(&text) {
-            Some(bytes) if (low..=high).contains(&bytes) => Ok(bytes),
-            Some(_) => Err(invalid(&format!("argument must be between {low} and {high} inclusive"))),
-            None => Err(invalid("argument must be a memory value")),
-        };
-        match name.as_str() {
-            "maxmemory" => self.maxmemory_bytes = bytes(0, u64::MAX)?,
-            "maxmemory-policy" => {
-                let names = Policy::ALL.map(|(name, _)| name).join(", ");
-                let policy = Policy::parse(&text);
-                self.maxmemory_policy =
-                    policy.ok_or_else(|| invalid(&format!("argument(s) must be one of the following: {names}")))?;
+        match name.to_ascii_lowercase().as_slice() {
+            b"maxmemory" => self.maxmemory_bytes = bytes(value, 0, u64::MAX)?,
+            b"maxmemory-policy" => {
+                let name = choose(value, &Policy::ALL.map(|(name, _)| name))?;
+                self.maxmemory_policy = Policy::parse(name).expect("it was chosen from the policies");
             }
-            "maxmemory-samples" => self.maxmemory_samples = number(1, 64)? as usize,
-            "requirepass" => self.requirepass = value.to_vec(),
-            "maxclients" => self.maxclients = number(1, u64::from(u32::MAX))?,
-            "timeout" => self.timeout_s = number(0, i32::MAX as u64)?,
-            "client-query-buffer-limit" => self.client_query_bytes_max = bytes(1 << 20, i64::MAX as u64)? as usize,
-            "proto-max-bulk-len" => {
-                self.proto_max_bulk_bytes = bytes(1 << 20, crate::types::VALUE_BYTES_MAX as u64)? as usize;
+            b"maxmemory-samples" => self.maxmemory_samples = number(value, 1, SAMPLES_MAX)? as usize,
+            b"requirepass" => self.requirepass = value.to_vec(),
+            b"maxclients" => self.maxclients = number(value, 1, u64::from(u32::MAX))?,
+            b"timeout" => self.timeout_s = number(value, 0, i32::MAX as u64)?,
+            b"client-query-buffer-limit" => {
+                self.client_query_bytes_max = bytes(value, REDIS_BYTES_MIN, BYTES_MAX)? as usize;
             }
-            "client-output-bytes-max" => self.client_output_bytes_max = bytes(1 << 12, 1 << 40)? as usize,
-            "client-waiting-bytes-max" => self.client_waiting_bytes_max = bytes(1 << 12, 1 << 40)? as usize,
-            "loglevel" if LOG_LEVELS.contains(&text.as_str()) => self.log_level = text,
-            "loglevel" => {
-                return Err(invalid(&format!("argument(s) must be one of the following: {}", LOG_LEVELS.join(", "))));
+            b"proto-max-bulk-len" => {
+                let max = crate::types::VALUE_BYTES_MAX as u64;
+                self.proto_max_bulk_bytes = bytes(value, REDIS_BYTES_MIN, max)? as usize;
             }
-            _ => match self.fixed.iter().find(|(fixed, _)| *fixed == name) {
-                Some((_, current)) if *current == text => {}
-                Some(_) => return Err(SettingError::Immutable(name)),
-                None => return Err(SettingError::Unknown(name)),
-            },
+            b"client-output-bytes-max" => {
+                self.client_output_bytes_max = bytes(value, OWN_BYTES_MIN, BYTES_MAX)? as usize;
+            }
+            b"client-waiting-bytes-max" => {
+                self.client_waiting_bytes_max = bytes(value, OWN_BYTES_MIN, BYTES_MAX)? as usize;
+            }
+            b"loglevel" => self.log_level = choose(value, &LOG_LEVELS)?.to_string(),
+            _ => {}
         }
         Ok(())
     }
+}
+
+fn number(value: &[u8], min: u64, max: u64) -> Result<u64, SettingError> {
+    let number = parse_i64(value).ok_or(SettingError::NotAnInteger)?;
+    u64::try_from(number).ok().filter(|n| (min..=max).contains(n)).ok_or(SettingError::OutOfRange { min, max })
+}
+
+fn bytes(value: &[u8], min: u64, max: u64) -> Result<u64, SettingError> {
+    let bytes = std::str::from_utf8(value).ok().and_then(parse_bytes).ok_or(SettingError::NotBytes)?;
+    if (min..=max).contains(&bytes) { Ok(bytes) } else { Err(SettingError::OutOfRange { min, max }) }
+}
+
+fn choose(value: &[u8], names: &[&'static str]) -> Result<&'static str, SettingError> {
+    let found = names.iter().find(|name| name.as_bytes().eq_ignore_ascii_case(value));
+    found.copied().ok_or_else(|| SettingError::NotAName { names: names.join(", ") })
 }
 
 /// Bytes under Redis's units: `k`, `m`, `g` are powers of 1000, `kb`, `mb`, `gb` of 1024.
@@ -149,4 +183,75 @@ fn parse_bytes(text: &str) -> Option<u64> {
         _ => return None,
     };
     text[..digits_end].parse::<u64>().ok()?.checked_mul(unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fixed() -> Settings {
+        Settings {
+            fixed: vec![("port".into(), "6379".into()), ("maxmemory".into(), "1".into())],
+            ..Settings::default()
+        }
+    }
+
+    #[test]
+    fn each_live_setting_is_set_and_read_back() {
+        let mut settings = fixed();
+        for (name, value, shown) in [
+            ("maxmemory", "100mb", "104857600"),
+            ("MaxMemory-Policy", "ALLKEYS-lfu", "allkeys-lfu"),
+            ("maxmemory-samples", "10", "10"),
+            ("requirepass", "sesame", "sesame"),
+            ("maxclients", "7", "7"),
+            ("timeout", "30", "30"),
+            ("client-query-buffer-limit", "2mb", "2097152"),
+            ("proto-max-bulk-len", "1mb", "1048576"),
+            ("loglevel", "DEBUG", "debug"),
+            ("client-output-bytes-max", "8kb", "8192"),
+            ("client-waiting-bytes-max", "1g", "1000000000"),
+        ] {
+            let name = name.as_bytes();
+            assert_eq!(settings.standing(name), Standing::Live);
+            assert_eq!(settings.set(name, value.as_bytes()), Ok(()));
+            let all = settings.all();
+            let found = all.iter().filter(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name)).collect::<Vec<_>>();
+            assert_eq!(found.len(), 1);
+            assert_eq!(found[0].1, shown.as_bytes());
+        }
+        assert!(settings.all().is_sorted());
+    }
+
+    // The words of redis-server 7.0.
+    #[test]
+    fn values_are_refused_in_redis_words() {
+        let levels = "argument(s) must be one of the following: debug, verbose, notice, warning";
+        let policies = "argument(s) must be one of the following: volatile-lru, volatile-lfu, volatile-random, \
+                        volatile-ttl, allkeys-lru, allkeys-lfu, allkeys-random, noeviction";
+        for (name, value, words) in [
+            ("maxmemory", "-1", "argument must be a memory value"),
+            ("maxmemory", "1tb", "argument must be a memory value"),
+            ("maxmemory", "18446744073709551615kb", "argument must be a memory value"),
+            ("maxmemory-policy", "bogus", policies),
+            ("loglevel", "loud", levels),
+            ("timeout", "soon", "argument couldn't be parsed into an integer"),
+            ("timeout", "+1", "argument couldn't be parsed into an integer"),
+            ("timeout", "-1", "argument must be between 0 and 2147483647 inclusive"),
+            ("maxclients", "0", "argument must be between 1 and 4294967295 inclusive"),
+            ("client-query-buffer-limit", "1", "argument must be between 1048576 and 9223372036854775807 inclusive"),
+        ] {
+            let error = fixed().set(name.as_bytes(), value.as_bytes()).expect_err(name);
+            assert_eq!(error.to_string(), words, "{name} {value}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_live_stays() {
+        let mut settings = fixed();
+        assert_eq!(settings.standing(b"PORT"), Standing::Fixed("6379"));
+        assert_eq!(settings.standing(b"nope"), Standing::Unknown);
+        assert_eq!(settings.set(b"port", b"1"), Ok(()));
+        assert_eq!(settings.standing(b"port"), Standing::Fixed("6379"));
+    }
 }

@@ -31,8 +31,10 @@ pub struct Stats {
 impl Stats {
     /// Field by field.
     pub fn plus(mut self, other: Stats) -> Stats {
-        let (sum, other): (&mut [u64], &[u64]) =
-            (bytemuck::cast_slice_mut(std::slice::from_mut(&mut self)), bytemuck::cast_slice(std::slice::from_ref(&other)));
+        let (sum, other): (&mut [u64], &[u64]) = (
+            bytemuck::cast_slice_mut(std::slice::from_mut(&mut self)),
+            bytemuck::cast_slice(std::slice::from_ref(&other)),
+        );
         for (sum, other) in sum.iter_mut().zip(other) {
             *sum += other;
         }

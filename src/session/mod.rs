@@ -54,10 +54,14 @@ pub struct Session<G> {
     pub close_requested: bool,
     /// The shell was told that output is ready and has not fetched it yet.
     pub announced: bool,
+    /// Ready output waits for replies that are still awaited.
+    pub held: bool,
     /// The shell was told to stop receiving.
     pub paused: bool,
     /// Requests wait in `input` until the queue or the output has drained.
     pub stalled: bool,
+    /// Its requests wait for room in the letters of this turn.
+    pub waits_for_post: bool,
     pub last_active_us: u64,
     pub commands: u64,
     pub last_command: &'static str,
@@ -78,8 +82,10 @@ impl<G> Session<G> {
             ended: false,
             close_requested: false,
             announced: false,
+            held: false,
             paused: false,
             stalled: false,
+            waits_for_post: false,
             last_active_us: now.mono_us,
             commands: 0,
             last_command: "NULL",

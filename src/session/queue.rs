@@ -10,11 +10,16 @@ use std::ops::Range;
 
 /// One reply to come.
 enum Slot<G> {
-    Waiting { muted: bool },
+    Waiting {
+        muted: bool,
+    },
     /// Encoded, in that range of the stash.
     Ready(Range<usize>),
     /// Put together from parts.
-    Gathering { gather: G, muted: bool },
+    Gathering {
+        gather: G,
+        muted: bool,
+    },
 }
 
 /// What became of a part that [`ReplyQueue::fill`] was given.

@@ -6,8 +6,8 @@ use crate::engine::event::Effects;
 use crate::engine::sessions::Client;
 use crate::keyspace::number::parse_i64;
 use crate::protocol::command::Command;
-use crate::protocol::resp::{Args, Proto};
-use crate::types::{ConnId, Now};
+use crate::protocol::resp::{Args, Proto, quoting};
+use crate::types::Now;
 use std::fmt::Write;
 
 pub const INVALID_NAME: &str = "ERR Client names cannot contain spaces, newlines or special characters.";
@@ -60,15 +60,13 @@ fn set_info(client: &mut Client, args: &Args) {
         b"lib-name" => &mut client.profile.library_name,
         b"lib-ver" => &mut client.profile.library_version,
         _ => {
-            let option = String::from_utf8_lossy(args.get(2)).into_owned();
-            return client.answer(|reply| reply.error(&format!("ERR Unrecognized option '{option}'")));
+            let error = quoting("ERR Unrecognized option '", args.get(2), "'");
+            return client.answer(|reply| reply.error_bytes(&error));
         }
     };
     if !valid_name(value) {
-        let option = String::from_utf8_lossy(args.get(2)).into_owned();
-        return client.answer(|reply| {
-            reply.error(&format!("ERR {option} cannot contain spaces, newlines or special characters."));
-        });
+        let error = quoting("ERR ", args.get(2), " cannot contain spaces, newlines or special characters.");
+        return client.answer(|reply| reply.error_bytes(&error));
     }
     *field = value.to_vec();
     client.answer(|reply| reply.ok());
@@ -124,36 +122,32 @@ fn line(now: Now, client: &Client) -> String {
 
 /// CLIENT LIST [TYPE normal|master|replica|pubsub] [ID id ...]
 pub struct ListFilter {
-    ids: Option<Vec<u64>>,
+    ids: Option<Vec<i64>>,
     /// False when the type is one that no connection here has.
     normal: bool,
 }
 
 impl ListFilter {
-    pub fn parse(args: &Args) -> Result<ListFilter, String> {
+    pub fn parse(args: &Args) -> Result<ListFilter, Vec<u8>> {
         match args.try_get(2) {
             None => Ok(ListFilter { ids: None, normal: true }),
             Some(option) if option.eq_ignore_ascii_case(b"type") && args.len() == 4 => {
                 Ok(ListFilter { ids: None, normal: is_normal(args.get(3))? })
             }
             Some(option) if option.eq_ignore_ascii_case(b"id") && args.len() > 3 => {
-                let ids: Option<Vec<u64>> = (3..args.len()).map(|at| client_id(args.get(at))).collect();
+                let ids: Option<Vec<i64>> = (3..args.len()).map(|at| parse_i64(args.get(at))).collect();
                 Ok(ListFilter { ids: Some(ids.ok_or("ERR Invalid client ID")?), normal: true })
             }
-            Some(_) => Err(SYNTAX.to_string()),
+            Some(_) => Err(SYNTAX.into()),
         }
     }
 }
 
-fn client_id(text: &[u8]) -> Option<u64> {
-    parse_i64(text).filter(|id| *id > 0).map(|id| id as u64)
-}
-
-fn is_normal(kind: &[u8]) -> Result<bool, String> {
+fn is_normal(kind: &[u8]) -> Result<bool, Vec<u8>> {
     match kind.to_ascii_lowercase().as_slice() {
         b"normal" => Ok(true),
         b"master" | b"replica" | b"slave" | b"pubsub" => Ok(false),
-        _ => Err(format!("ERR Unknown client type '{}'", String::from_utf8_lossy(kind))),
+        _ => Err(quoting("ERR Unknown client type '", kind, "'")),
     }
 }
 
@@ -169,7 +163,7 @@ pub struct KillFilter {
 }
 
 impl KillFilter {
-    pub fn parse(args: &Args) -> Result<KillFilter, String> {
+    pub fn parse(args: &Args) -> Result<KillFilter, Vec<u8>> {
         let mut filter =
             KillFilter { old_form: args.len() == 3, id: None, normal: true, peer: None, local: None, skip_me: true };
         let text = |at: usize| String::from_utf8_lossy(args.get(at)).into_owned();
@@ -179,21 +173,21 @@ impl KillFilter {
         }
         for at in (2..args.len()).step_by(2) {
             if at + 1 == args.len() {
-                return Err(SYNTAX.to_string());
+                return Err(SYNTAX.into());
             }
             match args.get(at).to_ascii_lowercase().as_slice() {
                 b"id" => {
-                    let id = client_id(args.get(at + 1)).ok_or("ERR client-id should be greater than 0")?;
-                    filter.id = Some(id);
+                    let id = parse_i64(args.get(at + 1)).filter(|id| *id > 0);
+                    filter.id = Some(id.ok_or("ERR client-id should be greater than 0")? as u64);
                 }
                 b"type" => filter.normal = is_normal(args.get(at + 1))?,
                 b"addr" => filter.peer = Some(text(at + 1)),
                 b"laddr" => filter.local = Some(text(at + 1)),
                 b"user" if args.get(at + 1) == b"default" => {}
-                b"user" => return Err(format!("ERR No such user '{}'", text(at + 1))),
+                b"user" => return Err(quoting("ERR No such user '", args.get(at + 1), "'")),
                 b"skipme" if args.get(at + 1).eq_ignore_ascii_case(b"yes") => filter.skip_me = true,
                 b"skipme" if args.get(at + 1).eq_ignore_ascii_case(b"no") => filter.skip_me = false,
-                _ => return Err(SYNTAX.to_string()),
+                _ => return Err(SYNTAX.into()),
             }
         }
         Ok(filter)
@@ -208,30 +202,32 @@ impl KillFilter {
 }
 
 impl Engine {
-    /// The lines of this core's connections.
-    pub(in crate::engine) fn client_list(&mut self, now: Now, filter: &ListFilter) -> String {
-        let listed = |client: &Client| filter.normal && filter.ids.as_ref().is_none_or(|ids| ids.contains(&client.id));
-        self.sessions.iter_mut().filter(|(_, client)| listed(client)).map(|(_, client)| line(now, client)).collect()
+    /// The lines of this core's connections, and of the asking one, which is apart while its requests run.
+    pub(in crate::engine) fn client_list(&mut self, now: Now, filter: &ListFilter, asking: Option<&Client>) -> String {
+        let listed =
+            |client: &Client| filter.normal && filter.ids.as_ref().is_none_or(|ids| ids.contains(&(client.id as i64)));
+        let others = self.sessions.iter_mut().map(|(_, client)| &**client);
+        others.chain(asking).filter(|client| listed(client)).map(|client| line(now, client)).collect()
     }
 
     /// Ends this core's connections that the filter names; the asking one gets its answer first.
     pub(in crate::engine) fn client_kill(
         &mut self,
         filter: &KillFilter,
-        asking: Option<ConnId>,
+        asking: Option<&mut Client>,
         effects: &mut Effects,
     ) -> i64 {
         let mut killed = 0;
         for (conn, client) in self.sessions.iter_mut() {
-            let is_me = Some(conn) == asking;
-            if client.closing || !filter.names(client) || is_me && filter.skip_me {
-                continue;
-            }
-            killed += 1;
-            client.closing = true;
-            if !is_me {
+            if !client.closing && filter.names(client) {
+                killed += 1;
+                client.closing = true;
                 effects.kill.push(conn);
             }
+        }
+        if let Some(client) = asking.filter(|client| !filter.skip_me && filter.names(client)) {
+            killed += 1;
+            client.closing = true;
         }
         killed
     }

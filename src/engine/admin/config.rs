@@ -1,10 +1,13 @@
 //! CONFIG GET and the check of CONFIG SET.
 
+use super::SYNTAX;
 use crate::engine::sessions::Client;
-use crate::engine::{Engine, Settings};
+use crate::engine::{Engine, Settings, Standing};
 use crate::keyspace::glob;
-use crate::protocol::command::{Command, arity_text, spec};
-use crate::protocol::resp::Args;
+use crate::protocol::resp::{Args, quoting};
+
+const UNKNOWN: &str = "ERR Unknown option or number of arguments for CONFIG SET - '";
+const FAILED: &str = "ERR CONFIG SET failed (possibly related to argument '";
 
 /// CONFIG GET pattern [pattern ...]
 pub fn get(settings: &Settings, client: &mut Client, args: &Args) {
@@ -15,27 +18,39 @@ pub fn get(settings: &Settings, client: &mut Client, args: &Args) {
         reply.map(all.len());
         for (name, value) in &all {
             reply.bulk(name.as_bytes());
-            reply.bulk(value.as_bytes());
+            reply.bulk(value);
         }
     });
 }
 
 impl Engine {
-    /// Tries all settings of a CONFIG SET on a copy: either all of them are applied, on every core, or none.
-    pub(in crate::engine) fn check_config_set(&self, args: &Args) -> Result<(), String> {
+    /// Tries all settings of a CONFIG SET on a copy: either all of them are applied, on every core, or none. Names are
+    /// checked before values.
+    pub(in crate::engine) fn check_config_set(&self, args: &Args) -> Result<(), Vec<u8>> {
         if !args.len().is_multiple_of(2) {
-            return Err(arity_text(spec(Command::ConfigSet)));
+            return Err(SYNTAX.into());
+        }
+        let pairs = 1..args.len() / 2;
+        for pair in pairs.clone() {
+            let (name, value) = (args.get(pair * 2), args.get(pair * 2 + 1));
+            match self.settings.standing(name) {
+                Standing::Unknown => return Err(quoting(UNKNOWN, name, "'")),
+                Standing::Fixed(current) if current.as_bytes() != value => {
+                    return Err(quoting(FAILED, name, "') - can't set immutable config"));
+                }
+                _ => {}
+            }
+            if (1..pair).any(|earlier| args.get(earlier * 2).eq_ignore_ascii_case(name)) {
+                return Err(quoting(FAILED, name, "') - duplicate parameter"));
+            }
         }
         let mut tried = self.settings.clone();
-        for pair in 1..args.len() / 2 {
+        for pair in pairs {
             let name = args.get(pair * 2);
-            if (1..pair).any(|earlier| args.get(earlier * 2).eq_ignore_ascii_case(name)) {
-                let name = String::from_utf8_lossy(name).into_owned();
-                return Err(format!(
-                    "ERR CONFIG SET failed (possibly related to argument '{name}') - duplicate parameter"
-                ));
-            }
-            tried.set(name, args.get(pair * 2 + 1)).map_err(|error| error.to_string())?;
+            tried.set(name, args.get(pair * 2 + 1)).map_err(|error| {
+                let name = name.to_ascii_lowercase();
+                quoting(FAILED, &name, &format!("') - {error}"))
+            })?;
         }
         if tried.log_level != self.settings.log_level {
             self.host.set_log_level(&tried.log_level);

@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use crate::engine::sessions::Client;
 use crate::keyspace::number::parse_i64;
 use crate::protocol::command::{Command, arity_text, spec};
-use crate::protocol::resp::{Args, Proto, Reply};
+use crate::protocol::resp::{Args, Proto, Reply, quoting};
 use crate::session::ReplyMode;
 use crate::types::Now;
 
@@ -26,7 +26,8 @@ pub fn select(client: &mut Client, args: &Args) {
     client.answer(|reply| match parse_i64(args.get(1)) {
         Some(0) => reply.ok(),
         Some(index) if i32::try_from(index).is_ok() => reply.error("ERR DB index is out of range"),
-        _ => reply.error("ERR value is not an integer or out of range"),
+        Some(_) => reply.error(&format!("ERR value is out of range, value must between {} and {}", i32::MIN, i32::MAX)),
+        None => reply.error("ERR value is not an integer or out of range"),
     });
 }
 
@@ -73,7 +74,8 @@ impl Engine {
                 );
             });
         }
-        let (user, password) = if args.len() == 3 { (args.get(1), args.get(2)) } else { (&b"default"[..], args.get(1)) };
+        let (user, password) =
+            if args.len() == 3 { (args.get(1), args.get(2)) } else { (&b"default"[..], args.get(1)) };
         let right = self.is_right(user, password);
         client.authenticated |= right;
         client.answer(|reply| if right { reply.ok() } else { reply.error(WRONGPASS) });
@@ -84,7 +86,7 @@ impl Engine {
         user == b"default" && (open || same_secret(password, &self.settings.requirepass))
     }
 
-    /// HELLO [version [AUTH user password] [SETNAME name]]
+    /// HELLO [version [AUTH user password] [SETNAME name]]. As in Redis, options before a wrong one have taken effect.
     pub(in crate::engine) fn hello(&mut self, client: &mut Client, args: &Args) {
         let proto = match args.try_get(1).map(parse_i64) {
             None => client.proto,
@@ -92,40 +94,35 @@ impl Engine {
             Some(Some(3)) => Proto::Resp3,
             Some(Some(_)) => return client.answer(|reply| reply.error("NOPROTO unsupported protocol version")),
             Some(None) => {
-                return client
-                    .answer(|reply| reply.error("ERR Protocol version is not an integer or out of range"));
+                return client.answer(|reply| reply.error("ERR Protocol version is not an integer or out of range"));
             }
         };
-        let (mut at, mut name, mut authenticated) = (2, None, client.authenticated);
+        let mut at = 2;
         while at < args.len() {
             let left = args.len() - at - 1;
             if args.get(at).eq_ignore_ascii_case(b"auth") && left >= 2 {
                 if !self.is_right(args.get(at + 1), args.get(at + 2)) {
                     return client.answer(|reply| reply.error(WRONGPASS));
                 }
-                authenticated = true;
+                client.authenticated = true;
                 at += 3;
             } else if args.get(at).eq_ignore_ascii_case(b"setname") && left >= 1 {
-                name = Some(args.get(at + 1));
+                if !valid_name(args.get(at + 1)) {
+                    return client.answer(|reply| reply.error(super::client::INVALID_NAME));
+                }
+                client.profile.name = args.get(at + 1).to_vec();
                 at += 2;
             } else {
-                let option = String::from_utf8_lossy(args.get(at)).into_owned();
-                return client.answer(|reply| reply.error(&format!("ERR Syntax error in HELLO option '{option}'")));
+                let error = quoting("ERR Syntax error in HELLO option '", args.get(at), "'");
+                return client.answer(|reply| reply.error_bytes(&error));
             }
         }
-        if !authenticated {
+        if !client.authenticated {
             return client.answer(|reply| {
                 reply.error(
-                    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
+                    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
                 );
             });
-        }
-        client.authenticated = true;
-        if let Some(name) = name {
-            if !valid_name(name) {
-                return client.answer(|reply| reply.error(super::client::INVALID_NAME));
-            }
-            client.profile.name = name.to_vec();
         }
         client.proto = proto;
         let id = client.id as i64;

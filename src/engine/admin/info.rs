@@ -36,7 +36,8 @@ pub struct InfoRequest {
 impl InfoRequest {
     pub fn new(args: &Args, settings: &Settings, now: Now, asked: CoreId) -> InfoRequest {
         let wanted: Vec<Vec<u8>> = args.iter().skip(1).map(<[u8]>::to_ascii_lowercase).collect();
-        let all = wanted.is_empty() || wanted.iter().any(|w| matches!(w.as_slice(), b"default" | b"all" | b"everything"));
+        let all =
+            wanted.is_empty() || wanted.iter().any(|w| matches!(w.as_slice(), b"default" | b"all" | b"everything"));
         let named = |name: &str| all || wanted.iter().any(|wanted| wanted == name.as_bytes());
         InfoRequest {
             sections: SECTIONS.iter().map(|(name, _)| *name).filter(|name| named(name)).collect(),

@@ -12,27 +12,20 @@ pub(super) mod scan;
 use super::Engine;
 use super::event::Effects;
 use super::gather::Gather;
+use super::ingress::Call;
 use super::sessions::Client;
 use crate::keyspace::glob;
 use crate::protocol::command::{Command, introspect};
 use crate::protocol::resp::Args;
-use crate::types::{ConnId, CoreId, Now};
+use crate::types::CoreId;
 
 const SYNTAX: &str = "ERR syntax error";
 
 impl Engine {
     /// Runs a command that is no operation on keys.
-    pub(super) fn administer(
-        &mut self,
-        now: Now,
-        conn: ConnId,
-        mut client: Box<Client>,
-        command: Command,
-        args: &mut Args,
-        effects: &mut Effects,
-    ) -> Box<Client> {
+    pub(super) fn administer(&mut self, call: &mut Call, client: &mut Client, command: Command, args: &mut Args) {
         match command {
-            Command::Ping => connection::ping(&mut client, args),
+            Command::Ping => connection::ping(client, args),
             Command::Echo => client.answer(|reply| reply.bulk(args.get(1))),
             Command::Quit => {
                 client.answer(|reply| reply.ok());
@@ -42,17 +35,17 @@ impl Engine {
                 client.reset(self.settings.requirepass.is_empty());
                 client.answer(|reply| reply.simple("RESET"));
             }
-            Command::Hello => self.hello(&mut client, args),
-            Command::Auth => self.auth(&mut client, args),
-            Command::Select => connection::select(&mut client, args),
-            Command::ClientReply => connection::reply_mode(&mut client, args),
+            Command::Hello => self.hello(client, args),
+            Command::Auth => self.auth(client, args),
+            Command::Select => connection::select(client, args),
+            Command::ClientReply => connection::reply_mode(client, args),
             Command::ClientId
             | Command::ClientInfo
             | Command::ClientGetName
             | Command::ClientSetName
             | Command::ClientSetInfo
             | Command::ClientNoEvict
-            | Command::ClientNoTouch => client::own(now, &mut client, command, args),
+            | Command::ClientNoTouch => client::own(call.now, client, command, args),
             Command::ClientHelp | Command::ConfigHelp | Command::ClusterHelp => {
                 let container = match command {
                     Command::ClientHelp => Command::Client,
@@ -71,57 +64,47 @@ impl Engine {
             | Command::CommandHelp => {
                 client.answer(|reply| introspect::answer(command, args, glob::matches, reply));
             }
-            Command::ConfigGet => config::get(&self.settings, &mut client, args),
-            Command::Time => connection::time(&mut client, now),
+            Command::ConfigGet => config::get(&self.settings, client, args),
+            Command::Time => connection::time(client, call.now),
             Command::ClusterKeySlot => {
                 let slot = crate::routing::slot_of(args.get(2));
                 client.answer(|reply| reply.integer(i64::from(slot.0)));
             }
-            Command::Shutdown => self.shutdown(&mut client, args, effects),
+            Command::Shutdown => self.shutdown(client, args, call.effects),
             Command::Scan => match scan::Scan::parse(args, self.cores) {
                 Ok(scan) => {
                     let core = scan.core;
-                    self.on_core(now, conn, &mut client, core, command, args, effects);
+                    self.on_core(call, client, core, command, args);
                 }
                 Err(error) => client.answer(|reply| reply.error(&error)),
             },
-            _ => return self.administer_all(now, conn, client, command, args, effects),
+            _ => self.administer_all(call, client, command, args),
         }
-        client
     }
 
     /// Checks a command that concerns every core, then runs it on each.
-    fn administer_all(
-        &mut self,
-        now: Now,
-        conn: ConnId,
-        mut client: Box<Client>,
-        command: Command,
-        args: &mut Args,
-        effects: &mut Effects,
-    ) -> Box<Client> {
+    fn administer_all(&mut self, call: &mut Call, client: &mut Client, command: Command, args: &mut Args) {
         let cores = self.cores;
         let gather = match command {
             Command::DbSize => Ok(Gather::count(cores)),
             Command::FlushAll | Command::FlushDb => flush_option(args).map(|()| Gather::ok(cores)),
             Command::Keys => Ok(Gather::array(cores)),
             Command::RandomKey => Ok(Gather::any(cores, self.draw_core())),
-            Command::Info => {
-                Ok(Gather::info(cores, info::InfoRequest::new(args, &self.settings, now, self.core)))
-            }
+            Command::Info => Ok(Gather::info(cores, info::InfoRequest::new(args, &self.settings, call.now, self.core))),
             Command::ConfigSet => self.check_config_set(args).map(|()| Gather::ok(cores)),
             Command::ConfigResetStat => Ok(Gather::ok(cores)),
             Command::ClientList => client::ListFilter::parse(args).map(|_| Gather::text(cores)),
-            Command::ClientKill => client::KillFilter::parse(args).map(|filter| {
-                if filter.old_form { Gather::killed(cores) } else { Gather::count(cores) }
-            }),
+            Command::ClientKill => client::KillFilter::parse(args)
+                .map(|filter| if filter.old_form { Gather::killed(cores) } else { Gather::count(cores) }),
             other => unreachable!("{other:?} has a place in the engine"),
         };
         match gather {
-            Ok(gather) => self.everywhere(now, conn, client, command, args, gather, effects),
+            Ok(gather) => {
+                let gather = gather.in_proto(client.proto);
+                self.everywhere(call, client, command, args, gather)
+            }
             Err(error) => {
-                client.answer(|reply| reply.error(&error));
-                client
+                client.answer(|reply| reply.error_bytes(&error));
             }
         }
     }
@@ -146,7 +129,7 @@ impl Engine {
     }
 }
 
-fn flush_option(args: &Args) -> Result<(), String> {
+fn flush_option(args: &Args) -> Result<(), Vec<u8>> {
     match args.try_get(1) {
         None => Ok(()),
         Some(option)
@@ -154,7 +137,7 @@ fn flush_option(args: &Args) -> Result<(), String> {
         {
             Ok(())
         }
-        Some(_) => Err(SYNTAX.to_string()),
+        Some(_) => Err(SYNTAX.into()),
     }
 }
 
