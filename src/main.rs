@@ -21,15 +21,12 @@ fn main() -> ExitCode {
             eprint!("{text}");
             ExitCode::FAILURE
         }
-        Outcome::Serve(loaded) => {
-            let file = invocation.sources.file.as_ref().map(|path| path.display().to_string());
-            match serve(&loaded, file) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    eprintln!("coldplate: {error}");
-                    ExitCode::FAILURE
-                }
+        Outcome::Serve(loaded) => match serve(&loaded, invocation.sources.file) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("coldplate: {error}");
+                ExitCode::FAILURE
             }
-        }
+        },
     }
 }

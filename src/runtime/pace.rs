@@ -24,7 +24,16 @@ pub struct Pace {
 
 impl Pace {
     pub fn new(min_wait_us: u32) -> Pace {
-        Pace { min_wait_us, rate: 0.0, last_turn_us: 0, last_receive_us: 0, window: 1, window_ends_us: 0, active: 0, active_before: 0 }
+        Pace {
+            min_wait_us,
+            rate: 0.0,
+            last_turn_us: 0,
+            last_receive_us: 0,
+            window: 1,
+            window_ends_us: 0,
+            active: 0,
+            active_before: 0,
+        }
     }
 
     /// The current window's number: a connection whose own differs is active for the first time in it.

@@ -216,7 +216,13 @@ impl Sockets {
     }
 
     /// Takes a send's completion.
-    pub fn sent(&mut self, ring: &mut Ring, conn: ConnId, payload: Payload, result: std::io::Result<usize>) -> SendOutcome {
+    pub fn sent(
+        &mut self,
+        ring: &mut Ring,
+        conn: ConnId,
+        payload: Payload,
+        result: std::io::Result<usize>,
+    ) -> SendOutcome {
         let socket = self.socket(conn);
         socket.sending = false;
         if socket.state == State::Gone {

@@ -25,7 +25,7 @@ const ACCEPT_RETRY_US: u64 = 100_000;
 const MAIL_RETRY: Duration = Duration::from_micros(200);
 /// While draining, how long without a receive counts as quiet, and how long to drain at most.
 const DRAIN_QUIET_US: u64 = 20_000;
-const DRAIN_US_MAX: u64 = 10_000_000;
+const DRAIN_US_MAX: u64 = 5_000_000;
 /// How often a worker reads its own CPU time.
 const CPU_SAMPLE_US: u64 = 100_000;
 
@@ -109,9 +109,14 @@ struct Listener {
 enum Drain {
     Serving,
     /// Takes what clients have sent already, until they are quiet.
-    Quieting { since_us: u64, last_receive_us: u64 },
+    Quieting {
+        since_us: u64,
+        last_receive_us: u64,
+    },
     /// Answers what is owed and closes.
-    Closing { since_us: u64 },
+    Closing {
+        since_us: u64,
+    },
 }
 
 impl Worker {
@@ -194,7 +199,10 @@ impl Worker {
         let deadlines = [self.engine.deadline(), self.accept_again_us(), self.linger_until_us];
         let deadline = deadlines.into_iter().flatten().min();
         let mut timeout = deadline.map(|at_us| Duration::from_micros(at_us.saturating_sub(now.mono_us)));
-        if self.mail_is_stuck || !self.unplaced.is_empty() {
+        if self.mail_is_stuck {
+            // Whatever waits for room in the post cannot go on before that.
+            timeout = Some(MAIL_RETRY);
+        } else if !self.unplaced.is_empty() {
             timeout = Some(timeout.unwrap_or(MAIL_RETRY).min(MAIL_RETRY));
         }
         if self.drain != Drain::Serving {
@@ -427,9 +435,10 @@ impl Worker {
             self.cpu_read_us = now.mono_us;
             let mut text = [0; 64];
             let read = self.cpu_file.as_ref().and_then(|file| file.read_at(&mut text, 0).ok()).unwrap_or(0);
-            let nanoseconds = text[..read].split(|byte| *byte == b' ').next().and_then(|digits| {
-                std::str::from_utf8(digits).ok()?.parse::<u64>().ok()
-            });
+            let nanoseconds = text[..read]
+                .split(|byte| *byte == b' ')
+                .next()
+                .and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u64>().ok());
             self.cpu_us = nanoseconds.map_or(self.cpu_us, |ns| ns / 1000);
         }
         ShellCounts { enters: self.ring.enters(), wakes: self.wakes, cpu_us: self.cpu_us }
@@ -457,7 +466,7 @@ impl Worker {
                 if quiet || now.mono_us >= since_us + DRAIN_US_MAX / 10 {
                     self.engine.handle(now, Event::Drain, &mut self.effects);
                     self.perform(now);
-                    self.drain = Drain::Closing { since_us: now.mono_us };
+                    self.drain = Drain::Closing { since_us };
                 } else {
                     self.drain = Drain::Quieting { since_us, last_receive_us };
                 }

@@ -1,10 +1,10 @@
 //! The start, in order: what the kernel offers, descriptors, sockets, placement, threads; then signals; then the end.
 
-use super::config::{Config, EvictionPolicy, Loaded, redis_parameters, warnings};
+use super::config::{Config, Loaded, redis_parameters, warnings};
 use super::host::Host;
 use super::{logger, notify};
 use crate::engine::{self, Engine, EngineOptions, HostReport, Ledger, Settings};
-use crate::keyspace::{Policy, ShardOptions};
+use crate::keyspace::ShardOptions;
 use crate::routing::{RoutingError, SlotTable, slot_of};
 use crate::runtime::uring::{self, Features, RingConfig, RingError, SqPoll};
 use crate::runtime::{
@@ -16,6 +16,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io::{self, PipeWriter, Read, Write, pipe};
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -36,6 +37,10 @@ pub enum BootError {
     Routing(#[from] RoutingError),
     #[error("core {core}: {error}")]
     Worker { core: u16, error: WorkerError },
+    #[error("{source}; or lower maxclients from {maxclients} with --maxclients")]
+    Descriptors { maxclients: u32, source: RingError },
+    #[error("cannot work in {}: {source}; create it, or choose another with --dir", .dir.display())]
+    Dir { dir: PathBuf, source: io::Error },
     #[error("starting: {0}")]
     System(#[from] io::Error),
 }
@@ -90,38 +95,39 @@ struct Core {
 }
 
 /// Serves until SIGTERM, SIGINT or SHUTDOWN, then drains.
-pub fn serve(loaded: &Loaded, config_file: Option<String>) -> Result<(), BootError> {
-    let config = &loaded.config;
+pub fn serve(loaded: &Loaded, config_file: Option<PathBuf>) -> Result<(), BootError> {
+    let mut config = loaded.config.clone();
     logger::start(config.log.level);
+    let config_file = config_file.map(std::path::absolute).transpose()?;
+    config.log.dir = enter(&config.log.dir)?;
+    let config = &config;
     warnings(config).iter().for_each(|warning| log::warn!("{warning}"));
     let kernel = uring::probe()?;
     let cores = config.cores.cpus.len();
-    uring::raise_descriptor_limit(
-        u64::from(config.limits.maxclients) + DESCRIPTORS_RESERVED + DESCRIPTORS_PER_CORE * cores as u64,
-    )
-    .or_else(|error| lower_maxclients(config, error))?;
+    let maxclients = config.limits.maxclients;
+    let descriptors = u64::from(maxclients) + DESCRIPTORS_RESERVED + DESCRIPTORS_PER_CORE * cores as u64;
+    uring::raise_descriptor_limit(descriptors).map_err(|source| BootError::Descriptors { maxclients, source })?;
     let bound = open_listeners(config)?;
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
-    let house = build_house(config, cores, config_file.unwrap_or_default())?;
+    let house = build_house(config, cores, config_file.unwrap_or_default().display().to_string())?;
     let (features, running) = start_cores(config, &house, &bound)?;
     log::info!("Linux {}; {features:?}", kernel.release);
     println!("{}", banner(config));
     notify::ready(&format!("serving on {cores} cores"));
     start_watchdog(&house.control, &running)?;
 
-    for signal in signals.forever() {
+    if let Some(signal) = signals.forever().next() {
         log::info!("signal {signal}: draining");
-        break;
     }
     notify::stopping();
     house.control.stopping.store(true, Ordering::Release);
     stop_cores(running)
 }
 
-/// Too few descriptors for `maxclients` is an error; the limit that was found is in its text.
-fn lower_maxclients(config: &Config, error: RingError) -> Result<u64, RingError> {
-    log::error!("maxclients {} needs more descriptors than this process may have", config.limits.maxclients);
-    Err(error)
+/// Makes `dir` the directory that relative paths start from; answers it in full.
+fn enter(dir: &Path) -> Result<PathBuf, BootError> {
+    let entered = std::env::set_current_dir(dir).and_then(|()| std::env::current_dir());
+    entered.map_err(|source| BootError::Dir { dir: dir.to_path_buf(), source })
 }
 
 fn open_listeners(config: &Config) -> Result<Bound, ListenError> {
@@ -155,23 +161,19 @@ fn settings(config: &Config) -> Settings {
     let (limits, memory) = (&config.limits, &config.memory);
     Settings {
         maxmemory_bytes: memory.maxmemory_bytes,
-        maxmemory_policy: policy(memory.policy),
+        maxmemory_policy: memory.policy,
         maxmemory_samples: memory.samples as usize,
         requirepass: config.security.requirepass.clone().unwrap_or_default().into_bytes(),
         maxclients: u64::from(limits.maxclients),
         timeout_s: u64::from(config.network.timeout_s),
         client_output_bytes_max: limits.client_output_bytes_max as usize,
-        client_waiting_bytes_max: limits.client_query_bytes_max as usize,
-        client_query_bytes_max: 1 << 30,
+        client_waiting_bytes_max: limits.client_waiting_bytes_max as usize,
+        client_query_bytes_max: limits.client_query_bytes_max as usize,
         proto_max_bulk_bytes: limits.proto_max_bulk_len as usize,
+        letters_bytes_max: Settings::default().letters_bytes_max,
         log_level: logger::redis_name(config.log.level).to_owned(),
         fixed: redis_parameters(config),
     }
-}
-
-fn policy(asked: EvictionPolicy) -> Policy {
-    let (_, name) = EvictionPolicy::ALL.iter().find(|(known, _)| *known == asked).expect("the list is complete");
-    Policy::parse(name).expect("both use the names of Redis")
 }
 
 fn random() -> io::Result<u64> {

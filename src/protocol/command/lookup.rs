@@ -15,6 +15,9 @@ const ENTRIES_BITS: u32 = ENTRIES.trailing_zeros();
 static ENTRY_OF_NAME: [Entry; ENTRIES] = index_by_name();
 static SPEC_OF_COMMAND: [&Spec; Command::ALL.len()] = index_by_command();
 
+const GET: u32 = u32::from_le_bytes(*b"get\0");
+const SET: u32 = u32::from_le_bytes(*b"set\0");
+
 #[derive(Clone, Copy)]
 struct Entry {
     word: u64,
@@ -76,6 +79,14 @@ pub fn spec(command: Command) -> &'static Spec {
 pub fn resolve(args: &Args<'_>) -> Result<&'static Spec, CommandError> {
     if args.is_empty() {
         return Err(CommandError::unknown_command(b"", std::iter::empty()));
+    }
+    // The two that make up most of all traffic: three letters compared at once.
+    if let [a, b, c] = *args.get(0) {
+        match u32::from_le_bytes([a | 0x20, b | 0x20, c | 0x20, 0]) {
+            GET if args.len() == 2 => return Ok(spec(Command::Get)),
+            SET if args.len() >= 3 => return Ok(spec(Command::Set)),
+            _ => {}
+        }
     }
     match lookup(args.get(0)) {
         Some(spec) if spec.subcommands.is_empty() && spec.arity_fits(args.len()) => Ok(spec),

@@ -22,4 +22,4 @@ pub use input::{BODY_BYTES_MIN, Frame, Input};
 pub use limits::Limits;
 pub use output::{Output, Shared};
 pub use parse::parse;
-pub use reply::{Proto, Reply};
+pub use reply::{Proto, Reply, quoting};

@@ -35,11 +35,16 @@ impl Reply<'_> {
 
     /// A status. Like an error's text it is one line, whatever it was made of.
     pub fn simple(&mut self, text: &str) {
-        self.line(b'+', text);
+        self.line(b'+', text.as_bytes());
     }
 
     /// An error, its code first: `ERR syntax error`, `WRONGTYPE ...`.
     pub fn error(&mut self, text: &str) {
+        self.line(b'-', text.as_bytes());
+    }
+
+    /// An error that repeats what a client sent: see [`quoting`].
+    pub fn error_bytes(&mut self, text: &[u8]) {
         self.line(b'-', text);
     }
 
@@ -171,18 +176,29 @@ impl Reply<'_> {
     fn resp3_line(&mut self, mark: u8, text: &str) {
         match self.proto {
             Proto::Resp2 => self.bulk(text.as_bytes()),
-            Proto::Resp3 => self.line(mark, text),
+            Proto::Resp3 => self.line(mark, text.as_bytes()),
         }
     }
 
     /// A text may quote what a client sent: an end of line in it would end the reply, so it becomes a space.
-    fn line(&mut self, mark: u8, text: &str) {
+    fn line(&mut self, mark: u8, text: &[u8]) {
         let bytes = &mut self.out.bytes;
         bytes.reserve(text.len() + 3);
         bytes.push(mark);
-        bytes.extend(text.bytes().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }));
+        bytes.extend(text.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }));
         bytes.extend_from_slice(b"\r\n");
     }
+}
+
+/// An error's text around bytes of the client's, as Redis prints them: as they came, up to the first NUL; and the whole
+/// without ends of line behind it.
+pub fn quoting(before: &str, quoted: &[u8], after: &str) -> Vec<u8> {
+    let quoted = quoted.split(|byte| *byte == 0).next().expect("splitting yields a first part");
+    let mut text = [before.as_bytes(), quoted, after.as_bytes()].concat();
+    while text.ends_with(b"\r") || text.ends_with(b"\n") {
+        text.pop();
+    }
+    text
 }
 
 /// `<mark>N\r\n`. Up to two digits, by far the most, are one store of known size.

@@ -108,8 +108,12 @@ fn cpus(found: &mut Broken<'_>, cpus_available: &[usize]) {
             found.push(section, key, allowed);
         }
         let mut seen = HashSet::new();
-        if !cpus.iter().all(|cpu| seen.insert(cpu)) {
-            found.push(section, key, "each CPU once");
+        let once = cpus.iter().all(|cpu| seen.insert(cpu));
+        match key {
+            // Without pinning the numbers only say how many cores there are.
+            "cpus" if !once && found.config.cores.pin => found.push(section, key, "each CPU once, or --pin off"),
+            "sqpoll_cpu" if !once => found.push(section, key, "each CPU once"),
+            _ => {}
         }
     }
     if found.config.cores.cpus.len() > CORES_MAX {

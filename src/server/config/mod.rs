@@ -30,8 +30,8 @@ pub use mistake::{Mistake, Mistakes, Place};
 pub use parameter::Parameter;
 pub use print::{facts, print, wrap};
 pub use profiles::PROFILES;
-pub use redis::{SetError, redis_parameters, set_live};
-pub use settings::{Config, Cores, EvictionPolicy, Limits, Log, Memory, Network, Ring, Security};
+pub use redis::redis_parameters;
+pub use settings::{Config, Cores, Limits, Log, Memory, Network, Ring, Security};
 pub use table::{SECTIONS, TABLE};
 pub use units::{bytes_parse, bytes_print, cpus_parse, cpus_print};
 

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use log::LevelFilter;
 
 use super::kind::{Kind, Value};
-use super::settings::{Config, EvictionPolicy};
+use super::settings::Config;
+use crate::keyspace::Policy;
 
 /// One parameter: everything that files, flags, help, printing and CONFIG derive from.
 pub struct Parameter {
@@ -195,14 +196,12 @@ impl Stored for Option<String> {
     }
 }
 
-impl Stored for EvictionPolicy {
+impl Stored for Policy {
     fn to_value(&self) -> Value {
-        let (_, name) = Self::ALL.iter().find(|(policy, _)| policy == self).expect("ALL names every policy");
-        Value::Text((*name).to_owned())
+        Value::Text(self.name().to_owned())
     }
     fn from_value(value: Value) -> Option<Self> {
-        let Value::Text(text) = value else { return None };
-        Self::ALL.iter().find(|(_, name)| *name == text).map(|(policy, _)| *policy)
+        if let Value::Text(text) = value { Self::parse(&text) } else { None }
     }
 }
 

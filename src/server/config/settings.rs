@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use log::LevelFilter;
 
+use crate::keyspace::Policy;
+
 /// The effective configuration. Built only by [`super::load`], so each value has passed its row's range.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -38,7 +40,8 @@ pub struct Network {
 pub struct Cores {
     /// The CPUs as asked for; empty means `auto`.
     pub cpus_asked: Vec<usize>,
-    /// The CPUs to serve on, one core each, in the order of their `CoreId`. Never empty once loaded.
+    /// The CPUs to serve on, one core each, in the order of their `CoreId`. Never empty once loaded; a CPU stands there
+    /// more than once only where nothing is pinned.
     pub cpus: Vec<usize>,
     pub pin: bool,
     pub virtual_nodes: u32,
@@ -69,7 +72,7 @@ pub struct Ring {
 pub struct Memory {
     /// 0 means no limit.
     pub maxmemory_bytes: u64,
-    pub policy: EvictionPolicy,
+    pub policy: Policy,
     pub samples: u32,
 }
 
@@ -78,6 +81,7 @@ pub struct Memory {
 pub struct Limits {
     pub maxclients: u32,
     pub client_output_bytes_max: u64,
+    pub client_waiting_bytes_max: u64,
     pub client_query_bytes_max: u64,
     pub proto_max_bulk_len: u64,
 }
@@ -101,32 +105,6 @@ impl std::fmt::Debug for Security {
 pub struct Log {
     pub level: LevelFilter,
     pub dir: PathBuf,
-}
-
-/// What leaves when memory is full; the names are Redis's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EvictionPolicy {
-    NoEviction,
-    AllKeysLru,
-    AllKeysLfu,
-    AllKeysRandom,
-    VolatileLru,
-    VolatileLfu,
-    VolatileRandom,
-    VolatileTtl,
-}
-
-impl EvictionPolicy {
-    pub const ALL: [(Self, &'static str); 8] = [
-        (Self::NoEviction, "noeviction"),
-        (Self::AllKeysLru, "allkeys-lru"),
-        (Self::AllKeysLfu, "allkeys-lfu"),
-        (Self::AllKeysRandom, "allkeys-random"),
-        (Self::VolatileLru, "volatile-lru"),
-        (Self::VolatileLfu, "volatile-lfu"),
-        (Self::VolatileRandom, "volatile-random"),
-        (Self::VolatileTtl, "volatile-ttl"),
-    ];
 }
 
 /// The state before the table's defaults are stored: see `table::defaults`, its only caller.
@@ -161,8 +139,14 @@ pub(super) fn blank() -> Config {
             spin_us: 0,
             zero_copy_bytes_min: 0,
         },
-        memory: Memory { maxmemory_bytes: 0, policy: EvictionPolicy::NoEviction, samples: 0 },
-        limits: Limits { maxclients: 0, client_output_bytes_max: 0, client_query_bytes_max: 0, proto_max_bulk_len: 0 },
+        memory: Memory { maxmemory_bytes: 0, policy: Policy::NoEviction, samples: 0 },
+        limits: Limits {
+            maxclients: 0,
+            client_output_bytes_max: 0,
+            client_waiting_bytes_max: 0,
+            client_query_bytes_max: 0,
+            proto_max_bulk_len: 0,
+        },
         security: Security { requirepass: None },
         log: Log { level: LevelFilter::Off, dir: PathBuf::new() },
     }

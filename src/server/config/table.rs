@@ -4,6 +4,7 @@
 use super::kind::{Kind, Name, UNBOUNDED};
 use super::parameter::{Parameter, field};
 use super::settings::{self, Config};
+use crate::keyspace::Policy;
 use crate::types::VALUE_BYTES_MAX;
 
 /// The sections in the order in which they are printed, with what each is for.
@@ -17,16 +18,17 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("log", "What the server writes down, and where."),
 ];
 
-const POLICIES: &[Name] = &[
-    Name::plain("noeviction"),
-    Name::plain("allkeys-lru"),
-    Name::plain("allkeys-lfu"),
-    Name::plain("allkeys-random"),
-    Name::plain("volatile-lru"),
-    Name::plain("volatile-lfu"),
-    Name::plain("volatile-random"),
-    Name::plain("volatile-ttl"),
-];
+const POLICIES: &[Name] = &policies();
+
+const fn policies() -> [Name; Policy::ALL.len()] {
+    let mut names = [Name::plain(""); Policy::ALL.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = Name::plain(Policy::ALL[at].0);
+        at += 1;
+    }
+    names
+}
 
 /// Redis has no level above warning, so error is shown as warning; its verbose is chatty enough to be our debug.
 const LEVELS: &[Name] = &[
@@ -74,7 +76,6 @@ pub const TABLE: &[Parameter] = &[
         .kind(Kind::Count { min: 0, max: 32_767 }, "300")
         .unit("seconds")
         .redis("tcp-keepalive")
-        .live()
         .why(
             "Idle time after which the kernel probes a client. Peers that vanished without a word are found that \
               way, and give their descriptor and buffers back. 0 never probes.",
@@ -109,9 +110,9 @@ pub const TABLE: &[Parameter] = &[
     ),
     Parameter::row("cores", "mailbox_batches", "mailbox-batches", field!(cores.mailbox_batches))
         .kind(Kind::PowerOfTwo { min: 16, max: 65_536 }, "1024")
-        .unit("batches for each pair of cores")
+        .unit("batches in each core's mailbox")
         .why(
-            "Batches that may wait from one core to another. A full mailbox makes the sender stop reading from its \
+            "Batches that may wait for a core, from all others together. A full mailbox makes the sender stop reading from its \
               clients until there is room, so it bounds memory and never loses a request.",
         ),
     Parameter::row("ring", "entries", "ring-entries", field!(ring.entries))
@@ -220,17 +221,30 @@ pub const TABLE: &[Parameter] = &[
         field!(limits.client_output_bytes_max),
     )
     .kind(Kind::Bytes { min: 16 << 10, max: UNBOUNDED }, "1mb")
+    .live()
     .why(
         "Replies that may wait for a client to read them. Past it the client's next requests wait too, so one \
               that asks and never reads costs this much and no more; a single larger reply still passes.",
     ),
+    Parameter::row(
+        "limits",
+        "client_waiting_bytes_max",
+        "client-waiting-bytes-max",
+        field!(limits.client_waiting_bytes_max),
+    )
+    .kind(Kind::Bytes { min: 16 << 10, max: UNBOUNDED }, "64mb")
+    .live()
+    .why(
+        "Requests that may wait behind replies that nobody reads. Past it nothing more is received from the client \
+              until it has read some; it stays connected.",
+    ),
     Parameter::row("limits", "client_query_bytes_max", "client-query-bytes-max", field!(limits.client_query_bytes_max))
-        .kind(Kind::Bytes { min: 1 << 20, max: UNBOUNDED }, "64mb")
+        .kind(Kind::Bytes { min: 1 << 20, max: UNBOUNDED }, "1gb")
         .redis("client-query-buffer-limit")
         .live()
         .why(
-            "Bytes kept of a client's unfinished request. Its one longest argument counts apart, bounded by \
-              proto_max_bulk_len. Past it the client is closed.",
+            "Bytes of a client's one unfinished request. Past it the client is closed. Memory follows the bytes that \
+              arrive, so this bounds what a single request may cost.",
         ),
     Parameter::row("limits", "proto_max_bulk_len", "proto-max-bulk-len", field!(limits.proto_max_bulk_len))
         .kind(Kind::Bytes { min: 1 << 20, max: VALUE_BYTES_MAX as u64 }, "512mb")

@@ -1,4 +1,7 @@
-//! The rows, one file a group. Their order is the order of COMMAND's replies.
+//! Owns: the rows, one file a group; their order is the order of COMMAND's replies.
+//! Knows: what each command is called, takes, touches and is for.
+//! Must never know: what a command does.
+//! Read first: `string.rs`.
 
 mod cluster;
 mod connection;

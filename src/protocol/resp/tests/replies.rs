@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::protocol::resp::{Output, Proto, ProtocolError, Reply};
+use crate::protocol::resp::{Output, Proto, ProtocolError, Reply, quoting};
 
 fn encoded(proto: Proto, write: impl Fn(&mut Reply)) -> Vec<u8> {
     let mut out = Output::default();
@@ -18,6 +18,9 @@ fn each_value_under_each_version() {
         (|r| r.ok(), "+OK\r\n", "+OK\r\n"),
         (|r| r.simple("PONG"), "+PONG\r\n", "+PONG\r\n"),
         (|r| r.error("ERR no\r\n+way"), "-ERR no  +way\r\n", "-ERR no  +way\r\n"),
+        (|r| r.error_bytes(&quoting("ERR '", b"a\r\0b", "'")), "-ERR 'a '\r\n", "-ERR 'a '\r\n"),
+        (|r| r.error_bytes(&quoting("ERR ", b"a\nb\r\n", "")), "-ERR a b\r\n", "-ERR a b\r\n"),
+        (|r| r.error_bytes(&quoting("ERR ", b"\0", "")), "-ERR \r\n", "-ERR \r\n"),
         (|r| r.null(), "$-1\r\n", "_\r\n"),
         (|r| r.null_array(), "*-1\r\n", "_\r\n"),
         (|r| r.array(3), "*3\r\n", "*3\r\n"),
@@ -31,6 +34,7 @@ fn each_value_under_each_version() {
         (|r| r.bulk(b"a\r\nb"), "$4\r\na\r\nb\r\n", "$4\r\na\r\nb\r\n"),
         (|r| r.raw(b"+x\r\n"), "+x\r\n", "+x\r\n"),
     ];
+    assert_eq!(encoded(Proto::Resp2, |r| r.error_bytes(&quoting("ERR '", b"\xff", "'"))), b"-ERR '\xff'\r\n");
     for (write, resp2, resp3) in rows {
         assert_eq!(encoded(Proto::Resp2, write), resp2.as_bytes());
         assert_eq!(encoded(Proto::Resp3, write), resp3.as_bytes());

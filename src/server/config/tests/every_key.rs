@@ -2,6 +2,7 @@
 //! and names fit its field.
 
 use super::*;
+use crate::engine::{Settings, Standing};
 use crate::routing::VNODES_DEFAULT;
 use crate::server::config::kind::{Kind, Value};
 use crate::server::config::{PROFILES, Place, SECTIONS, table};
@@ -35,7 +36,8 @@ const SAMPLES: &[(&str, &str, &str, &str)] = &[
     ("memory.maxmemory_samples", "10", "10", "10"),
     ("limits.maxclients", "50", "50", "50"),
     ("limits.client_output_bytes_max", "\"2mb\"", "2mb", "2mb"),
-    ("limits.client_query_bytes_max", "\"1gb\"", "1gb", "1gb"),
+    ("limits.client_waiting_bytes_max", "\"1gb\"", "1gb", "1gb"),
+    ("limits.client_query_bytes_max", "\"2mb\"", "2mb", "2mb"),
     ("limits.proto_max_bulk_len", "1048576", "1mb", "1mb"),
     ("security.requirepass", "'a \"b\\c'", "a \"b\\c", "a \"b\\c"),
     ("log.level", "\"warn\"", "warning", "warn"),
@@ -87,6 +89,7 @@ fn ranges_fit_their_fields() {
 /// Proves what help and printing rely on: known sections, unique names, a short first sentence, a reason for each.
 #[test]
 fn the_table_is_sound() {
+    let settings = Settings::default();
     for (i, parameter) in TABLE.iter().enumerate() {
         let path = parameter.path();
         assert!(SECTIONS.iter().any(|(section, _)| *section == parameter.section), "{path}");
@@ -95,7 +98,9 @@ fn the_table_is_sound() {
         let (first, _) = parameter.why.split_once(". ").unwrap_or((parameter.why, ""));
         assert!(first.len() <= 64, "{path}: {first}");
         assert!(parameter.why.ends_with('.'), "{path}");
-        assert!(!parameter.live || parameter.redis.is_some(), "{path}: CONFIG SET needs a name");
+        let name = parameter.redis.unwrap_or(parameter.flag);
+        let is_live = settings.standing(name.as_bytes()) == Standing::Live;
+        assert_eq!(parameter.live, is_live, "{path}: what the table says of CONFIG SET");
     }
     assert_eq!(table::defaults().cores.virtual_nodes as usize, VNODES_DEFAULT);
 }

@@ -86,7 +86,12 @@ fn each_broken_rule_in_its_words() {
             "[cores]\ncpus = \"2-5\"",
             "c.toml:2: cores.cpus is \"2-5\"; allowed: CPUs that this process may use, which are 0-3, so not 4-5",
         ),
-        ("[cores]\ncpus = \"1,1\"", "c.toml:2: cores.cpus is \"1,1\"; allowed: each CPU once"),
+        ("[cores]\ncpus = \"1,1\"", "c.toml:2: cores.cpus is \"1,1\"; allowed: each CPU once, or --pin off"),
+        (
+            "[cores]\ncpus = \"0,1,0,1\"\npin = false\nweights = \"1,2\"",
+            "c.toml:4: cores.weights is \"1,2\"; allowed: one weight a core, so 4 (cores.cpus is 0-1,0-1)",
+        ),
+        ("[ring]\nsqpoll_cpu = \"1,1\"", "c.toml:2: ring.sqpoll_cpu is \"1,1\"; allowed: each CPU once"),
         (
             "[cores]\ncpus = \"0-1\"\nweights = \"1,1,2\"",
             "c.toml:3: cores.weights is \"1,1,2\"; allowed: one weight a core, so 2 (cores.cpus is 0-1)",
@@ -110,6 +115,8 @@ fn each_broken_rule_in_its_words() {
     }
     assert!(bad(&socket).ends_with("allowed: a path of at most 107 bytes"));
     good("[network]\nport = 0\nunixsocket = \"/run/c.sock\"");
+    let shared = good("[cores]\ncpus = \"0,1,0,1\"\npin = false\nweights = \"1,2,3,4\"");
+    assert_eq!(shared.cores.cpus, [0, 1, 0, 1]);
 }
 
 /// Proves that all mistakes come in one go, in reading order, and that flags are named as flags.
