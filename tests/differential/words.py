@@ -28,7 +28,7 @@ NOT_INTS = (
 )  # fmt: skip
 FLOATS = (
     b"0.1", b"0.2", b"-0.3", b"3.0e3", b"5.0e-7", b"1e17", b"1.5", b"-2.25", b"1e20", b"0.000000000000000001",
-    b"10.5000", b"+7", b"1234567.891011", b"3.14159265358979323846", b"-0.0", b".5", b"5.", b"0x1p3",
+    b"10.5000", b"+7", b"1234567.891011", b"3.14159265358979323846", b"-0.0", b".5", b"5.", b"0x1p3", b"0x10", b"-0X.8",
 )  # fmt: skip
 NOT_FLOATS = (b"nan", b"inf", b"-inf", b"infinity", b"1e99999", b" 1", b"1 ", b"1,5", b"1e", b"--1", b"abc", b"")
 BAD_TIMES = (b"0", b"-1", b"abc", b"", b"1.5", b"9223372036854775807", b"-9223372036854775808", b"9223372036854775808")
@@ -173,6 +173,8 @@ CONNECTION = (
         _fixed("SELECT", "-1"),
         _fixed("SELECT", "999999999999"),
         _fixed("SELECT", "77"),
+        _fixed("SELECT", "-2147483649"),
+        _fixed("SELECT", "9223372036854775808"),
     ),
     (
         _fixed("HELLO", "3", compare="hello"),
@@ -184,7 +186,8 @@ CONNECTION = (
         _fixed("HELLO", "1"),
         _fixed("HELLO", "4"),
         _fixed("HELLO", "x"),
-        _fixed("HELLO", "3", "BOGUS"),
+        _fixed("HELLO", "3", b"bo\xff\x00gus"),
+        _fixed("HELLO", "3", "SETNAME", "half", "BOGUS"),
         _fixed("HELLO", "3", "AUTH", "default"),
         _fixed("HELLO", "3", "SETNAME", "a b"),
         _fixed("HELLO", "3", "AUTH", "nobody", "wrong"),
@@ -214,7 +217,9 @@ CONNECTION = (
         _fixed("CLIENT", "KILL", "ID", "999999999"),
         _fixed("CLIENT", "KILL", "TYPE", "bogus"),
         _fixed("CLIENT", "KILL", "BOGUS", "x"),
-        _fixed("CLIENT", "LIST", "TYPE", "bogus"),
+        _fixed("CLIENT", "LIST", "TYPE", b"bo\xff\x00gus"),
+        _fixed("CLIENT", "LIST", "ID", "0"),
+        _fixed("CLIENT", "KILL", "USER", "nobody"),
         _fixed("CLIENT", "BOGUS"),
         _fixed("CLIENT"),
     ),
@@ -230,6 +235,12 @@ CONNECTION = (
         _fixed("CONFIG", "SET", "maxmemory", "0"),
         _fixed("CONFIG", "SET", "maxmemory-policy", "bogus"),
         _fixed("CONFIG", "SET", "maxmemory"),
+        _fixed("CONFIG", "SET", "loglevel", "loud"),
+        _fixed("CONFIG", "SET", "timeout", "-1"),
+        _fixed("CONFIG", "SET", "timeout", "0", "Timeout", "0"),
+        _fixed("CONFIG", "SET", "timeout", "soon", "NoSuch", "1"),
+        _fixed("CONFIG", "SET", "timeout", "0", "maxclients"),
+        _fixed("CONFIG", "SET", b"a\r\nb\xff\x00c", "1"),
         _fixed("CONFIG", "RESETSTAT"),
         _fixed("CONFIG", "BOGUS"),
         _fixed("CONFIG"),

@@ -1,0 +1,168 @@
+//! Faults that the world can plant between an engine and its surroundings, one a run. A checker that misses one is no
+//! checker: `main.rs` looks for seeds under which each is caught.
+
+use crate::model::{Action, Only, Until};
+use crate::request::{Request, TOTAL};
+use crate::resp::{Reply, read};
+use crate::rng::Rng;
+use coldplate::engine::Batch;
+use coldplate::keyspace::command::Request as Letter;
+use std::collections::HashMap;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A batch of letters never arrives.
+    DropBatch,
+    /// The requests of a batch arrive twice.
+    RepeatBatch,
+    /// Two batches of one pair of cores change places.
+    ReorderBatches,
+    /// Two neighbouring replies of a connection change places.
+    SwapReplies,
+    /// A GET answers what an earlier GET of that key saw.
+    StaleRead,
+    /// A SET is acknowledged and goes elsewhere.
+    LoseWrite,
+    /// The bytes of an INCR are lost.
+    LoseIncr,
+    /// The bytes of an INCR arrive twice.
+    RepeatIncr,
+    /// The clock of one core gains on the others.
+    FastClock,
+    /// A core is not told that a send is done.
+    LoseSent,
+    /// A core that has mail is not woken.
+    LoseWake,
+}
+
+impl Fault {
+    pub const ALL: [Fault; 11] = [
+        Fault::DropBatch,
+        Fault::RepeatBatch,
+        Fault::ReorderBatches,
+        Fault::SwapReplies,
+        Fault::StaleRead,
+        Fault::LoseWrite,
+        Fault::LoseIncr,
+        Fault::RepeatIncr,
+        Fault::FastClock,
+        Fault::LoseSent,
+        Fault::LoseWake,
+    ];
+}
+
+/// The fault of a run, and how many chances it lets pass before it strikes, once.
+pub struct Planted {
+    fault: Option<Fault>,
+    chances: usize,
+    /// What GETs answered before, by key.
+    read_before: HashMap<usize, Vec<u8>>,
+    pub struck: bool,
+}
+
+impl Planted {
+    pub fn new(fault: Option<Fault>, rng: &mut Rng) -> Planted {
+        let chances = if fault.is_some() { rng.below(12) } else { 0 };
+        Planted { fault, chances, read_before: HashMap::new(), struck: false }
+    }
+
+    /// Whether this chance for `fault` is the one.
+    pub fn strikes(&mut self, fault: Fault) -> bool {
+        if self.fault != Some(fault) || self.struck {
+            return false;
+        }
+        if self.chances > 0 {
+            self.chances -= 1;
+            return false;
+        }
+        self.struck = true;
+        true
+    }
+
+    /// How much further than the others the clock of a core is.
+    pub fn clock_gain_us(&mut self, core: usize, elapsed_us: u64) -> u64 {
+        if core == 0 && self.fault == Some(Fault::FastClock) {
+            self.struck = true;
+            return elapsed_us / 2;
+        }
+        0
+    }
+
+    /// The bytes of a request as they leave the client.
+    pub fn encode(&mut self, request: &Request, to: &mut Vec<u8>) {
+        let total = matches!(request.parts[..], [(TOTAL, Action::Incr)]);
+        if total && self.strikes(Fault::LoseIncr) {
+            return;
+        }
+        if total && self.strikes(Fault::RepeatIncr) {
+            request.encode(to);
+        }
+        let plain = Some((Until::Forever, Only::Always));
+        let write = match &request.parts[..] {
+            [(_, Action::Set { until, only, .. })] => Some((*until, *only)),
+            _ => None,
+        };
+        if write == plain && self.strikes(Fault::LoseWrite) {
+            let mut elsewhere = request.clone();
+            elsewhere.words[1] = b"elsewhere".to_vec();
+            return elsewhere.encode(to);
+        }
+        request.encode(to);
+    }
+
+    /// The bytes of an output as they leave the server.
+    pub fn output(&mut self, bytes: Vec<u8>) -> Vec<u8> {
+        if self.fault != Some(Fault::SwapReplies) || self.struck {
+            return bytes;
+        }
+        // Only a beginning that reads alike under both versions is looked at; there are enough of them.
+        let (Ok(Some((one, first))), true) = (read(&bytes, true), bytes[0] != b'%') else { return bytes };
+        let Ok(Some((other, second))) = read(&bytes[first..], true) else { return bytes };
+        if one == other || !self.strikes(Fault::SwapReplies) {
+            return bytes;
+        }
+        let (head, tail) = bytes.split_at(first);
+        [&tail[..second], head, &tail[second..]].concat()
+    }
+
+    /// A reply as the client sees it.
+    pub fn reply(&mut self, request: &Request, reply: Reply) -> Reply {
+        let ([(key, Action::Get)], Reply::Bulk(value)) = (&request.parts[..], &reply) else { return reply };
+        if self.fault != Some(Fault::StaleRead) {
+            return reply;
+        }
+        if let Some(before) = self.read_before.get(key).filter(|before| *before != value).cloned()
+            && self.strikes(Fault::StaleRead)
+        {
+            return Reply::Bulk(before);
+        }
+        self.read_before.insert(*key, value.clone());
+        reply
+    }
+
+    /// Whether a key is one that a struck fault itself has made.
+    pub fn makes_keys(&self) -> usize {
+        usize::from(self.fault == Some(Fault::LoseWrite) && self.struck)
+    }
+}
+
+/// Adds the requests of a batch to it once more.
+pub fn repeat(batch: &mut Batch) {
+    let (mut envelopes, mut args) = (Vec::new(), Vec::new());
+    batch.open(&mut envelopes, &mut args);
+    let mut copy = Batch::default();
+    for round in 0..2 {
+        // Bodies move with their first reading, so a batch that has some is repeated without them.
+        for envelope in envelopes.iter().filter(|envelope| round == 0 || envelope.bodies.is_empty()) {
+            let args = batch.args(envelope, &args);
+            let (command, slot, hash) = (envelope.command, envelope.slot, envelope.hash);
+            let mut letter = Letter { command, args, slot, hash, hint: None };
+            copy.push(envelope.ticket, envelope.proto, &mut letter);
+        }
+    }
+    let (output, answers) = batch.answers();
+    for (ticket, range) in answers {
+        copy.answer(ticket, |out| out.append(output, range));
+    }
+    *batch = copy;
+}

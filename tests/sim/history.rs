@@ -1,0 +1,145 @@
+//! All requests of a run with their times and replies, and the verdict on them key by key.
+
+use crate::linear::{Operation, Verdict, check, first_impossible};
+use crate::model::Action;
+use crate::request::{KEYS, Request, TOTAL};
+use crate::resp::Reply;
+use std::fmt::Write;
+
+/// A request and what became of it. Times are events of the world.
+pub struct Record {
+    pub link: usize,
+    pub core: usize,
+    pub request: Request,
+    /// Its last byte was given to its core; none if it never was.
+    pub asked: Option<u64>,
+    pub answered: Option<u64>,
+    pub reply: Option<Reply>,
+}
+
+/// Something that must not happen, in words, with the trace that shows it.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    pub what: String,
+    pub trace: String,
+}
+
+impl Failure {
+    pub fn new(what: impl Into<String>) -> Failure {
+        Failure { what: what.into(), trace: String::new() }
+    }
+}
+
+#[derive(Default)]
+pub struct History {
+    pub records: Vec<Record>,
+    /// Readings of the clock: from which event on, and milliseconds.
+    clock: Vec<(u64, u64)>,
+    /// Keys whose search was given up.
+    pub undecided: usize,
+}
+
+impl History {
+    pub fn clock_reads(&mut self, event: u64, unix_ms: u64) {
+        if self.clock.last().is_none_or(|(_, last_ms)| *last_ms != unix_ms) {
+            self.clock.push((event, unix_ms));
+        }
+    }
+
+    /// The reading that holds at an event.
+    fn reading(&self, event: u64) -> usize {
+        self.clock.partition_point(|(from, _)| *from <= event) - 1
+    }
+
+    fn operations(&self, key: usize) -> Vec<Operation> {
+        let mut operations = Vec::new();
+        for record in &self.records {
+            let Some(asked) = record.asked else { continue };
+            let answers = match &record.reply {
+                Some(reply) => record.request.answers(reply),
+                None => vec![None; record.request.parts.len()],
+            };
+            let last = record.answered.map_or(self.clock.len() - 1, |event| self.reading(event));
+            for ((_, action), answer) in record.request.parts.iter().zip(answers).filter(|((part, _), _)| *part == key)
+            {
+                let action = action.clone();
+                let readings = self.reading(asked)..=last;
+                operations.push(Operation {
+                    conn: record.link,
+                    action,
+                    asked,
+                    answered: record.answered,
+                    answer,
+                    readings,
+                });
+            }
+        }
+        operations
+    }
+
+    /// Checks every key.
+    pub fn check(&mut self) -> Result<(), Failure> {
+        let clock_ms: Vec<u64> = self.clock.iter().map(|(_, unix_ms)| *unix_ms).collect();
+        for (key, name) in KEYS.iter().enumerate() {
+            let operations = self.operations(key);
+            let failed = match check(&operations, &clock_ms) {
+                Verdict::Linearizable => None,
+                Verdict::Undecided => {
+                    self.undecided += 1;
+                    None
+                }
+                Verdict::Impossible => {
+                    let event = first_impossible(&operations, &clock_ms).unwrap_or_default();
+                    Some(format!("no order explains the replies on key {name:?} that came up to event {event}"))
+                }
+            };
+            let failed = failed.or_else(|| if key == TOTAL { counted_wrong(&operations) } else { None });
+            if let Some(what) = failed {
+                return Err(Failure { what, trace: self.trace(key) });
+            }
+        }
+        Ok(())
+    }
+
+    /// The requests on one key, a line each.
+    fn trace(&self, key: usize) -> String {
+        let mut text = String::from("link core    asked answered  clock ms\n");
+        for record in &self.records {
+            let Some(asked) = record.asked else { continue };
+            if !record.request.parts.iter().any(|(part, _)| *part == key) {
+                continue;
+            }
+            let last = record.answered.map_or(self.clock.len() - 1, |event| self.reading(event));
+            let (from_ms, to_ms) = (self.clock[self.reading(asked)].1, self.clock[last].1);
+            let answered = record.answered.map_or("never".into(), |event| event.to_string());
+            let reply = record.reply.as_ref().map_or("?".into(), Reply::brief);
+            let (link, core, words) = (record.link, record.core, record.request.text());
+            let _ =
+                writeln!(text, "{link:4} {core:4} {asked:8} {answered:>8}  {from_ms}-{to_ms}  {words}  =>  {reply}");
+        }
+        text
+    }
+}
+
+/// Increments of a key that sees nothing else answer 1 to N, each once; those whose reply was lost may fill gaps.
+fn counted_wrong(operations: &[Operation]) -> Option<String> {
+    let mut seen: Vec<i64> = Vec::new();
+    for operation in operations.iter().filter(|operation| matches!(operation.action, Action::Incr)) {
+        match operation.answer {
+            Some(Reply::Int(total)) => seen.push(total),
+            Some(ref other) => return Some(format!("INCR answered {}", other.brief())),
+            None => {}
+        }
+    }
+    let asked = operations.iter().filter(|operation| matches!(operation.action, Action::Incr)).count();
+    seen.sort_unstable();
+    let twice = seen.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
+    match (twice, seen.last()) {
+        (Some(total), _) => Some(format!("INCR answered {total} twice")),
+        (None, Some(last)) if *last > asked as i64 => Some(format!("INCR answered {last} after {asked} of them")),
+        (None, Some(last)) if seen.len() == asked && *last != asked as i64 => {
+            Some(format!("{asked} INCRs were answered, the last with {last}"))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,141 @@
+//! Plays the engine under a seeded simulator: several cores, impatient clients, full mailboxes, a clock that jumps.
+//!
+//! Proves that each key is linearizable, that each connection gets each reply once and in order, that nobody waits for
+//! ever, and that all of it is put away at the end; and, by planted faults, that these checks would notice.
+//!
+//!     cargo test --test sim                    seeds for about fifteen seconds of one core
+//!     SIM_SEEDS=100000 cargo test --test sim   more of them
+//!     SEED=4711 cargo test --test sim          one seed again, bit for bit; add -- --nocapture to see it pass
+//!
+//! A seed that fails is printed with the requests on the key or the connection that went wrong. It belongs into
+//! `seeds.txt`, which is played first from then on.
+
+mod client;
+mod faults;
+mod history;
+mod linear;
+mod link;
+mod model;
+mod request;
+mod resp;
+mod rng;
+mod scenario;
+mod turn;
+mod world;
+
+use faults::Fault;
+use history::Failure;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+use std::time::Instant;
+use world::{Outcome, Reached, play};
+
+const SEEDS_DEFAULT: u64 = 500;
+/// Seeds within which a planted fault has to be caught.
+const FAULT_SEEDS_MAX: u64 = 300;
+const SEEDS_ONCE_FAILED: &str = include_str!("seeds.txt");
+
+/// Plays a seed; a panic of the engine is a failure like any other.
+fn outcome(seed: u64, fault: Option<Fault>) -> Outcome {
+    thread_local!(static QUIET: Cell<bool> = const { Cell::new(false) });
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !QUIET.get() {
+                usual(panic);
+            }
+        }));
+    });
+    QUIET.set(fault.is_some());
+    let outcome = catch_unwind(AssertUnwindSafe(|| play(seed, fault)));
+    QUIET.set(false);
+    outcome.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| text.to_string())).unwrap_or_default();
+        let failure = Failure::new(format!("the engine panicked: {text}"));
+        Outcome { result: Err(failure), reached: Reached::default(), requests: 0, undecided: 0, digest: 0 }
+    })
+}
+
+fn expect_good(seed: u64) -> Outcome {
+    let outcome = outcome(seed, None);
+    if let Err(failure) = &outcome.result {
+        let again = format!("SEED={seed} cargo test --test sim any_seed");
+        panic!("seed {seed}: {}\n{}\nonce more: {again}", failure.what, failure.trace);
+    }
+    outcome
+}
+
+fn number_from(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+}
+
+/// Every run, whatever its seed, keeps the promises.
+#[test]
+fn any_seed_keeps_the_promises() {
+    let seeds = match number_from("SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number_from("SIM_SEEDS").unwrap_or(SEEDS_DEFAULT),
+    };
+    let (start, count) = (Instant::now(), seeds.end - seeds.start);
+    let (mut requests, mut undecided) = (0, 0);
+    for seed in seeds {
+        let outcome = expect_good(seed);
+        requests += outcome.requests;
+        undecided += outcome.undecided;
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    println!("{count} seeds, {requests} requests, {undecided} keys undecided, {:.0} seeds/s", count as f64 / seconds);
+    assert!(undecided as u64 <= 2 + count / 30, "the checker gives up on too many histories: {undecided}");
+}
+
+/// What went wrong once does not come back.
+#[test]
+fn seeds_that_once_failed_pass() {
+    let seeds = SEEDS_ONCE_FAILED.lines().filter_map(|line| line.split('#').next()?.split_whitespace().next());
+    for seed in seeds {
+        expect_good(seed.parse().expect("a line of seeds.txt begins with a number"));
+    }
+}
+
+/// The seeds come to the bounds that they are about; a run in which nothing is ever full would prove little.
+#[test]
+fn the_bounds_are_reached() {
+    let mut total = Reached::default();
+    for seed in (7..256).step_by(8) {
+        let reached = expect_good(seed).reached;
+        total.full_mailboxes += reached.full_mailboxes;
+        total.paused_receives += reached.paused_receives;
+        total.full_posts += reached.full_posts;
+        total.hang_ups += reached.hang_ups;
+    }
+    println!("{total:?}");
+    let Reached { full_mailboxes, paused_receives, full_posts, hang_ups } = total;
+    assert!([full_mailboxes, paused_receives, full_posts, hang_ups].iter().all(|times| *times > 0), "{total:?}");
+}
+
+/// A seed is a run: twice the same events and replies.
+#[test]
+fn a_seed_gives_the_same_run_twice() {
+    for seed in [0, 1, 2, 7, 15] {
+        let (one, other) = (expect_good(seed), expect_good(seed));
+        assert_eq!((one.digest, one.requests), (other.digest, other.requests), "seed {seed}");
+    }
+}
+
+/// Each fault that can be planted is noticed before long.
+#[test]
+fn planted_faults_are_caught() {
+    let mut missed = Vec::new();
+    for fault in Fault::ALL {
+        let caught = (0..FAULT_SEEDS_MAX).find_map(|seed| Some((seed, outcome(seed, Some(fault)).result.err()?)));
+        match caught {
+            Some((seed, failure)) => println!("{fault:?}: seed {seed}: {}", failure.what),
+            None => missed.push(fault),
+        }
+    }
+    assert!(missed.is_empty(), "nobody noticed {missed:?}");
+}

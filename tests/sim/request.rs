@@ -1,0 +1,224 @@
+//! Requests that clients make: their bytes, what they do to which key, and what kind of reply they must get.
+
+use crate::model::{Action, Bytes, Only, Until};
+use crate::resp::{Reply, brief};
+use crate::rng::Rng;
+use crate::scenario::Scenario;
+
+/// The keys of all runs. The first is only ever incremented; some share a slot by their hash tag.
+pub const KEYS: [&str; 9] = ["total", "a", "b", "{s}1", "{s}2", "long key name with spaces", "c", "{s}3", "d"];
+/// The key that sees nothing but INCR.
+pub const TOTAL: usize = 0;
+
+/// What kind of reply a request must get.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// What the parts' actions answer, one part: any reply that a model gives.
+    Single,
+    /// An array of one reply a part.
+    Each,
+    /// A count over the parts.
+    Count,
+    /// OK for all parts.
+    AllOk,
+    /// Exactly this.
+    Exactly(Reply),
+    /// Any integer: DBSIZE.
+    Integer,
+    /// What HELLO tells: a map, or its RESP2 likeness.
+    Hello { resp3: bool },
+}
+
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub words: Vec<Vec<u8>>,
+    pub shape: Shape,
+    /// Key, by its place in [`KEYS`], and what is done to it.
+    pub parts: Vec<(usize, Action)>,
+    pub inline: bool,
+}
+
+impl Request {
+    fn new(words: &[&[u8]], shape: Shape, parts: Vec<(usize, Action)>) -> Request {
+        Request { words: words.iter().map(|word| word.to_vec()).collect(), shape, parts, inline: false }
+    }
+
+    pub fn hello(resp3: bool) -> Request {
+        Request::new(&[b"HELLO", if resp3 { b"3" } else { b"2" }], Shape::Hello { resp3 }, Vec::new())
+    }
+
+    pub fn quit() -> Request {
+        Request::new(&[b"QUIT"], Shape::Exactly(Reply::ok()), Vec::new())
+    }
+
+    pub fn get(key: usize) -> Request {
+        Request::new(&[b"GET", KEYS[key].as_bytes()], Shape::Single, vec![(key, Action::Get)])
+    }
+
+    pub fn text(&self) -> String {
+        self.words.iter().map(|word| brief(word)).collect::<Vec<_>>().join(" ")
+    }
+
+    pub fn encode(&self, to: &mut Vec<u8>) {
+        let plain = |word: &Vec<u8>| !word.is_empty() && word.iter().all(u8::is_ascii_graphic);
+        // The server takes no longer line than 64 KB.
+        let bytes: usize = self.words.iter().map(Vec::len).sum();
+        if self.inline && bytes < 60_000 && self.words.iter().all(plain) {
+            to.extend_from_slice(&self.words.join(&b' '));
+            return to.extend_from_slice(b"\r\n");
+        }
+        to.extend_from_slice(format!("*{}\r\n", self.words.len()).as_bytes());
+        for word in &self.words {
+            to.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+            to.extend_from_slice(word);
+            to.extend_from_slice(b"\r\n");
+        }
+    }
+
+    /// Whether `reply` is of the kind that this request gets. What it says is for the checkers of keys.
+    pub fn fits(&self, reply: &Reply) -> bool {
+        match (&self.shape, reply) {
+            (Shape::Exactly(expected), _) => reply == expected,
+            // One more than the keys: a planted fault may have made one.
+            (Shape::Integer, Reply::Int(count)) => (0..=KEYS.len() as i64 + 1).contains(count),
+            (Shape::Count, Reply::Int(count)) => (0..=self.parts.len() as i64).contains(count),
+            (Shape::AllOk, _) => *reply == Reply::ok(),
+            (Shape::Each, Reply::Array(elements)) => {
+                let value = |element: &Reply| matches!(element, Reply::Bulk(_) | Reply::Null);
+                elements.len() == self.parts.len() && elements.iter().all(value)
+            }
+            (Shape::Hello { resp3: true }, Reply::Map(pairs)) => pairs.len() == 7,
+            (Shape::Hello { resp3: false }, Reply::Array(elements)) => elements.len() == 14,
+            (Shape::Single, _) => self.fits_single(reply),
+            _ => false,
+        }
+    }
+
+    fn fits_single(&self, reply: &Reply) -> bool {
+        match (&self.parts[0].1, reply) {
+            (Action::Get | Action::GetSet(_) | Action::GetDel, Reply::Bulk(_) | Reply::Null) => true,
+            (Action::Get | Action::GetSet(_) | Action::GetDel, _) => false,
+            (Action::Set { only, .. }, Reply::Null) => *only != Only::Always,
+            (Action::Set { .. }, _) => *reply == Reply::ok(),
+            (Action::Incr, Reply::Error(text)) => text.starts_with("ERR value is not an integer"),
+            (_, Reply::Int(_)) => true,
+            _ => false,
+        }
+    }
+
+    /// What each part answered, as far as the reply tells.
+    pub fn answers(&self, reply: &Reply) -> Vec<Option<Reply>> {
+        let parts = self.parts.len();
+        match (&self.shape, reply) {
+            (Shape::Each, Reply::Array(elements)) => elements.iter().cloned().map(Some).collect(),
+            (Shape::Count, Reply::Int(0)) => vec![Some(Reply::Int(0)); parts],
+            (Shape::Count, Reply::Int(count)) if *count == parts as i64 => vec![Some(Reply::Int(1)); parts],
+            (Shape::Single | Shape::AllOk, reply) => vec![Some(reply.clone()); parts],
+            _ => vec![None; parts],
+        }
+    }
+}
+
+/// Makes requests; every value that it writes is its own.
+pub struct Author {
+    keys: usize,
+    large: usize,
+    large_bytes_max: usize,
+    narrow: bool,
+    written: usize,
+}
+
+impl Author {
+    pub fn new(scenario: &Scenario) -> Author {
+        let Scenario { keys, large, large_bytes_max, narrow, .. } = *scenario;
+        Author { keys, large, large_bytes_max, narrow, written: 0 }
+    }
+
+    fn value(&mut self, rng: &mut Rng) -> Bytes {
+        self.written += 1;
+        if rng.chance(15) {
+            return self.written.to_string().into_bytes().into();
+        }
+        let mut value = format!("v{}.", self.written).into_bytes();
+        if rng.chance(self.large) {
+            value.resize(rng.between(1000, self.large_bytes_max), b'x');
+        }
+        value.into()
+    }
+
+    fn key(&self, rng: &mut Rng) -> usize {
+        rng.between(1, self.keys - 1)
+    }
+
+    pub fn draw(&mut self, rng: &mut Rng) -> Request {
+        let mut request = match rng.below(100) {
+            0..12 => Request::new(&[b"INCR", KEYS[TOTAL].as_bytes()], Shape::Single, vec![(TOTAL, Action::Incr)]),
+            12..36 => Request::get(self.key(rng)),
+            _ if self.narrow => Request::get(1),
+            36..72 => self.single(rng),
+            72..90 => self.several(rng),
+            90..97 => self.chat(),
+            97..99 => Request::new(&[b"DBSIZE"], Shape::Integer, Vec::new()),
+            _ => Request::new(&[b"PING"], Shape::Exactly(Reply::Simple("PONG".into())), Vec::new()),
+        };
+        request.inline = rng.chance(5);
+        request
+    }
+
+    /// A request that no key and no other core takes part in, and whose reply is like no other.
+    pub fn chat(&mut self) -> Request {
+        self.written += 1;
+        let token = format!("echo{}", self.written).into_bytes();
+        Request::new(&[b"ECHO", &token], Shape::Exactly(Reply::Bulk(token.clone())), Vec::new())
+    }
+
+    fn single(&mut self, rng: &mut Rng) -> Request {
+        let key = self.key(rng);
+        let name = KEYS[key].as_bytes();
+        let value = self.value(rng);
+        let ms = rng.between(1, 300);
+        let digits = ms.to_string();
+        let one = |words: &[&[u8]], action: Action| Request::new(words, Shape::Single, vec![(key, action)]);
+        let set = |until: Until, only: Only| Action::Set { value: value.clone(), until, only };
+        match rng.below(17) {
+            0..3 => one(&[b"SET", name, &value], set(Until::Forever, Only::Always)),
+            3 => one(&[b"set", name, &value, b"px", digits.as_bytes()], set(Until::AfterMs(ms as u64), Only::Always)),
+            4 => one(&[b"SET", name, &value, b"EX", b"1", b"NX"], set(Until::AfterMs(1000), Only::IfAbsent)),
+            5 => one(&[b"SET", name, &value, b"KEEPTTL", b"XX"], set(Until::Keep, Only::IfPresent)),
+            6 => one(&[b"SETNX", name, &value], Action::SetNx(value.clone())),
+            7 => one(&[b"GETSET", name, &value], Action::GetSet(value.clone())),
+            8 => one(&[b"GETDEL", name], Action::GetDel),
+            9..11 => one(&[b"INCR", name], Action::Incr),
+            11 => one(&[b"APPEND", name, b"+more"], Action::Append((&b"+more"[..]).into())),
+            12..14 => one(&[b"PEXPIRE", name, digits.as_bytes()], Action::ExpireMs(ms as i64)),
+            14 => {
+                let seconds = rng.below(2);
+                one(&[b"EXPIRE", name, seconds.to_string().as_bytes()], Action::ExpireMs(1000 * seconds as i64))
+            }
+            15 if rng.chance(50) => one(&[b"PERSIST", name], Action::Persist),
+            15 => one(&[b"PEXPIRETIME", name], Action::PExpireTime),
+            _ => one(&[b"PTTL", name], Action::PTtl),
+        }
+    }
+
+    fn several(&mut self, rng: &mut Rng) -> Request {
+        let keys: Vec<usize> = (0..rng.between(1, 5)).map(|_| self.key(rng)).collect();
+        let (name, shape, action): (&[u8], _, Option<Action>) = match rng.below(5) {
+            0..2 => (b"MGET", Shape::Each, Some(Action::Get)),
+            2 => (b"DEL", Shape::Count, Some(Action::Del)),
+            3 => (b"EXISTS", Shape::Count, Some(Action::Exists)),
+            _ => (b"MSET", Shape::AllOk, None),
+        };
+        let mut request = Request::new(&[name], shape, Vec::new());
+        for key in keys {
+            request.words.push(KEYS[key].into());
+            let action = action.clone().unwrap_or_else(|| {
+                let value = self.value(rng);
+                request.words.push(value.to_vec());
+                Action::Set { value, until: Until::Forever, only: Only::Always }
+            });
+            request.parts.push((key, action));
+        }
+        request
+    }
+}

@@ -1,0 +1,174 @@
+//! What a seed stands for: how many cores and clients, how patient, how clumsy. All of it drawn from the seed, so that
+//! its number alone brings a run back.
+
+use crate::rng::Rng;
+
+/// How bytes are cut on their way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// A few at a time: every boundary is met.
+    Crumbs,
+    Pieces,
+    /// All that is there, as much as a receive buffer takes.
+    Whole,
+}
+
+impl Cut {
+    pub fn draw(self, rng: &mut Rng, there: usize) -> usize {
+        let most = match self {
+            Cut::Crumbs => rng.between(1, 9),
+            Cut::Pieces => rng.between(1, 400),
+            Cut::Whole => 16 * 1024,
+        };
+        most.min(there)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    pub cores: usize,
+    pub keys: usize,
+    pub clients: usize,
+    /// Requests of all clients together.
+    pub requests: usize,
+    /// Requests sent in one go, and unanswered ones that a client allows itself.
+    pub burst_max: usize,
+    pub unanswered_max: usize,
+    pub mailbox_batches: usize,
+    pub client_output_bytes_max: usize,
+    pub client_waiting_bytes_max: usize,
+    pub letters_bytes_max: usize,
+    /// Bytes that the kernel holds for a client that does not read.
+    pub socket_bytes: usize,
+    pub cut: Cut,
+    /// Each in percent: how likely a core with something to do does it, a client reads, a value is large, a connection
+    /// speaks RESP3, and a step of a client is to hang up in some way.
+    pub turn: Vec<usize>,
+    pub read: usize,
+    pub large: usize,
+    pub resp3: usize,
+    pub hang_up: usize,
+    /// How likely a core turns for no reason, and how likely the clock moves in a step.
+    pub idle_turn: usize,
+    pub clock: usize,
+    pub clock_us_max: usize,
+    pub large_bytes_max: usize,
+    /// Requests on one key alone: reads and increments that go fast and far.
+    pub narrow: bool,
+    /// Every other client asks only what needs no key: its core answers at once, and nobody else's answer wakes it.
+    pub chatter: bool,
+}
+
+/// What a seed draws first.
+impl Scenario {
+    pub fn of(seed: u64, rng: &mut Rng) -> Scenario {
+        let mut scenario = match seed % 256 {
+            255 => Scenario::flood(rng),
+            kind if kind % 16 == 15 => Scenario::full_post(rng),
+            kind if kind % 8 == 7 => Scenario::backpressure(rng),
+            _ => Scenario::usual(rng),
+        };
+        if scenario.cut == Cut::Crumbs {
+            // Long enough to be sent from where it lies, short enough to arrive in this life.
+            scenario.large_bytes_max = 6000;
+        }
+        scenario
+    }
+
+    fn usual(rng: &mut Rng) -> Scenario {
+        let cores = rng.between(1, 4);
+        Scenario {
+            cores,
+            keys: rng.between(3, 9),
+            clients: rng.between(2, 6),
+            requests: rng.between(60, 260),
+            burst_max: rng.pick(&[1, 4, 16, 50]),
+            unanswered_max: rng.pick(&[1, 20, 100]),
+            mailbox_batches: rng.pick(&[1, 2, 1024]),
+            client_output_bytes_max: rng.pick(&[100, 4096, 1 << 20]),
+            client_waiting_bytes_max: rng.pick(&[100, 4096, 1 << 20]),
+            socket_bytes: rng.pick(&[64, 4096, 1 << 20]),
+            cut: rng.pick(&[Cut::Crumbs, Cut::Pieces, Cut::Whole]),
+            turn: (0..cores).map(|_| rng.pick(&[10, 60, 100])).collect(),
+            read: rng.pick(&[10, 50, 100]),
+            large: rng.pick(&[0, 0, 5]),
+            resp3: rng.pick(&[0, 50, 100]),
+            hang_up: rng.pick(&[1, 5]),
+            idle_turn: rng.pick(&[0, 0, 20]),
+            clock: rng.pick(&[2, 5, 10]),
+            clock_us_max: rng.pick(&[300, 20_000, 80_000]),
+            large_bytes_max: 50_000,
+            letters_bytes_max: 1 << 20,
+            narrow: false,
+            chatter: false,
+        }
+    }
+
+    /// Nobody reads for long, every bound is tiny, the mailboxes hold one batch.
+    fn backpressure(rng: &mut Rng) -> Scenario {
+        Scenario {
+            cores: rng.between(2, 4),
+            requests: rng.between(200, 500),
+            burst_max: 200,
+            unanswered_max: 400,
+            mailbox_batches: 1,
+            client_output_bytes_max: rng.pick(&[0, 64, 1000]),
+            client_waiting_bytes_max: rng.pick(&[0, 64, 1000]),
+            socket_bytes: rng.pick(&[1, 64, 1000]),
+            cut: rng.pick(&[Cut::Pieces, Cut::Whole]),
+            turn: (0..4).map(|_| rng.pick(&[3, 30, 100])).collect(),
+            read: rng.pick(&[0, 1, 10]),
+            large: rng.pick(&[0, 2, 30]),
+            hang_up: rng.pick(&[0, 1]),
+            idle_turn: 0,
+            clock: 1,
+            ..Scenario::usual(rng)
+        }
+    }
+
+    /// Large values for a slow core fill the post of a quick one, whose other clients must not be forgotten.
+    fn full_post(rng: &mut Rng) -> Scenario {
+        Scenario {
+            cores: 2,
+            clients: 4,
+            requests: rng.between(400, 900),
+            burst_max: 200,
+            unanswered_max: 2000,
+            mailbox_batches: 1,
+            client_output_bytes_max: 1 << 20,
+            client_waiting_bytes_max: 1 << 20,
+            socket_bytes: 1 << 20,
+            cut: Cut::Whole,
+            turn: vec![100, rng.pick(&[1, 5])],
+            read: 100,
+            large: 60,
+            hang_up: 0,
+            idle_turn: 0,
+            chatter: true,
+            large_bytes_max: 100_000,
+            letters_bytes_max: rng.pick(&[200, 20_000]),
+            ..Scenario::usual(rng)
+        }
+    }
+
+    /// More requests than any one queue takes, from few clients, on few keys.
+    fn flood(rng: &mut Rng) -> Scenario {
+        Scenario {
+            cores: 2,
+            keys: 3,
+            clients: 2,
+            requests: 40_000,
+            burst_max: 20_000,
+            unanswered_max: 20_000,
+            mailbox_batches: 1,
+            client_output_bytes_max: 1 << 20,
+            socket_bytes: 1 << 20,
+            cut: Cut::Whole,
+            turn: vec![100, rng.pick(&[2, 30])],
+            hang_up: 0,
+            large: 0,
+            narrow: true,
+            ..Scenario::usual(rng)
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! The world of one run: engines, clients, the clock, and a scheduler that decides by its seed who goes next.
+//!
+//! Each engine is driven as its worker drives it (`turn.rs`). Time stands still but for the steps that move it, and
+//! is the same for all cores. A core turns only when something would wake it, so a wake-up that is forgotten shows.
+
+use crate::client::Client;
+use crate::faults::{Fault, Planted};
+use crate::history::{Failure, History};
+use crate::link::Link;
+use crate::request::{Author, KEYS, Request};
+use crate::resp::Reply;
+use crate::rng::Rng;
+use crate::scenario::Scenario;
+use crate::turn::Core;
+use coldplate::engine::{Engine, EngineOptions, Host, HostReport, Ledger, Settings};
+use coldplate::keyspace::ShardOptions;
+use coldplate::routing::{SlotTable, slot_of};
+use coldplate::types::CoreId;
+use std::sync::Arc;
+
+/// Steps of the busy part of a run, and of coming to rest: far more than any run that does not go in circles takes.
+const STEPS_MAX: usize = 6_000;
+const SETTLE_STEPS_MAX: usize = 400_000;
+/// Ticks that engines may ask for until everything that can expire has.
+const IDLE_TURNS_MAX: usize = 2_000;
+/// While coming to rest, clients have at least so much room and read at once.
+const SETTLE_SOCKET_BYTES: usize = 64 * 1024;
+
+pub struct World {
+    pub rng: Rng,
+    pub scenario: Scenario,
+    pub planted: Planted,
+    pub ledger: Arc<Ledger>,
+    pub cores: Vec<Core>,
+    pub links: Vec<Link>,
+    /// All before it are closed.
+    pub first_live_link: usize,
+    pub clients: Vec<Client>,
+    pub author: Author,
+    pub requests_left: usize,
+    pub history: History,
+    /// Counts what happens; the times of the history.
+    pub event: u64,
+    pub clock_us: u64,
+    pub draining: bool,
+    pub digest: u64,
+    pub reached: Reached,
+}
+
+/// How often a run came to the bounds that it is about.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reached {
+    pub full_mailboxes: usize,
+    pub paused_receives: usize,
+    pub full_posts: usize,
+    pub hang_ups: usize,
+}
+
+/// How a run went.
+pub struct Outcome {
+    pub reached: Reached,
+    pub result: Result<(), Failure>,
+    pub requests: usize,
+    pub undecided: usize,
+    pub digest: u64,
+}
+
+/// Plays one seed, with a planted fault or without.
+pub fn play(seed: u64, fault: Option<Fault>) -> Outcome {
+    let mut world = World::new(seed, fault);
+    let result = world.run().and_then(|()| world.history.check());
+    let World { history, digest, reached, .. } = world;
+    Outcome { result, reached, requests: history.records.len(), undecided: history.undecided, digest }
+}
+
+/// The machine as replies mention it: always the same one.
+struct Nowhere;
+
+impl Host for Nowhere {
+    fn report(&self) -> HostReport {
+        HostReport::default()
+    }
+    fn set_log_level(&self, _: &str) {}
+}
+
+impl World {
+    /// The Unix time at which runs begin.
+    pub const EPOCH_US: u64 = 1_700_000_000_000_000;
+
+    fn new(seed: u64, fault: Option<Fault>) -> World {
+        let mut rng = Rng::new(seed);
+        let scenario = Scenario::of(seed, &mut rng);
+        let planted = Planted::new(fault, &mut rng);
+        let count = scenario.cores;
+        let table = SlotTable::compile(count, 64, &vec![1.0; count]).expect("the cores have weights");
+        let (table, ledger) = (Arc::new(table), Arc::new(Ledger::new(count)));
+        let hash_seed = [rng.next(), rng.next(), rng.next(), rng.next()];
+        let settings = Settings {
+            client_output_bytes_max: scenario.client_output_bytes_max,
+            client_waiting_bytes_max: scenario.client_waiting_bytes_max,
+            letters_bytes_max: scenario.letters_bytes_max,
+            ..Settings::default()
+        };
+        let core = |core: usize| {
+            Core::new(Engine::new(EngineOptions {
+                core: CoreId(core as u16),
+                table: Arc::clone(&table),
+                ledger: Arc::clone(&ledger),
+                shard: ShardOptions { hash_seed, draw_seed: seed ^ core as u64, place: slot_of },
+                settings: settings.clone(),
+                host: Arc::new(Nowhere),
+            }))
+        };
+        let mut world = World {
+            cores: (0..count).map(core).collect(),
+            links: Vec::new(),
+            first_live_link: 0,
+            clients: (0..scenario.clients).map(|_| Client::new()).collect(),
+            author: Author::new(&scenario),
+            requests_left: scenario.requests,
+            history: History::default(),
+            event: 0,
+            clock_us: 1_000_000,
+            draining: false,
+            digest: seed,
+            reached: Reached::default(),
+            rng,
+            scenario,
+            planted,
+            ledger,
+        };
+        world.pass(0);
+        world
+    }
+
+    fn run(&mut self) -> Result<(), Failure> {
+        for _ in 0..STEPS_MAX {
+            if self.requests_left == 0 {
+                break;
+            }
+            self.step()?;
+        }
+        self.scenario.socket_bytes = self.scenario.socket_bytes.max(SETTLE_SOCKET_BYTES);
+        self.settle()?;
+        self.read_all_keys()?;
+        self.idle()?;
+        let keys = self.read_all_keys()?;
+        let kept: usize = self.cores.iter().map(|core| core.engine.keys()).sum();
+        if kept != keys + self.planted.makes_keys() {
+            return Err(Failure::new(format!("{kept} keys are kept and {keys} are shown")));
+        }
+        self.end()
+    }
+
+    /// One step of the busy part: somebody, drawn, does something.
+    fn step(&mut self) -> Result<(), Failure> {
+        match self.rng.below(10) {
+            0..5 => {
+                let core = self.rng.below(self.cores.len());
+                let awake = self.has_work(core) && self.rng.chance(self.scenario.turn[core]);
+                if awake || self.rng.chance(self.scenario.idle_turn) {
+                    self.turn(core);
+                }
+            }
+            5 => {
+                let client = self.rng.below(self.clients.len());
+                self.client_acts(client);
+            }
+            6..8 => {
+                let client = self.rng.below(self.clients.len());
+                if self.can_read(client) && self.rng.chance(self.scenario.read) {
+                    self.client_reads(client)?;
+                }
+            }
+            _ if self.first_live_link < self.links.len() => {
+                let link = self.rng.between(self.first_live_link, self.links.len() - 1);
+                self.carry(link);
+            }
+            _ => {}
+        }
+        if self.rng.chance(self.scenario.clock) {
+            let us = self.rng.between(1, self.scenario.clock_us_max);
+            self.pass(us as u64);
+        }
+        Ok(())
+    }
+
+    fn carry(&mut self, link: usize) {
+        let movable = self.links[link].movable(self.scenario.socket_bytes);
+        if movable > 0 {
+            let bytes = self.scenario.cut.draw(&mut self.rng, movable);
+            self.links[link].move_bytes(bytes);
+        }
+    }
+
+    fn pass(&mut self, us: u64) {
+        self.event += 1;
+        self.clock_us += us;
+        for core in 0..self.cores.len() {
+            self.cores[core].clock_gain_us += self.planted.clock_gain_us(core, us);
+        }
+        self.history.clock_reads(self.event, (World::EPOCH_US + self.clock_us) / 1000);
+    }
+
+    /// Goes on, with nothing new and without time, until nobody has anything to do; then nobody may be waiting.
+    fn settle(&mut self) -> Result<(), Failure> {
+        for _ in 0..SETTLE_STEPS_MAX {
+            let cores: Vec<usize> = (0..self.cores.len()).filter(|core| self.has_work(*core)).collect();
+            let readers: Vec<usize> = (0..self.clients.len()).filter(|client| self.can_read(*client)).collect();
+            let carriers: Vec<usize> = (self.first_live_link..self.links.len())
+                .filter(|link| self.links[*link].movable(self.scenario.socket_bytes) > 0)
+                .collect();
+            let choices = cores.len() + readers.len() + carriers.len();
+            if choices == 0 {
+                return self.check_answered();
+            }
+            match self.rng.below(choices) {
+                // The slow stay slow, unless nobody else has anything to do.
+                choice if choice < cores.len() => {
+                    if choices == 1 || self.rng.chance(self.scenario.turn[cores[choice]].max(1)) {
+                        self.turn(cores[choice]);
+                    }
+                }
+                choice if choice < cores.len() + readers.len() => self.client_reads(readers[choice - cores.len()])?,
+                choice => self.carry(carriers[choice - cores.len() - readers.len()]),
+            }
+        }
+        Err(Failure::new("the world does not come to rest"))
+    }
+
+    /// Lets time pass from deadline to deadline until no engine wants any.
+    fn idle(&mut self) -> Result<(), Failure> {
+        for _ in 0..IDLE_TURNS_MAX {
+            let wait = |core: usize| {
+                let at_us = self.cores[core].engine.deadline()?;
+                Some((at_us.saturating_sub(self.now(core).mono_us), core))
+            };
+            let Some((wait_us, core)) = (0..self.cores.len()).filter_map(wait).min() else { return Ok(()) };
+            self.pass(wait_us);
+            self.turn(core);
+            let deadline = self.cores[core].engine.deadline();
+            if deadline.is_some_and(|at_us| at_us <= self.now(core).mono_us) {
+                return Err(Failure::new(format!("core {core} asks for a time that has passed, again and again")));
+            }
+        }
+        Err(Failure::new("the engines ask for time for ever"))
+    }
+
+    /// Reads every key by a new connection, as part of the history; answers how many are there.
+    fn read_all_keys(&mut self) -> Result<usize, Failure> {
+        self.clients.push(Client::new());
+        let client = self.clients.len() - 1;
+        self.connect(client);
+        let first = self.history.records.len();
+        for key in 0..KEYS.len() {
+            self.send(client, Request::get(key));
+        }
+        self.settle()?;
+        let there = |reply: &Option<Reply>| matches!(reply, Some(Reply::Bulk(_)));
+        Ok(self.history.records[first..].iter().filter(|record| there(&record.reply)).count())
+    }
+
+    /// Asks all cores to end: every connection is closed and every place given back.
+    fn end(&mut self) -> Result<(), Failure> {
+        self.draining = true;
+        for core in 0..self.cores.len() {
+            self.drain(core);
+        }
+        self.settle()?;
+        let open: usize = self.cores.iter().map(|core| core.engine.connections()).sum();
+        let places = self.ledger.connections();
+        if open > 0 || places > 0 {
+            return Err(Failure::new(format!("{open} connections and {places} places are left behind")));
+        }
+        Ok(())
+    }
+}
