@@ -100,7 +100,7 @@ impl Batch {
         self.requests.clear();
         self.requests.shrink_to(KEPT_BYTES_MAX);
         self.bodies.clear();
-        self.answers.clear();
+        self.answers.clear_keeping(KEPT_BYTES_MAX);
         (self.request_count, self.answer_count) = (0, 0);
     }
 

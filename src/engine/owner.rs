@@ -2,13 +2,15 @@
 
 use super::Engine;
 use super::event::Effects;
-use super::letter::{Batch, Envelope};
+use super::letter::{Batch, Envelope, Ticket};
+use super::sessions::Client;
 use crate::keyspace::ItemRef;
 use crate::keyspace::command::{Request, apply};
 use crate::protocol::command::spec;
-use crate::protocol::resp::{Arg, Reply};
+use crate::protocol::resp::{Arg, Output, Reply};
 use crate::session::Fill;
 use crate::types::{ConnId, CoreId, Now};
+use std::ops::Range;
 
 /// Requests that are looked up together before the first of them runs.
 const GROUP_REQUESTS_MAX: usize = 32;
@@ -68,39 +70,44 @@ impl Engine {
             .answer(ticket, |out| apply(shard, now.unix_ms(), &mut request, &mut Reply { out, proto }));
     }
 
-    /// Fills the answers of a batch into the reply slots of the connections that asked.
+    /// Fills the answers of a batch into the reply slots of the connections that asked. Answers of one connection
+    /// follow each other, so it is taken out once for all of them.
     fn deliver(&mut self, now: Now, batch: &Batch, effects: &mut Effects) {
-        let (output, answers) = batch.answers();
-        let mut last: Option<ConnId> = None;
-        for (ticket, range) in answers {
-            let conn = ticket.conn();
-            if last.is_some_and(|last| last != conn) {
-                self.settle(now, last.take().expect("it is some"), effects);
+        let (output, mut answers) = batch.answers();
+        let mut next = answers.next();
+        while let Some((first, _)) = &next {
+            let conn = first.conn();
+            let mut client = self.sessions.take(conn);
+            if let Some(client) = &mut client {
+                self.lend_output(client);
             }
-            // The connection may be gone: then nobody waits for the answer.
-            let Some(mut client) = self.sessions.take(conn) else { continue };
-            last = Some(conn);
-            self.lend_output(&mut client);
-            let client_ref = &mut *client;
-            if let Fill::Part(gather) =
-                client_ref.queue.fill(ticket.slot, output, range.clone(), &mut client_ref.output)
-                && gather.add(ticket.part, output, range)
-            {
-                self.complete(&mut client, ticket.slot);
+            while let Some((ticket, range)) = next.take_if(|(ticket, _)| ticket.conn() == conn) {
+                // The connection may be gone: then nobody waits for the answer.
+                if let Some(client) = &mut client {
+                    self.fill(client, ticket, output, range);
+                }
+                next = answers.next();
             }
-            self.sessions.put(conn, client);
-        }
-        if let Some(conn) = last {
-            self.settle(now, conn, effects);
+            if let Some(client) = client {
+                self.settle(now, conn, client, effects);
+            }
         }
     }
 
-    /// Moves what is ready to the output after a run of answers for one connection.
-    fn settle(&mut self, now: Now, conn: ConnId, effects: &mut Effects) {
-        let Some(mut client) = self.sessions.take(conn) else { return };
-        let client_ref = &mut *client;
-        client_ref.queue.settle(&mut client_ref.output);
+    #[inline]
+    fn fill(&mut self, client: &mut Client, ticket: Ticket, output: &Output, range: Range<usize>) {
+        if let Fill::Part(gather) = client.queue.fill(ticket.slot, output, range.clone(), &mut client.output)
+            && gather.add(ticket.part, output, range)
+        {
+            self.complete(client, ticket.slot);
+        }
+    }
+
+    /// Moves what is ready to the output after a run of answers for one connection, and puts it back.
+    fn settle(&mut self, now: Now, conn: ConnId, mut client: Box<Client>, effects: &mut Effects) {
         let stalled = client.stalled;
+        let settled = &mut *client;
+        settled.queue.settle(&mut settled.output);
         self.announce(now, conn, &mut client, effects);
         self.sessions.put(conn, client);
         if stalled {

@@ -48,7 +48,7 @@ impl Header {
 
     #[inline]
     pub fn read(item: &[u8]) -> Header {
-        Header { word: u32::from_le_bytes([item[0], item[1], item[2], item[3]]) }
+        Header { word: u32::from_le_bytes(*item.first_chunk().expect("an item holds a header")) }
     }
 
     pub fn write(self, item: &mut [u8]) {

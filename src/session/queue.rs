@@ -8,18 +8,24 @@ use crate::protocol::resp::Output;
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// One reply to come.
+/// One reply to come. Two words: a deep pipeline has many.
 enum Slot<G> {
     Waiting {
         muted: bool,
     },
     /// Encoded, in that range of the stash.
-    Ready(Range<usize>),
+    Ready(Range<u32>),
     /// Put together from parts.
     Gathering {
-        gather: G,
+        gather: Box<G>,
         muted: bool,
     },
+}
+
+/// A range of the stash. Its replies' own bounds keep it far below 4 GiB.
+fn narrow(range: Range<usize>) -> Range<u32> {
+    let end = u32::try_from(range.end).expect("the bounds on waiting replies keep the stash small");
+    range.start as u32..end
 }
 
 /// What became of a part that [`ReplyQueue::fill`] was given.
@@ -68,7 +74,7 @@ impl<G> ReplyQueue<G> {
 
     /// Opens a slot for a reply of several parts.
     pub fn gather(&mut self, gather: G, muted: bool) -> u32 {
-        self.push(Slot::Gathering { gather, muted })
+        self.push(Slot::Gathering { gather: Box::new(gather), muted })
     }
 
     /// Encodes a reply that is ready but not first.
@@ -77,12 +83,13 @@ impl<G> ReplyQueue<G> {
         let from = self.stash.bytes.len();
         let result = encode(&mut self.stash);
         let range = from..self.stash.bytes.len();
-        self.push(Slot::Ready(range));
+        self.push(Slot::Ready(narrow(range)));
         result
     }
 
     /// Takes the awaited reply of slot `number`: `range` of `part`. Whoever fills calls [`ReplyQueue::settle`]
     /// when a batch of answers has been filled in.
+    #[inline]
     pub fn fill(&mut self, number: u32, part: &Output, range: Range<usize>, output: &mut Output) -> Fill<'_, G> {
         let index = self.index(number);
         if let Slot::Waiting { muted } = self.slots[index] {
@@ -96,7 +103,7 @@ impl<G> ReplyQueue<G> {
                 if !muted {
                     self.stash.append(part, range);
                 }
-                self.slots[index] = Slot::Ready(from..self.stash.bytes.len());
+                self.slots[index] = Slot::Ready(narrow(from..self.stash.bytes.len()));
             }
             return Fill::Done;
         }
@@ -119,11 +126,11 @@ impl<G> ReplyQueue<G> {
     pub fn complete(&mut self, number: u32, encode: impl FnOnce(&mut Output, G)) {
         let index = self.index(number);
         let from = self.stash.bytes.len();
-        let slot = std::mem::replace(&mut self.slots[index], Slot::Ready(from..from));
+        let slot = std::mem::replace(&mut self.slots[index], Slot::Ready(narrow(from..from)));
         let Slot::Gathering { gather, muted } = slot else { panic!("slot {number} gathers nothing") };
         if !muted {
-            encode(&mut self.stash, gather);
-            self.slots[index] = Slot::Ready(from..self.stash.bytes.len());
+            encode(&mut self.stash, *gather);
+            self.slots[index] = Slot::Ready(narrow(from..self.stash.bytes.len()));
         }
     }
 
@@ -131,7 +138,7 @@ impl<G> ReplyQueue<G> {
     #[inline]
     pub fn settle(&mut self, output: &mut Output) {
         while let Some(Slot::Ready(range)) = self.slots.front() {
-            output.append(&self.stash, range.clone());
+            output.append(&self.stash, range.start as usize..range.end as usize);
             self.pop();
         }
     }

@@ -34,6 +34,7 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
+    #[inline]
     fn key(&self) -> Key<'_> {
         Key { bytes: self.args.get(1), slot: self.slot, hash: self.hash, hint: self.hint }
     }

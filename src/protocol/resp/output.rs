@@ -45,19 +45,32 @@ impl Output {
     }
 
     /// Appends the whole replies at `range` of `other.bytes`, with the values shared among them.
+    #[inline]
     pub fn append(&mut self, other: &Output, range: Range<usize>) {
+        if !other.shared.is_empty() {
+            self.append_shared(other, &range);
+        }
+        self.bytes.extend_from_slice(&other.bytes[range]);
+    }
+
+    #[cold]
+    fn append_shared(&mut self, other: &Output, range: &Range<usize>) {
         let base = self.bytes.len();
         let first = other.shared.partition_point(|shared| shared.at <= range.start);
         for shared in other.shared[first..].iter().take_while(|shared| shared.at < range.end) {
             self.shared.push(Shared { at: base + (shared.at - range.start), ..shared.clone() });
         }
-        self.bytes.extend_from_slice(&other.bytes[range]);
     }
 
     /// Empties it, keeping its memory for the next replies unless it grew large.
     pub fn clear(&mut self) {
+        self.clear_keeping(BYTES_KEEP_MAX);
+    }
+
+    /// Empties it, keeping so many bytes of memory.
+    pub fn clear_keeping(&mut self, bytes_max: usize) {
         self.bytes.clear();
-        self.bytes.shrink_to(BYTES_KEEP_MAX);
+        self.bytes.shrink_to(bytes_max);
         self.shared.clear();
         self.shared.shrink_to(SHARED_KEEP_MAX);
     }

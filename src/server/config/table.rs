@@ -122,11 +122,12 @@ pub const TABLE: &[Parameter] = &[
               which is correct and slower; 1024 suits some ten thousand clients.",
         ),
     Parameter::row("ring", "buffers", "ring-buffers", field!(ring.buffers))
-        .kind(Kind::PowerOfTwo { min: 16, max: 32_768 }, "256")
+        .kind(Kind::PowerOfTwo { min: 16, max: 32_768 }, "64")
         .unit("for each core")
         .why(
             "Receive buffers that a core lends to the kernel. They are shared by all its clients and held only \
-              while bytes are in them; when they run out, receiving waits for one to come back.",
+              while bytes are in them; when they run out, receiving waits for one to come back. Few of them stay in the \
+              processor's cache.",
         ),
     Parameter::row("ring", "buffer_bytes", "ring-buffer-bytes", field!(ring.buffer_bytes))
         .kind(Kind::Bytes { min: 1 << 10, max: 4 << 20 }, "16kb")
