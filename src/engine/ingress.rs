@@ -6,6 +6,7 @@
 use super::Engine;
 use super::event::Effects;
 use super::letter::Ticket;
+use super::long;
 use super::sessions::Client;
 use crate::keyspace::ItemRef;
 use crate::keyspace::command::{Request, apply};
@@ -47,6 +48,13 @@ struct Item {
     spec: Option<&'static Spec>,
     /// Set for an operation on one key.
     place: Option<Place>,
+}
+
+impl Item {
+    #[inline]
+    fn is_long(&self, client: &Client) -> bool {
+        client.authenticated && long::is_long(self.spec, self.args.len())
+    }
 }
 
 /// A group of parsed requests. One serves all connections of the engine in turn.
@@ -152,7 +160,9 @@ impl Engine {
 
     fn run_held(&mut self, call: &mut Call, client: &mut Client) {
         let mut input = std::mem::take(&mut client.input);
-        self.run(call, client, &mut Source::Held(&mut input));
+        if self.resume_long(call, client, &mut input) {
+            self.run(call, client, &mut Source::Held(&mut input));
+        }
         if !client.closing {
             client.input = input;
         }
@@ -174,6 +184,14 @@ impl Engine {
             let parsed = self.parse_group(client, source, &mut group);
             self.look_up(&mut group);
             for item in &group.items {
+                if let (true, Source::Held(input), Some(spec)) = (item.is_long(client), &mut *source, item.spec) {
+                    let held = (group.frames[item.at], &group.args[item.args.start as usize..item.args.end as usize]);
+                    if self.start_long(call, client, input, spec, held) {
+                        continue;
+                    }
+                    self.group = group;
+                    return;
+                }
                 let args = source.args(&group, item.at, &item.args);
                 self.execute(call, client, item, args);
                 if client.closing {
@@ -221,11 +239,18 @@ impl Engine {
         let unread = client.output.len_bytes() + client.queue.stashed_bytes() > self.settings.client_output_bytes_max;
         let awaited = client.queue.len() > QUEUE_REPLIES_MAX;
         let post_full = self.cores > 1 && self.post.is_full();
-        if post_full && !unread && !awaited && !client.waits_for_post {
-            client.waits_for_post = true;
-            self.waiting_for_post.push(conn);
+        if post_full && !unread && !awaited {
+            self.wait_for_turn(conn, client);
         }
         unread || awaited || post_full
+    }
+
+    /// Has a stalled client looked at again in the next turn.
+    pub(super) fn wait_for_turn(&mut self, conn: ConnId, client: &mut Client) {
+        if !client.waits_for_turn {
+            client.waits_for_turn = true;
+            self.waiting_for_turn.push(conn);
+        }
     }
 
     #[inline]
@@ -261,9 +286,11 @@ impl Engine {
             let spec = resolve(&args).ok();
             let keyed = spec.is_some_and(|spec| spec.keys.first == 1 && spec.keys.last == 1);
             let place = keyed.then(|| self.place(args.get(1)));
-            group.items.push(Item { at, args: range, spec, place });
-            if !client.authenticated {
-                // What follows may be parsed under wider limits once this one has run.
+            let item = Item { at, args: range, spec, place };
+            // What follows may be parsed under wider limits, or must wait, once this one has run.
+            let ends_group = !client.authenticated || item.is_long(client);
+            group.items.push(item);
+            if ends_group {
                 return Parsed::Full;
             }
         }

@@ -1,7 +1,7 @@
 //! Commands on several keys: taken apart into operations on one key, run where each key lives, put together.
 //!
 //! MGET becomes an array header and a reply a key, in order; the others become one sum. What is on this core runs
-//! in one go. Parts on other cores travel as letters like any operation.
+//! in one go, up to 32,768 keys; a longer command runs in slices of so many, one a turn. Parts on other cores travel as letters like any operation.
 
 use super::Engine;
 use super::gather::Gather;
@@ -11,55 +11,130 @@ use super::sessions::Client;
 use crate::keyspace::command::{Request, apply};
 use crate::protocol::command::{Command, Spec, arity_text};
 use crate::protocol::resp::{Arg, Args, Output, Proto, Reply};
+use std::ops::Range;
 
 /// Keys that are looked up together before the first of them is used.
 const GROUP_KEYS_MAX: usize = 32;
 
+/// Keys of one command that run in one turn; a command on more goes on in the next, so that nobody waits for it.
+const SLICE_KEYS_MAX: usize = 32 * 1024;
+
+/// A command on several keys, under way.
+pub(super) struct Several {
+    spec: &'static Spec,
+    stride: usize,
+    /// The first of the keys that have not run.
+    next: usize,
+    keys: usize,
+    /// `None` for MGET, whose replies are no sum.
+    whole: Option<Whole>,
+}
+
 impl Engine {
+    /// Runs a command on several keys, all of them at once.
     pub(super) fn several(&mut self, call: &Call, client: &mut Client, spec: &'static Spec, args: &mut Args) {
+        if let Some(mut several) = self.start_several(client, spec, args.len()) {
+            self.advance(call, client, &mut several, args, usize::MAX);
+        }
+    }
+
+    /// Begins a command on several keys; `None` if it was refused.
+    pub(super) fn start_several(&mut self, client: &mut Client, spec: &'static Spec, args: usize) -> Option<Several> {
         let stride = usize::from(spec.keys.step);
-        let keys = (args.len() - 1) / stride;
-        if keys * stride != args.len() - 1 {
+        let keys = (args - 1) / stride;
+        if keys * stride != args - 1 {
             self.stats.errors += 1;
-            return client.answer(|reply| reply.error(&arity_text(spec)));
+            client.answer(|reply| reply.error(&arity_text(spec)));
+            return None;
         }
-        if spec.command == Command::MGet {
-            client.answer(|reply| reply.array(keys));
-            return self.each_key(args, stride, |engine, _, place, part| {
-                engine.operate(call, client, Command::MGet, place, part);
-            });
-        }
-        let gather = if spec.command == Command::MSet { Gather::ok(keys) } else { Gather::count(keys) };
-        let mut whole = Whole::open(client, gather, self.cores == 1);
-        let mut scratch = Output::default();
-        self.each_key(args, stride, |engine, index, place, part| {
-            let mut request =
-                Request { command: spec.command, args: part, slot: place.slot, hash: place.hash, hint: place.hint };
-            if place.owner == engine.core {
-                scratch.clear();
-                apply(
-                    &mut engine.shard,
-                    call.now.unix_ms(),
-                    &mut request,
-                    &mut Reply { out: &mut scratch, proto: Proto::Resp2 },
-                );
-                whole.add(client, index as u32, &scratch);
-            } else {
-                let number = whole.number.expect("with other cores a slot was opened");
-                engine.post.ask(place.owner, Ticket::new(call.conn, number, index as u32), Proto::Resp2, &mut request);
+        let whole = match spec.command {
+            Command::MGet => {
+                client.answer(|reply| reply.array(keys));
+                None
             }
-        });
-        self.close_whole(client, whole);
+            Command::MSet => Some(Whole::open(client, Gather::ok(keys), self.cores == 1)),
+            _ => Some(Whole::open(client, Gather::count(keys), self.cores == 1)),
+        };
+        Some(Several { spec, stride, next: 0, keys, whole })
+    }
+
+    /// Runs the next slice of a command; true when that was the last.
+    pub(super) fn advance_slice(
+        &mut self,
+        call: &Call,
+        client: &mut Client,
+        several: &mut Several,
+        args: &mut Args,
+    ) -> bool {
+        self.advance(call, client, several, args, SLICE_KEYS_MAX)
+    }
+
+    fn advance(
+        &mut self,
+        call: &Call,
+        client: &mut Client,
+        several: &mut Several,
+        args: &mut Args,
+        keys_max: usize,
+    ) -> bool {
+        let end = several.next.saturating_add(keys_max).min(several.keys);
+        let (range, command) = (several.next..end, several.spec.command);
+        several.next = end;
+        match &mut several.whole {
+            None => self.each_key(args, several.stride, range, |engine, _, place, part| {
+                engine.operate(call, client, command, place, part);
+            }),
+            Some(whole) => {
+                let mut scratch = Output::default();
+                self.each_key(args, several.stride, range, |engine, index, place, part| {
+                    engine.part_of(call, client, whole, &mut scratch, (command, index, place), part);
+                });
+            }
+        }
+        let done = several.next == several.keys;
+        if let (true, Some(whole)) = (done, several.whole.take_if(|_| done)) {
+            self.close_whole(client, whole);
+        }
+        done
+    }
+
+    /// Runs one key of a command whose reply is a sum: here into the sum, or by letter.
+    fn part_of(
+        &mut self,
+        call: &Call,
+        client: &mut Client,
+        whole: &mut Whole,
+        scratch: &mut Output,
+        (command, index, place): (Command, usize, Place),
+        args: Args,
+    ) {
+        let mut request = Request { command, args, slot: place.slot, hash: place.hash, hint: place.hint };
+        if place.owner == self.core {
+            scratch.clear();
+            let mut reply = Reply { out: scratch, proto: Proto::Resp2 };
+            apply(&mut self.shard, call.now.unix_ms(), &mut request, &mut reply);
+            whole.add(client, index as u32, scratch);
+        } else {
+            let number = whole.number.expect("with other cores a slot was opened");
+            self.post.ask(place.owner, Ticket::new(call.conn, number, index as u32), Proto::Resp2, &mut request);
+        }
     }
 
     /// Hands out a command's keys one by one, each with its value if there is one, looked up in groups.
-    fn each_key(&mut self, args: &mut Args, stride: usize, mut each: impl FnMut(&mut Engine, usize, Place, Args)) {
+    fn each_key(
+        &mut self,
+        args: &mut Args,
+        stride: usize,
+        range: Range<usize>,
+        mut each: impl FnMut(&mut Engine, usize, Place, Args),
+    ) {
         let all: &[Arg] = args.places();
         let mut places: Vec<Place> = Vec::with_capacity(GROUP_KEYS_MAX);
-        for (group, keys) in all[1..].chunks(GROUP_KEYS_MAX * stride).enumerate() {
+        let keys = &all[1 + range.start * stride..1 + range.end * stride];
+        for (first, keys) in (range.start..).step_by(GROUP_KEYS_MAX).zip(keys.chunks(GROUP_KEYS_MAX * stride)) {
             places.clear();
             for key in 0..keys.len() / stride {
-                places.push(self.place(args.get(1 + (group * GROUP_KEYS_MAX + key) * stride)));
+                places.push(self.place(args.get(1 + (first + key) * stride)));
             }
             for place in places.iter().filter(|place| place.owner == self.core) {
                 self.shard.prefetch_entry(place.slot, place.hash);
@@ -70,7 +145,7 @@ impl Engine {
             for (key, (place, parts)) in places.iter().zip(keys.chunks(stride)).enumerate() {
                 let mut part = [all[0]; 3];
                 part[1..=stride].copy_from_slice(parts);
-                each(self, group * GROUP_KEYS_MAX + key, *place, args.narrow(&part[..=stride]));
+                each(self, first + key, *place, args.narrow(&part[..=stride]));
             }
         }
     }

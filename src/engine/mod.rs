@@ -10,6 +10,7 @@ mod ingress;
 mod keys;
 mod ledger;
 mod letter;
+mod long;
 mod memory;
 mod owner;
 mod post;
@@ -30,6 +31,7 @@ use crate::routing::SlotTable;
 use crate::types::{ConnId, CoreId, Now};
 use ingress::Group;
 use letter::Envelope;
+use long::Long;
 use post::Post;
 use sessions::Sessions;
 use std::collections::VecDeque;
@@ -69,8 +71,9 @@ pub struct Engine {
     envelopes: Vec<Envelope>,
     letter_args: Vec<Arg>,
     spare_outputs: Vec<Output>,
-    /// Connections whose requests wait for room in the post.
-    waiting_for_post: Vec<ConnId>,
+    /// Stalled connections that go on in the next turn: the post was full, or a long request is under way.
+    waiting_for_turn: Vec<ConnId>,
+    long: Vec<Long>,
     /// Connections whose ready replies are held for awaited ones, and until when; in order of time.
     held: VecDeque<(u64, ConnId)>,
     stats: Stats,
@@ -94,7 +97,8 @@ impl Engine {
             envelopes: Vec::new(),
             letter_args: Vec::new(),
             spare_outputs: Vec::new(),
-            waiting_for_post: Vec::new(),
+            waiting_for_turn: Vec::new(),
+            long: Vec::new(),
             held: VecDeque::new(),
             stats: Stats { slots: options.table.slots_of(options.core).count() as u64, ..Stats::default() },
             shell: ShellCounts::default(),
@@ -127,10 +131,10 @@ impl Engine {
     pub fn turn_begins(&mut self, now: Now, effects: &mut Effects) {
         self.refresh_allowance();
         self.release_held(now, effects);
-        if !self.waiting_for_post.is_empty() {
-            for conn in std::mem::take(&mut self.waiting_for_post) {
+        if !self.waiting_for_turn.is_empty() {
+            for conn in std::mem::take(&mut self.waiting_for_turn) {
                 if let Some(client) = self.sessions.get_mut(conn) {
-                    client.waits_for_post = false;
+                    client.waits_for_turn = false;
                 }
                 self.resume(now, conn, effects);
             }
@@ -148,7 +152,7 @@ impl Engine {
         let ticks = self.shard.expiring() > 0
             || self.settings.timeout_s > 0 && !self.sessions.is_empty()
             || self.shard.is_short();
-        if !self.waiting_for_post.is_empty() {
+        if !self.waiting_for_turn.is_empty() {
             return Some(0);
         }
         let tick_us = ticks.then_some(self.next_tick_us);

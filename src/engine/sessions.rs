@@ -182,6 +182,7 @@ impl Engine {
 
     pub(super) fn lost(&mut self, conn: ConnId) {
         if self.sessions.remove(conn).is_some() {
+            self.forget_long(conn);
             self.ledger.drop_connection(self.core);
         }
     }

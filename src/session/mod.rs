@@ -60,8 +60,8 @@ pub struct Session<G> {
     pub paused: bool,
     /// Requests wait in `input` until the queue or the output has drained.
     pub stalled: bool,
-    /// Its requests wait for room in the letters of this turn.
-    pub waits_for_post: bool,
+    /// Stalled until the next turn only.
+    pub waits_for_turn: bool,
     pub last_active_us: u64,
     pub commands: u64,
     pub last_command: &'static str,
@@ -85,7 +85,7 @@ impl<G> Session<G> {
             held: false,
             paused: false,
             stalled: false,
-            waits_for_post: false,
+            waits_for_turn: false,
             last_active_us: now.mono_us,
             commands: 0,
             last_command: "NULL",
