@@ -11,6 +11,8 @@ mod large;
 mod memory;
 pub mod number;
 mod shard;
+#[cfg(test)]
+mod shard_tests;
 mod slab;
 mod sweep;
 mod table;

@@ -204,7 +204,7 @@ impl Shard {
     #[inline]
     pub fn read_plain(&mut self, key: &Key) -> Option<&[u8]> {
         let hint = key.hint?;
-        let bytes = self.slab.bytes(hint);
+        let bytes = self.slab.try_bytes(hint)?;
         let header = Header::read(bytes);
         if !header.is_plain() || header.key(bytes) != key.bytes {
             return None;

@@ -167,6 +167,15 @@ impl Slab {
         &page.bytes[at..at + item_bytes]
     }
 
+    /// The bytes where an item once was, if that memory is still the slab's; for hints, which may be stale.
+    #[inline]
+    pub fn try_bytes(&self, item: ItemRef) -> Option<&[u8]> {
+        let page = self.pages.get(item.page())?;
+        let item_bytes = page.item_bytes as usize;
+        let at = item.index() * item_bytes;
+        page.bytes.get(at..at + item_bytes)
+    }
+
     /// As [`Slab::bytes`], to write.
     #[inline]
     pub fn bytes_mut(&mut self, item: ItemRef) -> &mut [u8] {
