@@ -29,7 +29,7 @@ pub enum NewValue<'a> {
 }
 
 impl NewValue<'_> {
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         match self {
             NewValue::Bytes(bytes) => bytes.len(),
             NewValue::Owned(bytes) => bytes.len(),
@@ -268,17 +268,7 @@ impl Shard {
         if header.has(LARGE) {
             return self.large.edit(header.row(bytes), |value| change(Arc::make_mut(value)));
         }
-        let expiry_ms = header.expiry_ms(bytes);
-        let mut value = std::mem::take(&mut self.scratch);
-        value.clear();
-        value.extend_from_slice(header.value(bytes));
-        change(&mut value);
-        if item::is_inline(item::inline_bytes(key.bytes.len(), value.len(), expiry_ms.is_some())) {
-            self.put_flagged(key, Some(existing), NewValue::Bytes(&value), expiry_ms, RAW);
-            self.scratch = value;
-        } else {
-            self.put_flagged(key, Some(existing), NewValue::Owned(value), expiry_ms, RAW);
-        }
+        self.rewrite(key, existing, header.expiry_ms(bytes), RAW, change);
     }
 
     /// Gives an existing key another expiry, or none.
@@ -299,15 +289,7 @@ impl Shard {
             }
             _ => {
                 let flags = if header.has(RAW) { RAW } else { 0 };
-                let mut value = std::mem::take(&mut self.scratch);
-                value.clear();
-                value.extend_from_slice(header.value(bytes));
-                if item::is_inline(item::inline_bytes(key.bytes.len(), value.len(), expiry_ms.is_some())) {
-                    self.put_flagged(key, Some(existing), NewValue::Bytes(&value), expiry_ms, flags);
-                    self.scratch = value;
-                } else {
-                    self.put_flagged(key, Some(existing), NewValue::Owned(value), expiry_ms, flags);
-                }
+                self.rewrite(key, existing, expiry_ms, flags, |_| {});
             }
         }
     }
@@ -322,6 +304,28 @@ impl Shard {
         (self.tables, self.slab, self.large) = (Tables::default(), Slab::default(), Records::default());
         (self.sweep_hand, self.expiring) = (0, 0);
         self.eviction.forget_candidates();
+    }
+
+    /// Stores the changed value of an item that holds it itself, by way of the scratch buffer.
+    fn rewrite(
+        &mut self,
+        key: &Key,
+        existing: ItemRef,
+        expiry_ms: Option<u64>,
+        flags: u32,
+        change: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let bytes = self.slab.bytes(existing);
+        let mut value = std::mem::take(&mut self.scratch);
+        value.clear();
+        value.extend_from_slice(Header::read(bytes).value(bytes));
+        change(&mut value);
+        if item::is_inline(item::inline_bytes(key.bytes.len(), value.len(), expiry_ms.is_some())) {
+            self.put_flagged(key, Some(existing), NewValue::Bytes(&value), expiry_ms, flags);
+            self.scratch = value;
+        } else {
+            self.put_flagged(key, Some(existing), NewValue::Owned(value), expiry_ms, flags);
+        }
     }
 
     fn put_flagged(

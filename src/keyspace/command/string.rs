@@ -170,7 +170,7 @@ pub fn append(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut
     let key = request.key();
     let Some(item) = shard.find(&key, now_ms) else {
         let value = request.value(2, body);
-        let bytes = body_len(&value);
+        let bytes = value.len();
         shard.put(&key, None, value, None);
         return reply.integer(bytes as i64);
     };
@@ -181,13 +181,6 @@ pub fn append(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut
     }
     shard.edit(&key, item, |value| value.extend_from_slice(tail));
     reply.integer(bytes as i64);
-}
-
-fn body_len(value: &NewValue) -> usize {
-    match value {
-        NewValue::Bytes(bytes) => bytes.len(),
-        NewValue::Owned(bytes) => bytes.len(),
-    }
 }
 
 /// GETRANGE key start end
