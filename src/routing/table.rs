@@ -32,7 +32,8 @@ pub const VNODES_DEFAULT: usize = 1024;
 /// How far past its share of slots a core may go, as a fraction of that share.
 const SLACK_DEFAULT: f64 = 0.0125;
 
-/// Which core owns each slot; 32 KiB.
+/// Which core owns each slot. Packed to the bits that the cores need, so that it stays in a core's nearest cache beside
+/// everything else: 2 KiB for two cores, 32 KiB past 256.
 ///
 /// The same cores, `vnodes` and weights give the same table in every process, on every machine.
 ///
@@ -51,7 +52,9 @@ const SLACK_DEFAULT: f64 = 0.0125;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlotTable {
-    owners: Box<[CoreId; SLOTS]>,
+    words: Box<[u64]>,
+    /// An owner takes `1 << width_log2` bits.
+    width_log2: u32,
     cores: usize,
 }
 
@@ -93,20 +96,26 @@ impl SlotTable {
         }
         let cores = ring.nodes().iter().map(|node| node.value.index() + 1).max().ok_or(RoutingError::NoNodes)?;
         let mut room = rooms(ring, slack);
-        let mut owners = Box::new([CoreId(0); SLOTS]);
+        let bits = usize::BITS - (cores - 1).leading_zeros();
+        let width_log2 = bits.max(1).next_power_of_two().ilog2();
+        let mut words = vec![0_u64; (SLOTS << width_log2) / 64].into_boxed_slice();
         // Always in the order of slots: which of two slots finds a core full must not depend on anything else.
-        for (slot, owner) in (0_u64..).zip(owners.iter_mut()) {
-            let row = ring.rows_from(mix(slot + 1)).find(|&row| room[row] > 0).expect("the rooms hold all slots");
+        for slot in 0..SLOTS {
+            let row = ring.rows_from(mix(slot as u64 + 1)).find(|&row| room[row] > 0);
+            let row = row.expect("the rooms hold all slots");
             room[row] -= 1;
-            *owner = ring.nodes()[row].value;
+            let (word, shift) = place(Slot(slot as u16), width_log2);
+            words[word] |= u64::from(ring.nodes()[row].value.0) << shift;
         }
-        Ok(SlotTable { owners, cores })
+        Ok(SlotTable { words, width_log2, cores })
     }
 
     /// The core that owns a slot. Panics past the last slot, which [`slot_of`](super::slot_of) never gives.
     #[inline]
     pub fn owner(&self, slot: Slot) -> CoreId {
-        self.owners[slot.index()]
+        let (word, shift) = place(slot, self.width_log2);
+        let mask = (1 << (1 << self.width_log2)) - 1;
+        CoreId((self.words[word] >> shift & mask) as u16)
     }
 
     /// One more than the highest core on the ring.
@@ -116,22 +125,33 @@ impl SlotTable {
 
     /// The slots of one core, ascending.
     pub fn slots_of(&self, core: CoreId) -> impl Iterator<Item = Slot> {
-        (0..).zip(self.owners.iter()).filter(move |(_, owner)| **owner == core).map(|(slot, _)| Slot(slot))
+        all_slots().filter(move |slot| self.owner(*slot) == core)
     }
 
     /// How many slots each core owns, by core.
     pub fn counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.cores];
-        for owner in self.owners.iter() {
-            counts[owner.index()] += 1;
+        for slot in all_slots() {
+            counts[self.owner(slot).index()] += 1;
         }
         counts
     }
 
     /// How many slots have another owner here than in `other`: what a change from it to this table moves.
     pub fn moved_from(&self, other: &SlotTable) -> usize {
-        self.owners.iter().zip(other.owners.iter()).filter(|(now, before)| now != before).count()
+        all_slots().filter(|slot| self.owner(*slot) != other.owner(*slot)).count()
     }
+}
+
+fn all_slots() -> impl Iterator<Item = Slot> {
+    (0..SLOTS as u16).map(Slot)
+}
+
+/// Where an owner lies: its word, and how far to the left in it.
+#[inline]
+fn place(slot: Slot, width_log2: u32) -> (usize, u32) {
+    let bit = slot.index() << width_log2;
+    (bit / 64, (bit % 64) as u32)
 }
 
 /// How many slots each node of the ring may take, by row. Rounded up, so together at least all slots.
@@ -161,7 +181,8 @@ mod tests {
     /// moves every user's keys and belongs in the changelog.
     #[test]
     fn golden() {
-        let owners: Vec<u8> = table(4).owners.iter().map(|owner| owner.0 as u8).collect();
+        let four = table(4);
+        let owners: Vec<u8> = all_slots().map(|slot| four.owner(slot).0 as u8).collect();
         assert_eq!(point_of(&owners), 0xC307_72C4_02A6_FD0A);
         assert_eq!(table(4).counts(), [4110, 4148, 3978, 4148]);
     }
