@@ -76,6 +76,8 @@ pub struct Engine {
     long: Vec<Long>,
     /// Connections whose ready replies are held for awaited ones, and until when; in order of time.
     held: VecDeque<(u64, ConnId)>,
+    /// Connections that await replies from other cores.
+    awaiting: usize,
     stats: Stats,
     shell: ShellCounts,
     next_tick_us: u64,
@@ -100,6 +102,7 @@ impl Engine {
             waiting_for_turn: Vec::new(),
             long: Vec::new(),
             held: VecDeque::new(),
+            awaiting: 0,
             stats: Stats { slots: options.table.slots_of(options.core).count() as u64, ..Stats::default() },
             shell: ShellCounts::default(),
             next_tick_us: 0,
@@ -187,6 +190,11 @@ impl Engine {
     /// Connections that are open on this core.
     pub fn connections(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// Connections that await replies from other cores; most will ask nothing before they have them.
+    pub fn awaiting(&self) -> usize {
+        self.awaiting
     }
 
     /// Number of keys of this core, for tests and banners.

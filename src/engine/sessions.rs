@@ -115,6 +115,10 @@ impl Engine {
     /// While replies of the same pipeline are still awaited from other cores, the ready ones are held, so that they
     /// leave in one send: a send costs more than all of a pipeline's commands. Held replies leave after [`HOLD_US`].
     pub(super) fn announce(&mut self, now: Now, conn: ConnId, client: &mut Client, effects: &mut Effects) {
+        if client.awaits == client.queue.is_empty() {
+            client.awaits = !client.awaits;
+            self.awaiting = if client.awaits { self.awaiting + 1 } else { self.awaiting - 1 };
+        }
         if !client.output.is_empty() && !client.announced {
             if client.queue.is_empty() || client.closing || client.output.len_bytes() >= HOLD_BYTES_MAX {
                 client.announced = true;
@@ -181,7 +185,8 @@ impl Engine {
     }
 
     pub(super) fn lost(&mut self, conn: ConnId) {
-        if self.sessions.remove(conn).is_some() {
+        if let Some(client) = self.sessions.remove(conn) {
+            self.awaiting -= usize::from(client.awaits);
             self.forget_long(conn);
             self.ledger.drop_connection(self.core);
         }

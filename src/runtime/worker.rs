@@ -2,7 +2,7 @@
 
 use super::clock::Clock;
 use super::mailbox::{Mail, Mailbox};
-use super::pace::Pace;
+use super::pace::{Gather, Pace};
 use super::sockets::{SendOutcome, Sockets};
 use super::uring::{Armed, Chunk, Completion, Features, Payload, Ring, RingConfig, RingError, Wait};
 use crate::engine::{Effects, Engine, Event, Ledger, ShellCounts};
@@ -79,7 +79,6 @@ pub struct Worker {
     clock: Clock,
     control: Arc<Control>,
     pace: Pace,
-    min_wait_us: u32,
     spin_us: u32,
     listeners: Vec<Listener>,
     alarm: PipeReader,
@@ -143,7 +142,6 @@ impl Worker {
             clock: options.clock,
             control: options.control,
             pace: Pace::new(options.min_wait_us),
-            min_wait_us: options.min_wait_us,
             spin_us: options.spin_us,
             listeners: options.listeners.into_iter().map(|fd| Listener { fd, again_us: None }).collect(),
             alarm: options.alarm,
@@ -193,7 +191,13 @@ impl Worker {
     /// How the next enter waits: not at all while there is mail, else for as many completions as are worth it.
     fn plan_wait(&mut self, now: Now) -> Wait {
         let sends = std::mem::take(&mut self.sockets.sends);
-        if self.spins() || !self.mailbox.lie_down() {
+        if self.spins() {
+            return Wait::default();
+        }
+        let gather = self.pace.gather(self.engine.awaiting());
+        // A core that gathers looks into its mailbox soon by itself, so nobody has to spend a wake-up on it.
+        let may_sleep = if gather.is_some() { self.mailbox.waiting() == 0 } else { self.mailbox.lie_down() };
+        if !may_sleep {
             return Wait::default();
         }
         let deadlines = [self.engine.deadline(), self.accept_again_us(), self.linger_until_us];
@@ -209,8 +213,13 @@ impl Worker {
             let quiet = Duration::from_micros(DRAIN_QUIET_US);
             timeout = Some(timeout.unwrap_or(quiet).min(quiet));
         }
+        let Gather { receives, us: gather_us } = gather.unwrap_or(Gather { receives: 1, us: 0 });
+        if gather.is_some() {
+            let end = Duration::from_micros(u64::from(gather_us));
+            timeout = Some(timeout.unwrap_or(end).min(end));
+        }
         // Nearly all sends complete while they are submitted; the wait is for the requests behind them.
-        Wait { completions: sends + self.pace.target(), min_wait_us: self.min_wait_us, timeout }
+        Wait { completions: sends + receives, min_wait_us: gather_us, timeout }
     }
 
     /// Whether to poll instead of sleeping: for some time after the last request, if configured.
@@ -439,7 +448,9 @@ impl Worker {
                 .split(|byte| *byte == b' ')
                 .next()
                 .and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u64>().ok());
-            self.cpu_us = nanoseconds.map_or(self.cpu_us, |ns| ns / 1000);
+            let cpu_us = nanoseconds.map_or(self.cpu_us, |ns| ns / 1000);
+            self.pace.spent(cpu_us - self.cpu_us);
+            self.cpu_us = cpu_us;
         }
         ShellCounts { enters: self.ring.enters(), wakes: self.wakes, cpu_us: self.cpu_us }
     }

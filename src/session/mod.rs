@@ -56,6 +56,8 @@ pub struct Session<G> {
     pub announced: bool,
     /// Ready output waits for replies that are still awaited.
     pub held: bool,
+    /// It is counted among those that await replies.
+    pub awaits: bool,
     /// The shell was told to stop receiving.
     pub paused: bool,
     /// Requests wait in `input` until the queue or the output has drained.
@@ -83,6 +85,7 @@ impl<G> Session<G> {
             close_requested: false,
             announced: false,
             held: false,
+            awaits: false,
             paused: false,
             stalled: false,
             waits_for_turn: false,

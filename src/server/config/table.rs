@@ -161,11 +161,11 @@ pub const TABLE: &[Parameter] = &[
               trades CPU time for latency; the card's driver must support it, and loopback gains nothing. 0 is off.",
         ),
     Parameter::row("ring", "min_wait_us", "min-wait-us", field!(ring.min_wait_us))
-        .kind(Kind::Count { min: 0, max: 10_000 }, "50")
+        .kind(Kind::Count { min: 0, max: 10_000 }, "300")
         .unit("microseconds")
         .why(
-            "A waiting core gathers completions this long. It spares system calls and CPU time under load, and \
-              adds at most itself to a lone request. Needs Linux 6.12; 0 is off.",
+            "Under load a core gathers requests for so long at most. And at most four times as long as its turns \
+             compute: it spares wake-ups and CPU time; a lone client never waits. Needs Linux 6.12; 0 is off.",
         ),
     Parameter::row("ring", "spin_us", "spin-us", field!(ring.spin_us))
         .kind(Kind::Count { min: 0, max: 1_000_000 }, "0")
