@@ -16,6 +16,7 @@ mod shard_tests;
 mod slab;
 mod sweep;
 mod table;
+mod watch;
 
 pub use eviction::Policy;
 pub use memory::Allowance;

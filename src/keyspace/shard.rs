@@ -9,6 +9,7 @@ use super::large::{Record, Records};
 use super::memory::Allowance;
 use super::slab::{ItemRef, Slab, class_bytes};
 use super::table::Tables;
+use super::watch::Watch;
 use crate::types::{KeyHash, Slot};
 use std::sync::Arc;
 
@@ -81,6 +82,7 @@ pub struct Shard {
     pub(super) sweep_hand: usize,
     pub(super) policy: Policy,
     pub(super) allowance: Allowance,
+    pub(super) watch: Watch,
     pub counts: Counts,
     hasher: ahash::RandomState,
     place: fn(&[u8]) -> Slot,
@@ -100,6 +102,7 @@ impl Shard {
             sweep_hand: 0,
             policy: Policy::NoEviction,
             allowance: Allowance::default(),
+            watch: Watch::default(),
             counts: Counts::default(),
             hasher: ahash::RandomState::with_seeds(a, b, c, d),
             place: options.place,
@@ -266,6 +269,7 @@ impl Shard {
         let bytes = self.slab.bytes(existing);
         let header = Header::read(bytes);
         if header.has(LARGE) {
+            self.watch.note(key.hash);
             return self.large.edit(header.row(bytes), |value| change(Arc::make_mut(value)));
         }
         self.rewrite(key, existing, header.expiry_ms(bytes), RAW, change);
@@ -273,6 +277,7 @@ impl Shard {
 
     /// Gives an existing key another expiry, or none.
     pub fn set_expiry(&mut self, key: &Key, existing: ItemRef, expiry_ms: Option<u64>) {
+        self.watch.note(key.hash);
         let bytes = self.slab.bytes_mut(existing);
         let header = Header::read(bytes);
         match expiry_ms {
@@ -304,6 +309,7 @@ impl Shard {
         (self.tables, self.slab, self.large) = (Tables::default(), Slab::default(), Records::default());
         (self.sweep_hand, self.expiring) = (0, 0);
         self.eviction.forget_candidates();
+        self.watch.note_all();
     }
 
     /// Stores the changed value of an item that holds it itself, by way of the scratch buffer.
@@ -336,6 +342,7 @@ impl Shard {
         expiry_ms: Option<u64>,
         flags: u32,
     ) {
+        self.watch.note(key.hash);
         let flags = if expiry_ms.is_some() { flags | EXPIRES } else { flags };
         let bytes = item::inline_bytes(key.bytes.len(), value.len(), expiry_ms.is_some());
         if !item::is_inline(bytes) {
@@ -454,6 +461,7 @@ impl Shard {
     }
 
     fn remove_item(&mut self, slot: Slot, hash: KeyHash, item: ItemRef) {
+        self.watch.note(hash);
         let (slab, large, hasher) = (&self.slab, &self.large, &self.hasher);
         self.tables.remove(slot, hash, item, |item| stored_hash(slab, large, hasher, item));
         self.release(item);
