@@ -67,7 +67,7 @@ impl Core {
     fn turn(&mut self, event: Event) {
         self.engine.turn_begins(NOW, &mut self.effects);
         self.engine.handle(NOW, event, &mut self.effects);
-        self.engine.turn_ends(ShellCounts::default());
+        self.engine.turn_ends(NOW, ShellCounts::default());
     }
 
     fn receive(&mut self, bytes: &[u8]) {

@@ -8,6 +8,8 @@ pub mod protocol;
 
 pub mod keyspace;
 
+pub mod heat;
+pub mod replica;
 pub mod routing;
 pub mod session;
 

@@ -44,7 +44,7 @@ impl Now {
 }
 
 /// The place of a key: its slot (CRC16 of its hash tag, modulo [`SLOTS`]).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot(pub u16);
 
 impl Slot {
@@ -55,5 +55,5 @@ impl Slot {
 }
 
 /// A key's hash inside its slot's table, keyed per process against chosen collisions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct KeyHash(pub u64);

@@ -43,7 +43,7 @@ fn run(engine: &mut Engine, args: &[String]) -> (usize, Vec<u8>) {
     for piece in request(args).chunks(16_384) {
         engine.turn_begins(NOW, &mut effects);
         engine.handle(NOW, Event::Received { conn: LONG, bytes: piece }, &mut effects);
-        engine.turn_ends(ShellCounts::default());
+        engine.turn_ends(NOW, ShellCounts::default());
     }
     while engine.deadline() == Some(0) {
         turns += 1;
@@ -52,7 +52,7 @@ fn run(engine: &mut Engine, args: &[String]) -> (usize, Vec<u8>) {
         drain(engine, &mut effects, OTHER, &mut pong);
         assert_eq!(pong, b"+PONG\r\n", "others are served in between");
         engine.turn_begins(NOW, &mut effects);
-        engine.turn_ends(ShellCounts::default());
+        engine.turn_ends(NOW, ShellCounts::default());
         drain(engine, &mut effects, LONG, &mut reply);
     }
     drain(engine, &mut effects, LONG, &mut reply);

@@ -48,6 +48,9 @@ struct Item {
     spec: Option<&'static Spec>,
     /// Set for an operation on one key.
     place: Option<Place>,
+    /// It walks the keys of all cores, so it waits until the client's requests on hot keys have been answered: those
+    /// are on their way to an owner together with others, and it would overtake them.
+    walks: bool,
 }
 
 impl Item {
@@ -88,6 +91,22 @@ impl Source<'_> {
             Source::Held(input) => input.args(group.frames[at], args),
         }
     }
+
+    /// Has the last request of a group parsed again later; false if that cannot be.
+    fn put_back(&mut self, group: &Group, at: usize) -> bool {
+        match self {
+            Source::Chunk { parsed, .. } => {
+                *parsed = at;
+                true
+            }
+            Source::Held(input) => input.put_back(group.frames[at]),
+        }
+    }
+}
+
+fn walks_keys(command: Command) -> bool {
+    use Command::{DbSize, FlushAll, FlushDb, Keys, RandomKey, Scan};
+    matches!(command, DbSize | FlushAll | FlushDb | Keys | RandomKey | Scan)
 }
 
 /// Why a group has no more requests.
@@ -192,6 +211,10 @@ impl Engine {
                     self.group = group;
                     return;
                 }
+                if item.walks && !client.order.is_empty() && source.put_back(&group, item.at) {
+                    client.stalled = true;
+                    break;
+                }
                 let args = source.args(&group, item.at, &item.args);
                 self.execute(call, client, item, args);
                 if client.closing {
@@ -202,7 +225,7 @@ impl Engine {
                 input.release();
             }
             match parsed {
-                _ if client.closing => break,
+                _ if client.closing || client.stalled => break,
                 Parsed::Full => {
                     client.stalled = self.must_stall(call.conn, client);
                     if client.stalled {
@@ -238,7 +261,7 @@ impl Engine {
     fn must_stall(&mut self, conn: ConnId, client: &mut Client) -> bool {
         let unread = client.output.len_bytes() + client.queue.stashed_bytes() > self.settings.client_output_bytes_max;
         let awaited = client.queue.len() > QUEUE_REPLIES_MAX;
-        let post_full = self.cores > 1 && self.post.is_full();
+        let post_full = self.cores > 1 && (self.post.is_full() || self.hot.cache.is_full());
         if post_full && !unread && !awaited {
             self.wait_for_turn(conn, client);
         }
@@ -286,9 +309,10 @@ impl Engine {
             let spec = resolve(&args).ok();
             let keyed = spec.is_some_and(|spec| spec.keys.first == 1 && spec.keys.last == 1);
             let place = keyed.then(|| self.place(args.get(1)));
-            let item = Item { at, args: range, spec, place };
+            let walks = !self.hot.cache.is_empty() && spec.is_some_and(|spec| walks_keys(spec.command));
+            let item = Item { at, args: range, spec, place, walks };
             // What follows may be parsed under wider limits, or must wait, once this one has run.
-            let ends_group = !client.authenticated || item.is_long(client);
+            let ends_group = !client.authenticated || item.is_long(client) || walks;
             group.items.push(item);
             if ends_group {
                 return Parsed::Full;
@@ -348,9 +372,13 @@ impl Engine {
     #[inline]
     pub(super) fn operate(&mut self, call: &Call, client: &mut Client, command: Command, place: Place, args: Args) {
         let mut request = Request { command, args, slot: place.slot, hash: place.hash, hint: place.hint };
+        self.count_heat(&request);
         if place.owner == self.core {
             let shard = &mut self.shard;
             return client.answer(|reply| apply(shard, call.now.unix_ms(), &mut request, reply));
+        }
+        if self.operate_hot(call, client, &mut request) {
+            return;
         }
         let number = client.queue.wait(client.is_muted());
         self.post.ask(place.owner, Ticket::new(call.conn, number, 0), client.proto, &mut request);

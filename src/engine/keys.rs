@@ -109,6 +109,7 @@ impl Engine {
         args: Args,
     ) {
         let mut request = Request { command, args, slot: place.slot, hash: place.hash, hint: place.hint };
+        self.count_heat(&request);
         if place.owner == self.core {
             scratch.clear();
             let mut reply = Reply { out: scratch, proto: Proto::Resp2 };
@@ -116,7 +117,10 @@ impl Engine {
             whole.add(client, index as u32, scratch);
         } else {
             let number = whole.number.expect("with other cores a slot was opened");
-            self.post.ask(place.owner, Ticket::new(call.conn, number, index as u32), Proto::Resp2, &mut request);
+            let ticket = Ticket::new(call.conn, number, index as u32);
+            if !self.ask_part(client, ticket, &mut request) {
+                self.post.ask(place.owner, ticket, Proto::Resp2, &mut request);
+            }
         }
     }
 

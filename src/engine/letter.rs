@@ -4,9 +4,11 @@
 //! that are used again: writing one is a copy of a fixed head and the arguments. Large arguments and large values
 //! travel by reference beside them.
 
+use crate::heat::Report;
 use crate::keyspace::command::Request;
 use crate::protocol::command::Command;
 use crate::protocol::resp::{Arg, Args, Output, Proto};
+use crate::replica::{Fold, Install};
 use crate::types::{ConnId, KeyHash, Slot};
 use bytemuck::{Pod, Zeroable};
 use std::ops::Range;
@@ -58,6 +60,20 @@ const BODY: u32 = u32::MAX;
 /// Buffers past this are not kept for the next batch.
 const KEPT_BYTES_MAX: usize = 256 * 1024;
 
+/// What cores tell each other about hot keys.
+pub enum Note {
+    /// Operations on a hot key, for its owner.
+    Fold(Box<Fold>),
+    /// The same on its way back.
+    Folded(Box<Fold>),
+    /// How much a core sees of a key that the other owns.
+    Report(Report),
+    /// A key of the sender's is hot.
+    Install(Box<Install>),
+    /// It is hot no more.
+    Remove { hash: KeyHash, key: Box<[u8]> },
+}
+
 /// All letters of one pair of cores and one turn.
 #[derive(Default)]
 pub struct Batch {
@@ -66,6 +82,8 @@ pub struct Batch {
     bodies: Vec<Vec<u8>>,
     answers: Output,
     answer_count: u32,
+    /// Read after the requests, which were written before them if they are on the same key.
+    pub notes: Vec<Note>,
 }
 
 /// One operation as its letter carries it.
@@ -83,7 +101,7 @@ pub struct Envelope {
 
 impl Batch {
     pub fn is_empty(&self) -> bool {
-        self.request_count == 0 && self.answer_count == 0
+        self.request_count == 0 && self.answer_count == 0 && self.notes.is_empty()
     }
 
     pub fn requests(&self) -> u32 {
@@ -100,6 +118,7 @@ impl Batch {
         self.requests.clear();
         self.requests.shrink_to(KEPT_BYTES_MAX);
         self.bodies.clear();
+        self.notes.clear();
         self.answers.clear_keeping(KEPT_BYTES_MAX);
         (self.request_count, self.answer_count) = (0, 0);
     }

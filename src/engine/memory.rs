@@ -20,6 +20,10 @@ impl Engine {
 
     /// Puts changed settings to work on this core.
     pub(super) fn apply_settings(&mut self) {
+        if self.hot.counting && !self.settings.hot.on {
+            self.demote_all();
+        }
+        self.hot.counting = self.settings.hot.on;
         self.shard.set_policy(self.settings.maxmemory_policy, self.settings.maxmemory_samples);
         if self.settings.maxmemory_bytes == 0 {
             self.shard.set_allowance(Allowance::default());

@@ -6,6 +6,7 @@
 mod admin;
 mod event;
 mod gather;
+mod hot;
 mod ingress;
 mod keys;
 mod ledger;
@@ -20,6 +21,7 @@ mod settings;
 mod stats;
 
 pub use event::{Effects, Event, Host, HostReport, ShellCounts};
+pub use hot::{HotPolicy, HotSettings};
 pub use ledger::Ledger;
 pub use letter::Batch;
 pub use settings::{SettingError, Settings, Standing};
@@ -29,6 +31,7 @@ use crate::keyspace::{Shard, ShardOptions};
 use crate::protocol::resp::{Arg, Limits, Output};
 use crate::routing::SlotTable;
 use crate::types::{ConnId, CoreId, Now};
+use hot::Hot;
 use ingress::Group;
 use letter::Envelope;
 use long::Long;
@@ -65,6 +68,7 @@ pub struct Engine {
     shard: Shard,
     sessions: Sessions,
     post: Post,
+    hot: Hot,
     settings: Settings,
     limits: Limits,
     group: Group,
@@ -93,6 +97,7 @@ impl Engine {
             cores,
             shard: Shard::new(&options.shard),
             sessions: Sessions::new(options.core, cores),
+            hot: Hot::new(options.core, cores, options.shard.draw_seed, &options.settings.hot),
             post: Post::new(cores, options.settings.letters_bytes_max),
             limits: Limits::default(),
             group: Group::default(),
@@ -133,6 +138,7 @@ impl Engine {
     /// Called once before the events of a turn.
     pub fn turn_begins(&mut self, now: Now, effects: &mut Effects) {
         self.refresh_allowance();
+        self.report_heat(now);
         self.release_held(now, effects);
         if !self.waiting_for_turn.is_empty() {
             for conn in std::mem::take(&mut self.waiting_for_turn) {
@@ -144,8 +150,10 @@ impl Engine {
         }
     }
 
-    /// Called once after the events of a turn, before its effects are performed.
-    pub fn turn_ends(&mut self, shell: ShellCounts) {
+    /// Called once after the events of a turn, before its effects are performed: what this turn wrote becomes visible
+    /// to other cores here, and only then may replies and letters leave.
+    pub fn turn_ends(&mut self, now: Now, shell: ShellCounts) {
+        self.publish(now);
         self.shell = shell;
         self.ledger.set_used_bytes(self.core, self.shard.used_bytes() as u64);
     }
@@ -160,7 +168,7 @@ impl Engine {
         }
         let tick_us = ticks.then_some(self.next_tick_us);
         let held_us = self.held.front().map(|(due_us, _)| *due_us);
-        tick_us.into_iter().chain(held_us).min()
+        tick_us.into_iter().chain(held_us).chain(self.hot.board.deadline()).min()
     }
 
     /// The output of a connection named in [`Effects::ready`], when no send of it is in flight. It comes back by

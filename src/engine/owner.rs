@@ -2,7 +2,7 @@
 
 use super::Engine;
 use super::event::Effects;
-use super::letter::{Batch, Envelope, Ticket};
+use super::letter::{Batch, Envelope, Note, Ticket};
 use super::sessions::Client;
 use crate::keyspace::ItemRef;
 use crate::keyspace::command::{Request, apply};
@@ -19,7 +19,20 @@ impl Engine {
     pub(super) fn mail(&mut self, now: Now, from: CoreId, mut batch: Box<Batch>, effects: &mut Effects) {
         self.serve(now, from, &mut batch, effects);
         self.deliver(now, &batch, effects);
+        for note in std::mem::take(&mut batch.notes) {
+            self.take_note(now, from, note, effects);
+        }
         self.post.recycle(from, batch);
+    }
+
+    fn take_note(&mut self, now: Now, from: CoreId, note: Note, effects: &mut Effects) {
+        match note {
+            Note::Fold(fold) => self.serve_fold(now, from, fold),
+            Note::Folded(fold) => self.fold_returned(now, fold, effects),
+            Note::Report(report) => self.take_report(now, from, report),
+            Note::Install(news) => self.hot.cache.install(*news),
+            Note::Remove { hash, key } => self.hot.cache.remove(hash, &key),
+        }
     }
 
     /// Applies the requests of a batch and writes the answers into the batch that goes back.
@@ -95,7 +108,7 @@ impl Engine {
     }
 
     #[inline]
-    fn fill(&mut self, client: &mut Client, ticket: Ticket, output: &Output, range: Range<usize>) {
+    pub(super) fn fill(&mut self, client: &mut Client, ticket: Ticket, output: &Output, range: Range<usize>) {
         if let Fill::Part(gather) = client.queue.fill(ticket.slot, output, range.clone(), &mut client.output)
             && gather.add(ticket.part, output, range)
         {
@@ -104,7 +117,7 @@ impl Engine {
     }
 
     /// Moves what is ready to the output after a run of answers for one connection, and puts it back.
-    fn settle(&mut self, now: Now, conn: ConnId, mut client: Box<Client>, effects: &mut Effects) {
+    pub(super) fn settle(&mut self, now: Now, conn: ConnId, mut client: Box<Client>, effects: &mut Effects) {
         let stalled = client.stalled;
         let settled = &mut *client;
         settled.queue.settle(&mut settled.output);

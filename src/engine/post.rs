@@ -1,6 +1,6 @@
 //! The letters of the current turn, a batch for each other core, and the buffers they are written in.
 
-use super::letter::{Batch, Ticket};
+use super::letter::{Batch, Note, Ticket};
 use crate::keyspace::command::Request;
 use crate::protocol::resp::Proto;
 use crate::types::CoreId;
@@ -39,6 +39,11 @@ impl Post {
     /// The batch that answers to `core` are written to.
     pub fn batch(&mut self, core: CoreId) -> &mut Batch {
         &mut self.trays[core.index()].batch
+    }
+
+    /// Adds a word about hot keys.
+    pub fn note(&mut self, core: CoreId, note: Note) {
+        self.trays[core.index()].batch.notes.push(note);
     }
 
     /// Whether a batch has grown so large that requests should wait: its core does not keep up.

@@ -2,6 +2,7 @@
 //!
 //! Each core has its own copy; CONFIG SET is checked where it arrives and then applied on every core.
 
+use super::hot::HotSettings;
 use crate::keyspace::Policy;
 use crate::keyspace::number::parse_i64;
 
@@ -27,6 +28,7 @@ pub struct Settings {
     pub client_query_bytes_max: usize,
     pub proto_max_bulk_bytes: usize,
     pub log_level: String,
+    pub hot: HotSettings,
     /// What CONFIG GET shows and CONFIG SET refuses to change: name and value, as Redis prints it.
     pub fixed: Vec<(String, String)>,
 }
@@ -46,6 +48,7 @@ impl Default for Settings {
             client_query_bytes_max: 1 << 30,
             proto_max_bulk_bytes: crate::types::VALUE_BYTES_MAX,
             log_level: "notice".to_string(),
+            hot: HotSettings::default(),
             fixed: Vec::new(),
         }
     }

@@ -178,7 +178,7 @@ impl Worker {
                 self.engine.handle(now, Event::Tick, &mut self.effects);
             }
             let counts = self.counts(now);
-            self.engine.turn_ends(counts);
+            self.engine.turn_ends(now, counts);
             self.perform(now);
             self.pace.turn(now.mono_us, std::mem::take(&mut self.receives));
             self.control.turns[self.core.index()].fetch_add(1, Ordering::Relaxed);

@@ -3,12 +3,14 @@
 //! Must never know: sockets, which core owns a key, what a command does.
 //! Read first: `queue.rs` (replies in order), then this file's `Session`.
 
+mod order;
 mod queue;
 
+pub use order::Order;
 pub use queue::{Fill, ReplyQueue};
 
 use crate::protocol::resp::{Input, Output, Proto, Reply};
-use crate::types::Now;
+use crate::types::{KeyHash, Now};
 
 /// Whether replies reach the client (CLIENT REPLY).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -43,6 +45,7 @@ pub struct Session<G> {
     /// Ready to be sent, in request order.
     pub output: Output,
     pub queue: ReplyQueue<G>,
+    pub order: Order,
     pub proto: Proto,
     pub authenticated: bool,
     pub reply_mode: ReplyMode,
@@ -77,6 +80,7 @@ impl<G> Session<G> {
             input: Input::new(),
             output: Output::default(),
             queue: ReplyQueue::default(),
+            order: Order::default(),
             proto: Proto::Resp2,
             authenticated,
             reply_mode: ReplyMode::On,
@@ -114,6 +118,13 @@ impl<G> Session<G> {
             return encode(&mut Reply { out: &mut self.output, proto });
         }
         self.queue.ready(|out| encode(&mut Reply { out, proto }))
+    }
+
+    /// Whether a copy may answer a request on this key: what the connection asked of it before has been answered.
+    /// `epoch` is the number of the latest hot key installed on this core.
+    #[inline]
+    pub fn may_use_copy(&mut self, hash: KeyHash, epoch: u64) -> bool {
+        self.order.is_past(epoch, self.queue.numbers()) && !self.order.awaits(hash)
     }
 
     /// Ends the command: SKIP counts for one.

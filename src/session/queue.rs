@@ -61,6 +61,12 @@ impl<G> ReplyQueue<G> {
         self.slots.len()
     }
 
+    /// The numbers of the slots that are open.
+    #[inline]
+    pub fn numbers(&self) -> Range<u32> {
+        self.base..self.base.wrapping_add(self.slots.len() as u32)
+    }
+
     /// Bytes of replies that wait behind awaited ones.
     pub fn stashed_bytes(&self) -> usize {
         self.stash.len_bytes()
@@ -145,7 +151,7 @@ impl<G> ReplyQueue<G> {
 
     fn push(&mut self, slot: Slot<G>) -> u32 {
         self.slots.push_back(slot);
-        self.base.wrapping_add(self.slots.len() as u32 - 1)
+        self.numbers().end.wrapping_sub(1)
     }
 
     fn pop(&mut self) {

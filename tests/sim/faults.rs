@@ -7,6 +7,7 @@ use crate::resp::{Reply, read};
 use crate::rng::Rng;
 use coldplate::engine::Batch;
 use coldplate::keyspace::command::Request as Letter;
+use coldplate::replica;
 use std::collections::HashMap;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,10 +34,15 @@ pub enum Fault {
     LoseSent,
     /// A core that has mail is not woken.
     LoseWake,
+    /// Inside the engine, from the start: see `replica::Fault`.
+    PublishLate,
+    JoinSent,
+    PublishBeforeApply,
+    IgnoreOwnWrite,
 }
 
 impl Fault {
-    pub const ALL: [Fault; 11] = [
+    pub const ALL: [Fault; 15] = [
         Fault::DropBatch,
         Fault::RepeatBatch,
         Fault::ReorderBatches,
@@ -48,7 +54,22 @@ impl Fault {
         Fault::FastClock,
         Fault::LoseSent,
         Fault::LoseWake,
+        Fault::PublishLate,
+        Fault::JoinSent,
+        Fault::PublishBeforeApply,
+        Fault::IgnoreOwnWrite,
     ];
+
+    /// A fault that the engine itself is to commit.
+    pub fn inside(self) -> Option<replica::Fault> {
+        match self {
+            Fault::PublishLate => Some(replica::Fault::PublishLate),
+            Fault::JoinSent => Some(replica::Fault::JoinSent),
+            Fault::PublishBeforeApply => Some(replica::Fault::PublishBeforeApply),
+            Fault::IgnoreOwnWrite => Some(replica::Fault::IgnoreOwnWrite),
+            _ => None,
+        }
+    }
 }
 
 /// The fault of a run, and how many chances it lets pass before it strikes, once.
@@ -164,5 +185,6 @@ pub fn repeat(batch: &mut Batch) {
     for (ticket, range) in answers {
         copy.answer(ticket, |out| out.append(output, range));
     }
+    copy.notes = std::mem::take(&mut batch.notes);
     *batch = copy;
 }

@@ -113,8 +113,21 @@ fn the_bounds_are_reached() {
         total.hang_ups += reached.hang_ups;
     }
     println!("{total:?}");
-    let Reached { full_mailboxes, paused_receives, full_posts, hang_ups } = total;
+    let Reached { full_mailboxes, paused_receives, full_posts, hang_ups, .. } = total;
     assert!([full_mailboxes, paused_receives, full_posts, hang_ups].iter().all(|times| *times > 0), "{total:?}");
+}
+
+/// Keys do become hot: folds leave and copies answer, in each run that is about it.
+#[test]
+fn hot_keys_are_reached() {
+    let (mut folds, mut copy_reads) = (0, 0);
+    for seed in (1..128).step_by(8) {
+        let reached = expect_good(seed).reached;
+        folds += reached.folds;
+        copy_reads += reached.copy_reads;
+    }
+    println!("{folds} folds, {copy_reads} reads from copies");
+    assert!(folds > 500 && copy_reads > 100, "{folds} folds, {copy_reads} reads from copies");
 }
 
 /// A seed is a run: twice the same events and replies.

@@ -2,6 +2,8 @@
 //! its number alone brings a run back.
 
 use crate::rng::Rng;
+use coldplate::engine::HotSettings;
+use coldplate::heat::{Limits, Thresholds};
 
 /// How bytes are cut on their way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +59,24 @@ pub struct Scenario {
     pub narrow: bool,
     /// Every other client asks only what needs no key: its core answers at once, and nobody else's answer wakes it.
     pub chatter: bool,
+    /// Keys become hot after windows of so long; none: hot keys are not treated.
+    pub hot_window_us: Option<u64>,
+    /// How many keys of a core may be hot.
+    pub hot_keys_max: usize,
+}
+
+impl Scenario {
+    /// Nearly every key that is asked for in a window is hot, so keys become hot and cool all the time.
+    pub fn hot_settings(&self) -> HotSettings {
+        let thresholds = Thresholds { promote_ops: 10.0, promote_share: 0.0, demote_part: 0.25 };
+        HotSettings {
+            on: self.hot_window_us.is_some(),
+            window_us: self.hot_window_us.unwrap_or(100_000),
+            thresholds,
+            limits: Limits { keys_max: self.hot_keys_max, ..Limits::default() },
+            ..HotSettings::default()
+        }
+    }
 }
 
 /// What a seed draws first.
@@ -66,6 +86,7 @@ impl Scenario {
             255 => Scenario::flood(rng),
             kind if kind % 16 == 15 => Scenario::full_post(rng),
             kind if kind % 8 == 7 => Scenario::backpressure(rng),
+            kind if kind % 2 == 1 => Scenario::hot(rng),
             _ => Scenario::usual(rng),
         };
         if scenario.cut == Cut::Crumbs {
@@ -101,6 +122,34 @@ impl Scenario {
             letters_bytes_max: 1 << 20,
             narrow: false,
             chatter: false,
+            hot_window_us: rng.pick(&[None, Some(500), Some(5_000)]),
+            hot_keys_max: rng.pick(&[1, 3, 100]),
+        }
+    }
+
+    /// A handful of keys on many cores, all of them hot, for long enough to be read from copies.
+    fn hot(rng: &mut Rng) -> Scenario {
+        let cores = rng.between(2, 8);
+        Scenario {
+            cores,
+            keys: rng.between(3, 5),
+            clients: rng.between(3, 8),
+            requests: rng.between(150, 400),
+            // Much that is concurrent on few keys has more orders than a search can try.
+            burst_max: rng.pick(&[1, 4, 16]),
+            unanswered_max: rng.pick(&[1, 6, 20]),
+            mailbox_batches: rng.pick(&[1, 1024]),
+            client_output_bytes_max: 1 << 20,
+            client_waiting_bytes_max: 1 << 20,
+            socket_bytes: 1 << 20,
+            cut: rng.pick(&[Cut::Pieces, Cut::Whole]),
+            turn: (0..cores).map(|_| rng.pick(&[20, 60, 100])).collect(),
+            read: 100,
+            hang_up: rng.pick(&[0, 1]),
+            clock: 10,
+            clock_us_max: rng.pick(&[100, 2_000]),
+            hot_window_us: Some(rng.pick(&[300, 2_000])),
+            ..Scenario::usual(rng)
         }
     }
 

@@ -96,7 +96,7 @@ impl World {
         if engine.deadline().is_some_and(|deadline| deadline <= now.mono_us) {
             engine.handle(now, Event::Tick, effects);
         }
-        engine.turn_ends(ShellCounts::default());
+        engine.turn_ends(now, ShellCounts::default());
         self.perform(core, now);
         // A time long past is how an engine says that connections wait for room in its post.
         self.reached.full_posts += usize::from(self.cores[core].engine.deadline() == Some(0) && now.mono_us > 0);

@@ -54,6 +54,9 @@ pub struct Reached {
     pub paused_receives: usize,
     pub full_posts: usize,
     pub hang_ups: usize,
+    /// Folds that left, and reads that copies answered.
+    pub folds: u64,
+    pub copy_reads: u64,
 }
 
 /// How a run went.
@@ -99,6 +102,7 @@ impl World {
             client_output_bytes_max: scenario.client_output_bytes_max,
             client_waiting_bytes_max: scenario.client_waiting_bytes_max,
             letters_bytes_max: scenario.letters_bytes_max,
+            hot: scenario.hot_settings(),
             ..Settings::default()
         };
         let core = |core: usize| {
@@ -129,6 +133,9 @@ impl World {
             planted,
             ledger,
         };
+        for core in &mut world.cores {
+            fault.and_then(Fault::inside).into_iter().for_each(|fault| core.engine.plant(fault));
+        }
         world.pass(0);
         world
     }
@@ -143,6 +150,11 @@ impl World {
         self.scenario.socket_bytes = self.scenario.socket_bytes.max(SETTLE_SOCKET_BYTES);
         self.settle()?;
         self.read_all_keys()?;
+        for core in &self.cores {
+            let (_, _, folds, copy_reads) = core.engine.hot_counts();
+            self.reached.folds += folds;
+            self.reached.copy_reads += copy_reads;
+        }
         self.idle()?;
         let keys = self.read_all_keys()?;
         let kept: usize = self.cores.iter().map(|core| core.engine.keys()).sum();

@@ -41,7 +41,7 @@ const ADDRESSES: [(&str, &[&str]); 13] = [
     ("bytemuck", &["src/engine/letter.rs", "src/engine/stats.rs", "src/engine/gather.rs", "src/engine/scatter.rs"]),
     ("clap", &["src/server/cli.rs", "src/server/cli_tests.rs"]),
     ("mimalloc", &["src/main.rs"]),
-    ("hashbrown", &["src/keyspace/table.rs"]),
+    ("hashbrown", &["src/keyspace/table.rs", "src/keyspace/watch.rs", "src/heat/", "src/replica/"]),
     ("socket2", &["src/runtime/"]),
     ("toml", &["src/server/config/"]),
     ("sd_notify", &["src/server/notify.rs"]),

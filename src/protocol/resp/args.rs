@@ -69,6 +69,12 @@ impl<'a> Args<'a> {
         self.args.get(i).map(|&arg| self.resolve(arg))
     }
 
+    /// Whether argument `i` lies in a body of its own.
+    #[inline]
+    pub fn is_body(&self, i: usize) -> bool {
+        self.args[i].at & BODY != 0
+    }
+
     /// Moves a large argument out whole, without a copy; `None` if it lies among the text, where it must be copied.
     pub fn take_body(&mut self, i: usize) -> Option<Vec<u8>> {
         let at = self.args[i].at;

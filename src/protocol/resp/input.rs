@@ -88,6 +88,20 @@ impl Input {
         next
     }
 
+    /// Takes back the frame that was given out last: [`next`](Self::next) will give it out again. False, and nothing
+    /// changes, if it has bodies, whose bytes are no longer among the text.
+    ///
+    /// # Panics
+    /// If another was given out since, or released.
+    pub fn put_back(&mut self, frame: Frame) -> bool {
+        assert!(frame.epoch == self.epoch && frame.end == self.start, "only the last frame can be put back");
+        if frame.bodies_start < frame.bodies_end || !self.progress.is_fresh() {
+            return false;
+        }
+        self.start = frame.start;
+        true
+    }
+
     /// The arguments of a frame that was given out since the last [`release`](Self::release).
     pub fn args<'a>(&'a mut self, frame: Frame, args: &'a [Arg]) -> Args<'a> {
         assert_eq!(frame.epoch, self.epoch, "a frame ends with the release that follows it");

@@ -1,0 +1,90 @@
+//! Requests on the hot keys of other cores: from the copy here if it is current, else together with others in one fold.
+
+use super::super::Engine;
+use super::super::event::Effects;
+use super::super::ingress::Call;
+use super::super::letter::{Note, Ticket};
+use super::super::sessions::Client;
+use crate::keyspace::command::Request;
+use crate::protocol::command::Command;
+use crate::protocol::resp::{Output, Proto};
+use crate::replica::Fold;
+use crate::types::Now;
+
+impl Engine {
+    /// Runs an operation on another core's key if that key is hot here. False: it is not.
+    #[inline]
+    pub(in super::super) fn operate_hot(&mut self, call: &Call, client: &mut Client, request: &mut Request) -> bool {
+        if self.hot.cache.is_empty() {
+            return false;
+        }
+        let epoch = self.hot.cache.epoch();
+        #[cfg(not(feature = "faults"))]
+        let may_use_copy = |client: &mut Client| client.may_use_copy(request.hash, epoch);
+        #[cfg(feature = "faults")]
+        let blind = self.hot.cache.fault == Some(crate::replica::Fault::IgnoreOwnWrite);
+        #[cfg(feature = "faults")]
+        let may_use_copy = |client: &mut Client| client.may_use_copy(request.hash, epoch) || blind;
+        let Some(entry) = self.hot.cache.get(request.hash, request.args.get(1)) else { return false };
+        if matches!(request.command, Command::Get | Command::MGet)
+            && may_use_copy(client)
+            && let Some(copy) = entry.read(call.now.unix_ms())
+        {
+            let counts = &mut self.shard.counts;
+            *(if copy.is_absent() { &mut counts.misses } else { &mut counts.hits }) += 1;
+            client.answer(|reply| copy.answer(reply));
+            return true;
+        }
+        let ticket = Ticket::new(call.conn, client.queue.wait(client.is_muted()), 0);
+        self.join(client, ticket, client.proto, request);
+        true
+    }
+
+    /// Sends a part of a reply that is gathered, of another core's key, by its fold if the key is hot here.
+    pub(in super::super) fn ask_part(&mut self, client: &mut Client, ticket: Ticket, request: &mut Request) -> bool {
+        let hot = self.hot.cache.get(request.hash, request.args.get(1)).is_some();
+        if hot {
+            self.join(client, ticket, Proto::Resp2, request);
+        }
+        hot
+    }
+
+    fn join(&mut self, client: &mut Client, ticket: Ticket, proto: Proto, request: &mut Request) {
+        client.order.asked(request.hash);
+        self.hot.cache.join(request.hash, ticket, proto, request);
+    }
+
+    /// A fold is back from the key's owner: each who waits in it gets its reply.
+    pub(in super::super) fn fold_returned(&mut self, now: Now, fold: Box<Fold>, effects: &mut Effects) {
+        let hash = fold.hash;
+        let mut landing = self.hot.cache.land(fold);
+        let mut scratch = Output::default();
+        while let Some(conn) = landing.peek().map(|ticket| ticket.conn()) {
+            let mut client = self.sessions.take(conn);
+            if let Some(client) = &mut client {
+                self.lend_output(client);
+            }
+            let mut answered = 0;
+            while landing.peek().is_some_and(|ticket| ticket.conn() == conn)
+                && let Some((member, output, range)) = landing.next(&mut scratch)
+            {
+                answered += 1;
+                // The connection may be gone: then nobody waits for the answer.
+                if let Some(client) = &mut client {
+                    client.order.answered(hash);
+                    self.fill(client, member.who, output, range);
+                }
+            }
+            scratch.clear();
+            if let Some(client) = client {
+                self.settle(now, conn, client, effects);
+            }
+            if answered == 0 {
+                break;
+            }
+        }
+        if let Some((owner, fold)) = self.hot.cache.landed(landing) {
+            self.post.note(owner, Note::Fold(fold));
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! This core's own hot keys: deciding which they are, serving folds, and keeping the copies of others true.
+
+use super::super::Engine;
+use super::super::letter::Note;
+use crate::heat::{Access, Decision, Reason, Report};
+use crate::keyspace::command::{Request, apply};
+use crate::keyspace::{Key, Shard, Value};
+use crate::protocol::command::{flags::flag, spec};
+use crate::replica::{Cell, Copy, Fold, Install, Row};
+use crate::types::{CoreId, KeyHash, Now, Slot};
+use std::sync::Arc;
+
+/// Bytes of an operation beside its arguments and its reply: heads and line ends.
+const BYTES_FRAMING: u64 = 32;
+
+impl Engine {
+    /// Counts an operation that this core took in.
+    #[inline]
+    pub(in super::super) fn count_heat(&mut self, request: &Request) {
+        if self.hot.counting && self.hot.heat.counts() {
+            self.sample_heat(request);
+        }
+    }
+
+    #[inline(never)]
+    fn sample_heat(&mut self, request: &Request) {
+        let access = if spec(request.command).has(flag::WRITE) { Access::Write } else { Access::Read };
+        let bytes = request.args.iter().map(|arg| arg.len() as u64).sum::<u64>() + BYTES_FRAMING;
+        self.hot.heat.sample(request.args.get(1), request.slot, request.hash, access, bytes);
+    }
+
+    /// Once a turn, before its events: at a window's end each owner hears what this core sees of its keys.
+    pub(in super::super) fn report_heat(&mut self, now: Now) {
+        if !self.hot.counting {
+            return;
+        }
+        self.hot.heat.turn(now.mono_us);
+        let mut reports = Vec::new();
+        let cpu_us = self.shell.cpu_us.saturating_sub(self.hot.cpu_us);
+        if !self.hot.heat.window_ends(now.mono_us, cpu_us, &mut reports) {
+            return;
+        }
+        self.hot.cpu_us = self.shell.cpu_us;
+        for report in reports {
+            let owner = self.table.owner(report.slot);
+            if owner == self.core {
+                self.take_report(now, self.core, report);
+            } else {
+                self.post.note(owner, Note::Report(report));
+            }
+        }
+    }
+
+    pub(in super::super) fn take_report(&mut self, now: Now, from: CoreId, report: Report) {
+        if self.hot.counting {
+            self.hot.reported = true;
+            self.hot.board.report(from, now.mono_us, report);
+        }
+    }
+
+    /// Serves another core's fold. It goes back when the turn ends, with a copy that is current then.
+    pub(in super::super) fn serve_fold(&mut self, now: Now, from: CoreId, mut fold: Box<Fold>) {
+        self.stats.letters_served += 1;
+        #[cfg(feature = "faults")]
+        if self.hot.cache.fault == Some(crate::replica::Fault::PublishBeforeApply) {
+            fold.copy = Some(copy_of(&mut self.shard, fold.key(), fold.slot, fold.hash, now.unix_ms()));
+        }
+        let shard = &mut self.shard;
+        fold.serve(|request, reply| apply(shard, now.unix_ms(), request, reply));
+        if let Some(row) = self.hot.directory.get(fold.hash) {
+            row.folds += 1;
+        }
+        self.hot.served.push((from, fold));
+    }
+
+    /// Once a turn, behind its events and before anything leaves: decides, makes the copies of what has changed stale,
+    /// and sends folds on their way.
+    pub(in super::super) fn publish(&mut self, now: Now) {
+        let due = self.hot.board.deadline().is_some_and(|at_us| at_us <= now.mono_us);
+        if std::mem::take(&mut self.hot.reported) || due {
+            self.decide(now);
+        }
+        let mut served = std::mem::take(&mut self.hot.served);
+        for (_, fold) in &mut served {
+            let replicates =
+                self.hot.directory.get(fold.hash).is_some_and(|row| row.replicates && *row.key == *fold.key());
+            if fold.wants_copy && replicates && fold.copy.is_none() {
+                fold.copy = Some(copy_of(&mut self.shard, fold.key(), fold.slot, fold.hash, now.unix_ms()));
+            }
+        }
+        self.advance_versions();
+        for (from, mut fold) in served.drain(..) {
+            if let (Some(copy), Some(row)) = (&mut fold.copy, self.hot.directory.get(fold.hash)) {
+                copy.version = row.cell.version();
+            }
+            self.post.note(from, Note::Folded(fold));
+        }
+        self.hot.served = served;
+        let post = &mut self.post;
+        self.hot.cache.depart(|owner, fold| {
+            post.sent += 1;
+            post.note(owner, Note::Fold(fold));
+        });
+    }
+
+    fn advance_versions(&mut self) {
+        if !self.shard.has_changes() {
+            return;
+        }
+        #[cfg(feature = "faults")]
+        if self.hot.cache.fault == Some(crate::replica::Fault::PublishLate) && !self.hot.late {
+            self.hot.late = true;
+            return;
+        }
+        #[cfg(feature = "faults")]
+        {
+            self.hot.late = false;
+        }
+        let mut changed = std::mem::take(&mut self.hot.changed);
+        self.shard.take_changes(&mut changed);
+        changed.sort_unstable_by_key(|hash| hash.0);
+        changed.dedup();
+        for hash in changed.drain(..) {
+            self.hot.directory.advance(hash);
+        }
+        self.hot.changed = changed;
+    }
+
+    fn decide(&mut self, now: Now) {
+        let load_ops = self.hot.heat.load_ops();
+        let (settings, shard) = (&self.settings.hot, std::cell::RefCell::new(&mut self.shard));
+        let bytes = |slot: Slot, hash: KeyHash, key: &[u8]| {
+            copy_of(&mut shard.borrow_mut(), key, slot, hash, now.unix_ms()).bytes() as u64
+        };
+        let thresholds = |key: &[u8]| settings.thresholds(key);
+        let decisions = self.hot.board.decide(now.mono_us, load_ops, &settings.limits, thresholds, bytes);
+        for decision in decisions {
+            match decision {
+                Decision::Promote { hash, reason } => self.promote(now, hash, reason),
+                Decision::Demote { hash, reason } => self.demote(hash, reason),
+            }
+        }
+        self.touch_hot_keys(now);
+    }
+
+    /// Reads that copies answer leave no trace at the owner; without one, eviction would take the hottest keys first.
+    fn touch_hot_keys(&mut self, now: Now) {
+        for row in self.hot.directory.iter() {
+            let key = Key { bytes: &row.key, slot: row.slot, hash: row.hash, hint: None };
+            if let Some(item) = self.shard.find(&key, now.unix_ms()) {
+                self.shard.touch(item);
+            }
+        }
+    }
+
+    /// A key becomes hot: all cores get its cell, and a copy.
+    fn promote(&mut self, now: Now, hash: KeyHash, reason: Reason) {
+        let Some(warm) = self.hot.board.get(hash) else { return };
+        let (key, slot) = (warm.key.clone(), warm.slot);
+        if self.hot.directory.get(hash).is_some() {
+            return;
+        }
+        let (replicates, combines) = self.settings.hot.treatment(&key);
+        let cell = Arc::new(Cell::default());
+        self.shard.watch(hash);
+        let copy = copy_of(&mut self.shard, &key, slot, hash, now.unix_ms());
+        log::debug!("hot: {} ({reason})", String::from_utf8_lossy(&key));
+        for core in self.other_cores() {
+            let copy = replicates.then(|| copy.clone().at(cell.version()));
+            let (key, cell, owner) = (key.clone(), Arc::clone(&cell), self.core);
+            let news = Install { key, slot, hash, owner, cell, copy, combines };
+            self.post.note(core, Note::Install(Box::new(news)));
+        }
+        let bytes = copy.bytes() as u64;
+        self.hot.directory.insert(Row { key, slot, hash, cell, replicates, bytes, folds: 0 });
+        self.hot.promoted += 1;
+    }
+
+    /// A key is hot no more: no copy is current from here on, and the others are told to forget it.
+    fn demote(&mut self, hash: KeyHash, reason: Reason) {
+        let Some(row) = self.hot.directory.remove(hash) else { return };
+        self.shard.unwatch(hash);
+        log::debug!("cool: {} ({reason})", String::from_utf8_lossy(&row.key));
+        for core in self.other_cores() {
+            self.post.note(core, Note::Remove { hash, key: row.key.clone() });
+        }
+        self.hot.demoted += 1;
+    }
+
+    /// Treats no key as hot any more; their counts start anew.
+    pub(in super::super) fn demote_all(&mut self) {
+        let hot: Vec<KeyHash> = self.hot.directory.iter().map(|row| row.hash).collect();
+        for hash in hot {
+            self.demote(hash, Reason::Off);
+        }
+        self.hot.board.clear();
+        self.hot.heat.reset();
+    }
+
+    fn other_cores(&self) -> impl Iterator<Item = CoreId> + use<> {
+        let own = self.core;
+        (0..self.cores).map(|core| CoreId(core as u16)).filter(move |core| *core != own)
+    }
+}
+
+/// The value of a key as it is now; one that has expired is removed on the way.
+fn copy_of(shard: &mut Shard, key: &[u8], slot: Slot, hash: KeyHash, now_ms: u64) -> Copy {
+    let key = Key { bytes: key, slot, hash, hint: None };
+    let Some(item) = shard.find(&key, now_ms) else { return Copy::absent() };
+    let expiry_ms = shard.expiry_ms(item);
+    match shard.value(item) {
+        Value::Bytes(bytes) => Copy::of_bytes(bytes, expiry_ms),
+        Value::Shared(value) => Copy::of_shared(Arc::clone(value), expiry_ms),
+    }
+}

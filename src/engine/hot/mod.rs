@@ -1,0 +1,79 @@
+//! Owns: what this core does about hot keys, its own and those of others.
+//! Knows: heat (which keys), replicas (copies, folds), the shard, sessions, the post.
+//! Must never know: how keys are counted, how operations combine, how versions are kept.
+//! Read first: `holder.rs` (a request on another core's hot key), `keeper.rs` (this core's own hot keys).
+
+mod holder;
+mod keeper;
+mod policy;
+
+pub use policy::{HotPolicy, HotSettings};
+
+use super::letter::Ticket;
+use crate::heat::{Board, Heat, HeatOptions};
+use crate::replica::{Cache, Directory, Fold};
+use crate::types::{CoreId, KeyHash};
+
+/// One core's part in all hot keys.
+pub(super) struct Hot {
+    /// What this core ingests.
+    pub heat: Heat,
+    /// What all cores report of the keys of this one.
+    pub board: Board,
+    /// Hot keys of this core.
+    pub directory: Directory,
+    /// Hot keys of the others.
+    pub cache: Cache<Ticket>,
+    /// Folds served in this turn; they go back when it ends.
+    served: Vec<(CoreId, Box<Fold>)>,
+    changed: Vec<KeyHash>,
+    /// A report has come since the last decision.
+    reported: bool,
+    cpu_us: u64,
+    /// As the settings say.
+    pub counting: bool,
+    #[cfg(feature = "faults")]
+    late: bool,
+    pub promoted: u64,
+    pub demoted: u64,
+}
+
+impl Hot {
+    pub fn new(core: CoreId, cores: usize, seed: u64, settings: &HotSettings) -> Hot {
+        let seed = seed ^ u64::from(core.0) << 32;
+        Hot {
+            heat: Heat::new(HeatOptions {
+                seed,
+                window_us: settings.window_us,
+                report_ops_min: settings.report_ops_min(cores),
+                ..HeatOptions::default()
+            }),
+            board: Board::new(cores, settings.window_us),
+            directory: Directory::default(),
+            cache: Cache::default(),
+            served: Vec::new(),
+            changed: Vec::new(),
+            reported: false,
+            cpu_us: 0,
+            counting: settings.on,
+            #[cfg(feature = "faults")]
+            late: false,
+            promoted: 0,
+            demoted: 0,
+        }
+    }
+}
+
+#[cfg(feature = "faults")]
+impl super::Engine {
+    /// Has this core's handling of hot keys go wrong from now on.
+    pub fn plant(&mut self, fault: crate::replica::Fault) {
+        self.hot.cache.fault = Some(fault);
+    }
+
+    /// Keys that are hot on this core, its own and others'; folds sent and reads answered from copies so far.
+    pub fn hot_counts(&self) -> (usize, usize, u64, u64) {
+        let hits = self.hot.cache.hits + self.hot.cache.iter().map(|entry| entry.hits).sum::<u64>();
+        (self.hot.directory.len(), self.hot.cache.len(), self.hot.cache.folds, hits)
+    }
+}

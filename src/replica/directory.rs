@@ -1,0 +1,68 @@
+//! What an owner holds of its hot keys: the version that all cores share, and whether it is due to advance.
+
+use super::Cell;
+use crate::types::{KeyHash, Slot};
+use hashbrown::HashTable;
+use std::sync::Arc;
+
+/// One hot key of this core.
+#[derive(Debug)]
+pub struct Row {
+    pub key: Box<[u8]>,
+    pub slot: Slot,
+    pub hash: KeyHash,
+    pub cell: Arc<Cell>,
+    /// Whether copies are given out.
+    pub replicates: bool,
+    /// Bytes of a copy, when it was promoted.
+    pub bytes: u64,
+    /// Folds served for it.
+    pub folds: u64,
+}
+
+/// The hot keys of one core.
+#[derive(Debug, Default)]
+pub struct Directory {
+    table: HashTable<Row>,
+}
+
+impl Directory {
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Row> {
+        self.table.iter()
+    }
+
+    pub fn get(&mut self, hash: KeyHash) -> Option<&mut Row> {
+        self.table.find_mut(hash.0, |row| row.hash == hash)
+    }
+
+    /// A key becomes hot.
+    ///
+    /// # Panics
+    /// If one with the same hash is hot already: whoever decides asks first.
+    pub fn insert(&mut self, row: Row) {
+        assert!(self.get(row.hash).is_none(), "a key becomes hot once");
+        self.table.insert_unique(row.hash.0, row, |row| row.hash.0);
+    }
+
+    /// A key is hot no more: no copy of it is current from here on.
+    pub fn remove(&mut self, hash: KeyHash) -> Option<Row> {
+        let (row, _) = self.table.find_entry(hash.0, |row| row.hash == hash).ok()?.remove();
+        row.cell.retire();
+        Some(row)
+    }
+
+    /// A write was applied to a key: its copies are stale. Before any reply leaves that could tell of it.
+    pub fn advance(&mut self, hash: KeyHash) {
+        if let Some(row) = self.get(hash) {
+            row.cell.advance();
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What keeps the requests of one connection on one hot key in order.
+//!
+//! A request may be answered from a copy here only if nothing that the connection asked of that key before is still on
+//! its way to the key's owner: neither in a fold, nor in a letter sent before the key was hot here.
+
+use crate::types::KeyHash;
+use std::ops::Range;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Order {
+    /// Hot keys with unanswered requests, and how many. Seldom more than a few.
+    pending: Vec<(KeyHash, u32)>,
+    /// The latest installation of a hot key that this connection has taken note of.
+    epoch: u64,
+    /// Reply slots below this number were opened before it did.
+    barrier: u32,
+}
+
+impl Order {
+    /// Whether no request on a hot key is unanswered.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Whether requests on this key are unanswered.
+    #[inline]
+    pub fn awaits(&self, hash: KeyHash) -> bool {
+        self.pending.iter().any(|(known, _)| *known == hash)
+    }
+
+    pub fn asked(&mut self, hash: KeyHash) {
+        match self.pending.iter_mut().find(|(known, _)| *known == hash) {
+            Some((_, count)) => *count += 1,
+            None => self.pending.push((hash, 1)),
+        }
+    }
+
+    pub fn answered(&mut self, hash: KeyHash) {
+        let row = self.pending.iter().position(|(known, _)| *known == hash);
+        let row = row.expect("what is answered was asked");
+        self.pending[row].1 -= 1;
+        if self.pending[row].1 == 0 {
+            self.pending.swap_remove(row);
+        }
+    }
+
+    /// Whether every letter sent before hot key number `epoch` was installed has been answered. `open` are the numbers of
+    /// the reply slots that are open, which wrap.
+    #[inline]
+    pub fn is_past(&mut self, epoch: u64, open: Range<u32>) -> bool {
+        if self.epoch < epoch {
+            (self.epoch, self.barrier) = (epoch, open.end);
+        }
+        let past = open.start.wrapping_sub(self.barrier) as i32 >= 0;
+        if past {
+            // Kept close, so that the numbers never wrap around it.
+            self.barrier = open.start;
+        }
+        past
+    }
+}
