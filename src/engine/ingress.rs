@@ -202,6 +202,9 @@ impl Engine {
             group.clear();
             let parsed = self.parse_group(client, source, &mut group);
             self.look_up(&mut group);
+            if client.authenticated {
+                self.count_group(&group, source);
+            }
             for item in &group.items {
                 if let (true, Source::Held(input), Some(spec)) = (item.is_long(client), &mut *source, item.spec) {
                     let held = (group.frames[item.at], &group.args[item.args.start as usize..item.args.end as usize]);
@@ -240,6 +243,22 @@ impl Engine {
             }
         }
         self.group = group;
+    }
+
+    /// Counts a group's operations for heat, all at once: few of them are looked at.
+    #[inline]
+    fn count_group(&mut self, group: &Group, source: &mut Source) {
+        let count = group.items.len();
+        let mut from = 0;
+        while from < count
+            && let Some(at) = self.next_sample(count - from)
+        {
+            let item = &group.items[from + at];
+            from += at + 1;
+            if let (Some(spec), Some(place)) = (item.spec, item.place) {
+                self.sample_heat(spec.command, place, &source.args(group, item.at, &item.args));
+            }
+        }
     }
 
     /// Second and third step of the look-up; the first was asking for the heads of the tables while parsing.
@@ -372,7 +391,6 @@ impl Engine {
     #[inline]
     pub(super) fn operate(&mut self, call: &Call, client: &mut Client, command: Command, place: Place, args: Args) {
         let mut request = Request { command, args, slot: place.slot, hash: place.hash, hint: place.hint };
-        self.count_heat(&request);
         if place.owner == self.core {
             let shard = &mut self.shard;
             return client.answer(|reply| apply(shard, call.now.unix_ms(), &mut request, reply));

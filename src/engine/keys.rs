@@ -82,11 +82,13 @@ impl Engine {
         several.next = end;
         match &mut several.whole {
             None => self.each_key(args, several.stride, range, |engine, _, place, part| {
+                engine.count_heat(command, place, &part);
                 engine.operate(call, client, command, place, part);
             }),
             Some(whole) => {
                 let mut scratch = Output::default();
                 self.each_key(args, several.stride, range, |engine, index, place, part| {
+                    engine.count_heat(command, place, &part);
                     engine.part_of(call, client, whole, &mut scratch, (command, index, place), part);
                 });
             }
@@ -109,7 +111,6 @@ impl Engine {
         args: Args,
     ) {
         let mut request = Request { command, args, slot: place.slot, hash: place.hash, hint: place.hint };
-        self.count_heat(&request);
         if place.owner == self.core {
             scratch.clear();
             let mut reply = Reply { out: scratch, proto: Proto::Resp2 };

@@ -8,7 +8,7 @@ use crate::heat::Report;
 use crate::keyspace::command::Request;
 use crate::protocol::command::Command;
 use crate::protocol::resp::{Arg, Args, Output, Proto};
-use crate::replica::{Fold, Install};
+use crate::replica::{Fold, Install, Refresh};
 use crate::types::{ConnId, KeyHash, Slot};
 use bytemuck::{Pod, Zeroable};
 use std::ops::Range;
@@ -70,6 +70,8 @@ pub enum Note {
     Report(Report),
     /// A key of the sender's is hot.
     Install(Box<Install>),
+    /// What it holds now.
+    Refresh(Box<Refresh>),
     /// It is hot no more.
     Remove { hash: KeyHash, key: Box<[u8]> },
 }

@@ -31,6 +31,7 @@ impl Engine {
             Note::Folded(fold) => self.fold_returned(now, fold, effects),
             Note::Report(report) => self.take_report(now, from, report),
             Note::Install(news) => self.hot.cache.install(*news),
+            Note::Refresh(news) => self.hot.cache.refresh(*news),
             Note::Remove { hash, key } => self.hot.cache.remove(hash, &key),
         }
     }

@@ -23,7 +23,7 @@ impl Owner {
             now_us: 1_000_000,
             limits: Limits::default(),
             load_ops: LOAD,
-            thresholds: Some(Thresholds::default()),
+            thresholds: Some(Thresholds { promote_share: 0.002, ..Thresholds::default() }),
             copy_bytes: 100,
         }
     }

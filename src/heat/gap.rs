@@ -71,6 +71,19 @@ impl Gap {
         true
     }
 
+    /// Counts up to `count` operations, not 0: the place of the first sample among them, behind which nothing is counted
+    /// yet; `None`: all are counted, and none is a sample.
+    #[inline]
+    pub(super) fn counts_up_to(&mut self, count: u32) -> Option<u32> {
+        if self.left > count {
+            self.left -= count;
+            return None;
+        }
+        let at = self.left - 1;
+        self.draw();
+        Some(at)
+    }
+
     /// Operations that the last sample stands for.
     #[inline]
     pub(super) fn weight(&self) -> u32 {

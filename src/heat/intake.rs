@@ -79,6 +79,13 @@ impl Heat {
         self.gap.counts()
     }
 
+    /// As [`counts`](Heat::counts) for up to `count` operations at once, not 0: the place of the first one to be handed
+    /// to [`sample`](Heat::sample), behind which nothing is counted yet. `None`: all are counted.
+    #[inline]
+    pub fn counts_up_to(&mut self, count: u32) -> Option<u32> {
+        self.gap.counts_up_to(count)
+    }
+
     /// Takes a sampled operation. `bytes` are those of request and reply, as far as they are known.
     pub fn sample(&mut self, key: &[u8], slot: Slot, hash: KeyHash, access: Access, bytes: u64) {
         let weight = self.gap.weight();

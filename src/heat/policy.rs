@@ -16,7 +16,7 @@ pub struct Thresholds {
 
 impl Default for Thresholds {
     fn default() -> Thresholds {
-        Thresholds { promote_ops: 1000.0, promote_share: 0.002, demote_part: 0.25 }
+        Thresholds { promote_ops: 1000.0, promote_share: 0.01, demote_part: 0.25 }
     }
 }
 
@@ -99,7 +99,7 @@ mod tests {
     /// The larger of floor and share decides, and demotion asks a part of it.
     #[test]
     fn both_thresholds_have_to_be_met() {
-        let thresholds = Thresholds::default();
+        let thresholds = Thresholds { promote_share: 0.002, ..Thresholds::default() };
         assert_eq!((thresholds.promote_from(0.0), thresholds.demote_below(0.0)), (1000.0, 250.0));
         assert_eq!((thresholds.promote_from(1e6), thresholds.demote_below(1e6)), (2000.0, 500.0));
     }

@@ -32,6 +32,14 @@ pub struct Install {
     pub combines: bool,
 }
 
+/// A fresh copy of a hot key, from its owner.
+#[derive(Debug)]
+pub struct Refresh {
+    pub key: Arc<[u8]>,
+    pub hash: KeyHash,
+    pub copy: Copy,
+}
+
 /// One hot key of another core.
 #[derive(Debug)]
 pub struct Entry<W> {
@@ -226,6 +234,13 @@ impl<W> Cache<W> {
             news,
         };
         self.table.insert_unique(entry.news.hash.0, Box::new(entry), |entry| entry.news.hash.0);
+    }
+
+    /// Takes a fresh copy of a hot key.
+    pub fn refresh(&mut self, news: Refresh) {
+        if let Some(entry) = self.get(news.hash, &news.key).filter(|entry| !entry.leaving) {
+            entry.news.copy = Some(news.copy);
+        }
     }
 
     /// A key is hot no more: its copy goes at once, its entry as soon as nobody waits in it.

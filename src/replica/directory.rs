@@ -8,12 +8,14 @@ use std::sync::Arc;
 /// One hot key of this core.
 #[derive(Debug)]
 pub struct Row {
-    pub key: Box<[u8]>,
+    pub key: Arc<[u8]>,
     pub slot: Slot,
     pub hash: KeyHash,
     pub cell: Arc<Cell>,
     /// Whether copies are given out.
     pub replicates: bool,
+    /// Whether a fresh copy is sent to all cores whenever it has changed, instead of when they ask.
+    pub pushes: bool,
     /// Bytes of a copy, when it was promoted.
     pub bytes: u64,
     /// Folds served for it.
@@ -39,6 +41,10 @@ impl Directory {
         self.table.iter()
     }
 
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Row> {
+        self.table.iter_mut()
+    }
+
     pub fn get(&mut self, hash: KeyHash) -> Option<&mut Row> {
         self.table.find_mut(hash.0, |row| row.hash == hash)
     }
@@ -57,12 +63,5 @@ impl Directory {
         let (row, _) = self.table.find_entry(hash.0, |row| row.hash == hash).ok()?.remove();
         row.cell.retire();
         Some(row)
-    }
-
-    /// A write was applied to a key: its copies are stale. Before any reply leaves that could tell of it.
-    pub fn advance(&mut self, hash: KeyHash) {
-        if let Some(row) = self.get(hash) {
-            row.cell.advance();
-        }
     }
 }

@@ -19,7 +19,7 @@ mod fold;
 #[cfg(test)]
 mod tests;
 
-pub use cache::{Cache, Entry, Install, Landing};
+pub use cache::{Cache, Entry, Install, Landing, Refresh};
 pub use cell::Cell;
 pub use copy::Copy;
 pub use directory::{Directory, Row};

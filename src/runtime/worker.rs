@@ -172,8 +172,8 @@ impl Worker {
             self.mailbox.get_up();
             now = self.clock.now();
             self.engine.turn_begins(now, &mut self.effects);
-            self.take_completions(now);
             self.take_mail(now);
+            self.take_completions(now);
             if self.engine.deadline().is_some_and(|deadline| deadline <= now.mono_us) {
                 self.engine.handle(now, Event::Tick, &mut self.effects);
             }

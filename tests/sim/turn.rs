@@ -88,10 +88,10 @@ impl World {
         }
         let Core { engine, effects, .. } = &mut self.cores[core];
         engine.turn_begins(now, effects);
+        self.take_mail(core, now);
         for (link, completion) in work {
             self.complete(core, now, link, completion);
         }
-        self.take_mail(core, now);
         let Core { engine, effects, .. } = &mut self.cores[core];
         if engine.deadline().is_some_and(|deadline| deadline <= now.mono_us) {
             engine.handle(now, Event::Tick, effects);

@@ -1,32 +1,46 @@
 //! This core's own hot keys: deciding which they are, serving folds, and keeping the copies of others true.
 
 use super::super::Engine;
+use super::super::ingress::Place;
 use super::super::letter::Note;
 use crate::heat::{Access, Decision, Reason, Report};
-use crate::keyspace::command::{Request, apply};
+use crate::keyspace::command::apply;
 use crate::keyspace::{Key, Shard, Value};
-use crate::protocol::command::{flags::flag, spec};
-use crate::replica::{Cell, Copy, Fold, Install, Row};
+use crate::protocol::command::{Command, flags::flag, spec};
+use crate::protocol::resp::Args;
+use crate::replica::{Cell, Copy, Fold, Install, Refresh, Row};
 use crate::types::{CoreId, KeyHash, Now, Slot};
 use std::sync::Arc;
 
 /// Bytes of an operation beside its arguments and its reply: heads and line ends.
 const BYTES_FRAMING: u64 = 32;
+/// A key with at least so many reads a write has fresh copies sent to it that come unasked, if they are no larger.
+const PUSH_READS_A_WRITE: f64 = 4.0;
+const PUSH_BYTES_MAX: u64 = 4096;
 
 impl Engine {
-    /// Counts an operation that this core took in.
+    /// Counts a part of a command on several keys.
     #[inline]
-    pub(in super::super) fn count_heat(&mut self, request: &Request) {
-        if self.hot.counting && self.hot.heat.counts() {
-            self.sample_heat(request);
+    pub(in super::super) fn count_heat(&mut self, command: Command, place: Place, args: &Args) {
+        if self.next_sample(1).is_some() {
+            self.sample_heat(command, place, args);
         }
     }
 
+    /// Counts up to `count` operations that this core took in; the place of the next one among them to be sampled.
+    #[inline]
+    pub(in super::super) fn next_sample(&mut self, count: usize) -> Option<usize> {
+        if !self.hot.counting {
+            return None;
+        }
+        self.hot.heat.counts_up_to(count as u32).map(|at| at as usize)
+    }
+
     #[inline(never)]
-    fn sample_heat(&mut self, request: &Request) {
-        let access = if spec(request.command).has(flag::WRITE) { Access::Write } else { Access::Read };
-        let bytes = request.args.iter().map(|arg| arg.len() as u64).sum::<u64>() + BYTES_FRAMING;
-        self.hot.heat.sample(request.args.get(1), request.slot, request.hash, access, bytes);
+    pub(in super::super) fn sample_heat(&mut self, command: Command, place: Place, args: &Args) {
+        let access = if spec(command).has(flag::WRITE) { Access::Write } else { Access::Read };
+        let bytes = args.iter().map(|arg| arg.len() as u64).sum::<u64>() + BYTES_FRAMING;
+        self.hot.heat.sample(args.get(1), place.slot, place.hash, access, bytes);
     }
 
     /// Once a turn, before its events: at a window's end each owner hears what this core sees of its keys.
@@ -82,13 +96,12 @@ impl Engine {
         }
         let mut served = std::mem::take(&mut self.hot.served);
         for (_, fold) in &mut served {
-            let replicates =
-                self.hot.directory.get(fold.hash).is_some_and(|row| row.replicates && *row.key == *fold.key());
-            if fold.wants_copy && replicates && fold.copy.is_none() {
+            let row = self.hot.directory.get(fold.hash).filter(|row| row.replicates && *row.key == *fold.key());
+            if fold.wants_copy && fold.copy.is_none() && row.is_some_and(|row| !row.pushes) {
                 fold.copy = Some(copy_of(&mut self.shard, fold.key(), fold.slot, fold.hash, now.unix_ms()));
             }
         }
-        self.advance_versions();
+        self.advance_versions(now);
         for (from, mut fold) in served.drain(..) {
             if let (Some(copy), Some(row)) = (&mut fold.copy, self.hot.directory.get(fold.hash)) {
                 copy.version = row.cell.version();
@@ -103,27 +116,46 @@ impl Engine {
         });
     }
 
-    fn advance_versions(&mut self) {
+    /// Makes all copies of what this turn has changed stale, and sends fresh ones of keys that are read much and written
+    /// little: asking for them would take every core a fold after each write.
+    fn advance_versions(&mut self, now: Now) {
         if !self.shard.has_changes() {
             return;
         }
         #[cfg(feature = "faults")]
-        if self.hot.cache.fault == Some(crate::replica::Fault::PublishLate) && !self.hot.late {
-            self.hot.late = true;
+        if self.is_late() {
             return;
-        }
-        #[cfg(feature = "faults")]
-        {
-            self.hot.late = false;
         }
         let mut changed = std::mem::take(&mut self.hot.changed);
         self.shard.take_changes(&mut changed);
         changed.sort_unstable_by_key(|hash| hash.0);
         changed.dedup();
         for hash in changed.drain(..) {
-            self.hot.directory.advance(hash);
+            let Some(row) = self.hot.directory.get(hash) else { continue };
+            if !row.pushes {
+                row.cell.advance();
+                continue;
+            }
+            let copy = copy_of(&mut self.shard, &row.key, row.slot, hash, now.unix_ms());
+            let (copy, key) = (copy.at(row.cell.advance()), Arc::clone(&row.key));
+            row.bytes = copy.bytes() as u64;
+            if row.bytes > PUSH_BYTES_MAX {
+                row.pushes = false;
+                continue;
+            }
+            for core in self.other_cores() {
+                let news = Refresh { key: Arc::clone(&key), hash, copy: copy.clone() };
+                self.post.note(core, Note::Refresh(Box::new(news)));
+            }
         }
         self.hot.changed = changed;
+    }
+
+    /// The fault of a late publication, every other time.
+    #[cfg(feature = "faults")]
+    fn is_late(&mut self) -> bool {
+        self.hot.late = !self.hot.late && self.hot.cache.fault == Some(crate::replica::Fault::PublishLate);
+        self.hot.late
     }
 
     fn decide(&mut self, now: Now) {
@@ -140,16 +172,20 @@ impl Engine {
                 Decision::Demote { hash, reason } => self.demote(hash, reason),
             }
         }
-        self.touch_hot_keys(now);
+        self.look_after_hot_keys(now);
     }
 
-    /// Reads that copies answer leave no trace at the owner; without one, eviction would take the hottest keys first.
-    fn touch_hot_keys(&mut self, now: Now) {
-        for row in self.hot.directory.iter() {
+    /// Once a window, for each hot key: notes an access, since reads that copies answer leave no trace here and eviction
+    /// would take the hottest keys first; and settles how its copies are kept fresh.
+    fn look_after_hot_keys(&mut self, now: Now) {
+        for row in self.hot.directory.iter_mut() {
             let key = Key { bytes: &row.key, slot: row.slot, hash: row.hash, hint: None };
             if let Some(item) = self.shard.find(&key, now.unix_ms()) {
                 self.shard.touch(item);
             }
+            let rates = self.hot.board.get(row.hash).map(|warm| warm.rates()).unwrap_or_default();
+            row.pushes =
+                row.replicates && row.bytes <= PUSH_BYTES_MAX && rates.reads >= PUSH_READS_A_WRITE * rates.writes;
         }
     }
 
@@ -172,7 +208,16 @@ impl Engine {
             self.post.note(core, Note::Install(Box::new(news)));
         }
         let bytes = copy.bytes() as u64;
-        self.hot.directory.insert(Row { key, slot, hash, cell, replicates, bytes, folds: 0 });
+        self.hot.directory.insert(Row {
+            key: key.into(),
+            slot,
+            hash,
+            cell,
+            replicates,
+            pushes: false,
+            bytes,
+            folds: 0,
+        });
         self.hot.promoted += 1;
     }
 
@@ -182,7 +227,7 @@ impl Engine {
         self.shard.unwatch(hash);
         log::debug!("cool: {} ({reason})", String::from_utf8_lossy(&row.key));
         for core in self.other_cores() {
-            self.post.note(core, Note::Remove { hash, key: row.key.clone() });
+            self.post.note(core, Note::Remove { hash, key: (*row.key).into() });
         }
         self.hot.demoted += 1;
     }
