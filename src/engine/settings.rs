@@ -3,6 +3,7 @@
 //! Each core has its own copy; CONFIG SET is checked where it arrives and then applied on every core.
 
 use super::hot::HotSettings;
+use crate::heat::WARM_MAX;
 use crate::keyspace::Policy;
 use crate::keyspace::number::parse_i64;
 
@@ -76,6 +77,9 @@ pub enum Standing<'a> {
     Unknown,
 }
 
+/// Redis's own switches say yes and no.
+const SWITCH: [&str; 4] = ["on", "off", "yes", "no"];
+const PROMOTE_OPS_MAX: u64 = 1_000_000_000;
 const LOG_LEVELS: [&str; 4] = ["debug", "verbose", "notice", "warning"];
 /// Redis takes any number; past this one an eviction would take longer than a client should wait.
 const SAMPLES_MAX: u64 = 64;
@@ -112,6 +116,12 @@ impl Settings {
             ("loglevel", self.log_level.clone().into_bytes()),
             ("client-output-bytes-max", number(self.client_output_bytes_max as u64)),
             ("client-waiting-bytes-max", number(self.client_waiting_bytes_max as u64)),
+            ("hot", if self.hot.on { "on" } else { "off" }.into()),
+            ("hot-promote-ops", number(self.hot.thresholds.promote_ops.round() as u64)),
+            ("hot-promote-share-permille", number((self.hot.thresholds.promote_share * 1000.0).round() as u64)),
+            ("hot-demote-percent", number((self.hot.thresholds.demote_part * 100.0).round() as u64)),
+            ("hot-keys-max", number(self.hot.limits.keys_max as u64)),
+            ("hot-bytes-max", number(self.hot.limits.bytes_max)),
         ]
     }
 
@@ -149,6 +159,14 @@ impl Settings {
             b"client-waiting-bytes-max" => {
                 self.client_waiting_bytes_max = bytes(value, OWN_BYTES_MIN, BYTES_MAX)? as usize;
             }
+            b"hot" => self.hot.on = ["on", "yes"].contains(&choose(value, &SWITCH)?),
+            b"hot-promote-ops" => self.hot.thresholds.promote_ops = number(value, 1, PROMOTE_OPS_MAX)? as f64,
+            b"hot-promote-share-permille" => {
+                self.hot.thresholds.promote_share = number(value, 0, 1000)? as f64 / 1000.0;
+            }
+            b"hot-demote-percent" => self.hot.thresholds.demote_part = number(value, 1, 99)? as f64 / 100.0,
+            b"hot-keys-max" => self.hot.limits.keys_max = number(value, 1, WARM_MAX as u64)? as usize,
+            b"hot-bytes-max" => self.hot.limits.bytes_max = bytes(value, OWN_BYTES_MIN, BYTES_MAX)?,
             b"loglevel" => self.log_level = choose(value, &LOG_LEVELS)?.to_string(),
             _ => {}
         }
@@ -214,6 +232,13 @@ mod tests {
             ("loglevel", "DEBUG", "debug"),
             ("client-output-bytes-max", "8kb", "8192"),
             ("client-waiting-bytes-max", "1g", "1000000000"),
+            ("HOT", "Off", "off"),
+            ("hot", "yes", "on"),
+            ("hot-promote-ops", "250", "250"),
+            ("hot-promote-share-permille", "7", "7"),
+            ("hot-demote-percent", "29", "29"),
+            ("hot-keys-max", "4096", "4096"),
+            ("hot-bytes-max", "1mb", "1048576"),
         ] {
             let name = name.as_bytes();
             assert_eq!(settings.standing(name), Standing::Live);
@@ -242,6 +267,12 @@ mod tests {
             ("timeout", "+1", "argument couldn't be parsed into an integer"),
             ("timeout", "-1", "argument must be between 0 and 2147483647 inclusive"),
             ("maxclients", "0", "argument must be between 1 and 4294967295 inclusive"),
+            ("hot", "maybe", "argument(s) must be one of the following: on, off, yes, no"),
+            ("hot-promote-ops", "0", "argument must be between 1 and 1000000000 inclusive"),
+            ("hot-promote-share-permille", "1001", "argument must be between 0 and 1000 inclusive"),
+            ("hot-demote-percent", "100", "argument must be between 1 and 99 inclusive"),
+            ("hot-keys-max", "4097", "argument must be between 1 and 4096 inclusive"),
+            ("hot-bytes-max", "lots", "argument must be a memory value"),
             ("client-query-buffer-limit", "1", "argument must be between 1048576 and 9223372036854775807 inclusive"),
         ] {
             let error = fixed().set(name.as_bytes(), value.as_bytes()).expect_err(name);

@@ -155,6 +155,11 @@ impl Heat {
         true
     }
 
+    /// Changes [`HeatOptions::report_ops_min`]; the reports of the next window go by it.
+    pub fn set_report_ops_min(&mut self, ops: f64) {
+        self.options.report_ops_min = ops;
+    }
+
     /// Operations per second of the last whole window, of all keys.
     pub fn load_ops(&self) -> f64 {
         self.load_ops

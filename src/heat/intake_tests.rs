@@ -148,6 +148,17 @@ fn heat_decays_and_can_be_reset() {
     assert_eq!((heat.deadline(), heat.load_ops()), (None, 0.0));
 }
 
+/// What is worth a report can change; the next window goes by it.
+#[test]
+fn the_least_that_is_reported_can_change() {
+    let mut heat = started(HeatOptions { report_ops_min: 1000.0, ..HeatOptions::default() });
+    for (window, ops_min, reported) in [(1, 1000.0, 0), (2, 100.0, 1), (3, 5000.0, 0)] {
+        heat.set_report_ops_min(ops_min);
+        (0..50).for_each(|_| ingest(&mut heat, 1, Access::Read, 0));
+        assert_eq!(end(&mut heat, window * WINDOW_US).len(), reported, "500 operations per second, {ops_min} asked");
+    }
+}
+
 /// Keys longer than the bound are counted in the load only.
 #[test]
 fn very_long_keys_are_no_candidates() {

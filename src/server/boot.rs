@@ -172,7 +172,7 @@ fn settings(config: &Config) -> Settings {
         proto_max_bulk_bytes: limits.proto_max_bulk_len as usize,
         letters_bytes_max: Settings::default().letters_bytes_max,
         log_level: logger::redis_name(config.log.level).to_owned(),
-        hot: crate::engine::HotSettings::default(),
+        hot: config.hot.settings(),
         fixed: redis_parameters(config),
     }
 }

@@ -11,8 +11,9 @@ use super::kind::Kind;
 use super::mistake::{Mistake, Place};
 use super::nearest::nearest;
 use super::parameter::Parameter;
+use super::settings::PatternPolicy;
 use super::table::{self, SECTIONS, TABLE};
-use super::{profiles, redis_conf};
+use super::{hot, profiles, redis_conf};
 
 /// A file is a page of text; more than this is not a configuration, and parsing it would only cost memory.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -50,10 +51,11 @@ impl Source {
     }
 }
 
-/// What a text says: assignments, and the profile that it builds on.
+/// What a text says: assignments, policies with their places, and the profile that it builds on.
 #[derive(Default)]
 pub(super) struct Contents {
     pub assignments: Vec<Assignment>,
+    pub policies: Vec<(PatternPolicy, Place)>,
     pub profile: Option<(String, Place)>,
     pub mistakes: Vec<Mistake>,
 }
@@ -93,8 +95,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn at(&self, span: Range<usize>) -> Place {
-        let before = &self.text.as_bytes()[..span.start.min(self.text.len())];
-        self.source.at(1 + before.iter().filter(|byte| **byte == b'\n').count())
+        place(self.source, self.text, span)
     }
 
     fn section(&mut self, section: &str, span: Range<usize>, keys: &DeTable<'_>) {
@@ -104,6 +105,11 @@ impl Reader<'_> {
             return self.contents.mistakes.push(Mistake::UnknownSection { at, section, nearest });
         }
         for (key, value) in keys {
+            if (section, key.get_ref().as_ref()) == (hot::SECTION, hot::KEY) {
+                let (source, text, at) = (self.source, self.text, self.at(key.span()));
+                hot::read(value.get_ref(), at, |span| place(source, text, span), &mut self.contents);
+                continue;
+            }
             let Some(parameter) = table::by_key(section, key.get_ref()) else {
                 self.unknown_key(format!("{section}.{}", key.get_ref()), key.get_ref(), section, key.span());
                 continue;
@@ -134,15 +140,22 @@ impl Reader<'_> {
     fn unknown_key(&mut self, written: String, key: &str, section: &str, span: Range<usize>) {
         // A right key in the wrong section is nearer than a similar one in the right section.
         let elsewhere = TABLE.iter().find(|p| key == p.key || key == p.flag || p.redis == Some(key));
-        let here = || nearest(key, table::section(section).map(|p| p.key)).and_then(|k| table::by_key(section, k));
+        let tables = (section == hot::SECTION).then_some(hot::KEY);
+        let here = || nearest(key, table::section(section).map(|p| p.key).chain(tables));
         let anywhere = || nearest(key, TABLE.iter().map(|p| p.key)).and_then(|k| TABLE.iter().find(|p| p.key == k));
-        let nearest = elsewhere.or_else(here).or_else(anywhere).expect("the table has rows").path();
+        let nearest = elsewhere.map(Parameter::path).or_else(|| Some(format!("{section}.{}", here()?)));
+        let nearest = nearest.or_else(|| anywhere().map(Parameter::path)).expect("the table has rows");
         self.contents.mistakes.push(Mistake::UnknownKey { at: self.at(span), key: written, nearest });
     }
 }
 
+fn place(source: &Source, text: &str, span: Range<usize>) -> Place {
+    let before = &text.as_bytes()[..span.start.min(text.len())];
+    source.at(1 + before.iter().filter(|byte| **byte == b'\n').count())
+}
+
 /// The text that a TOML value stands for, if its type suits the kind; otherwise what it is, for the message.
-fn text_of(kind: &Kind, value: &DeValue<'_>) -> Result<String, String> {
+pub(super) fn text_of(kind: &Kind, value: &DeValue<'_>) -> Result<String, String> {
     let number = matches!(
         kind,
         Kind::Count { .. } | Kind::PowerOfTwo { .. } | Kind::Bytes { .. } | Kind::Octal { .. } | Kind::Cpus { .. }
@@ -173,7 +186,7 @@ fn integer(value: &DeValue<'_>) -> String {
 }
 
 /// How messages name what was found.
-fn describe(value: &DeValue<'_>) -> String {
+pub(super) fn describe(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(string) => super::kind::quote(string),
         DeValue::Integer(_) => integer(value),

@@ -27,6 +27,10 @@ pub enum Kind {
     },
     OneOf(&'static [Name]),
     Path,
+    /// A glob over keys.
+    Pattern {
+        bytes_max: u64,
+    },
     /// Text that is never printed.
     Secret,
     Addresses,
@@ -86,6 +90,9 @@ impl Kind {
                 found.map(|n| Value::Text(n.name.to_owned()))
             }
             Self::Path | Self::Secret => Some(Value::Text(text.to_owned())),
+            Self::Pattern { bytes_max } => {
+                (1..=bytes_max).contains(&(text.len() as u64)).then(|| Value::Text(text.to_owned()))
+            }
             Self::Addresses => items(text).map(address).collect::<Option<_>>().map(Value::Addresses),
             Self::Cpus { empty } if text == empty || text.is_empty() => Some(Value::Numbers(Vec::new())),
             Self::Cpus { .. } => units::cpus_parse(text).map(|cpus| Value::Numbers(wide(cpus))),
@@ -112,6 +119,7 @@ impl Kind {
                 format!("one of {}", names.join(", "))
             }
             Self::Path => "a path, quoted in files".to_owned(),
+            Self::Pattern { bytes_max } => format!("a pattern as in KEYS, of 1 to {bytes_max} bytes, quoted in files"),
             Self::Secret => "text, quoted in files".to_owned(),
             Self::Addresses => "IP addresses such as 127.0.0.1 or ::1, or * for every IPv4 address".to_owned(),
             Self::Cpus { empty: "" } => "CPUs such as 3 or 4-7, or nothing".to_owned(),
@@ -129,6 +137,7 @@ impl Kind {
             Self::Octal { .. } => "MODE",
             Self::OneOf(_) => "NAME",
             Self::Path => "PATH",
+            Self::Pattern { .. } => "PATTERN",
             Self::Secret => "SECRET",
             Self::Addresses => "IP",
             Self::Cpus { .. } => "CPUS",

@@ -5,6 +5,7 @@
 
 mod constraints;
 mod file;
+mod hot;
 mod kind;
 mod mistake;
 mod nearest;
@@ -31,7 +32,7 @@ pub use parameter::Parameter;
 pub use print::{facts, print, wrap};
 pub use profiles::PROFILES;
 pub use redis::redis_parameters;
-pub use settings::{Config, Cores, Limits, Log, Memory, Network, Ring, Security};
+pub use settings::{Config, Cores, Hot, Limits, Log, Memory, Network, PatternPolicy, Ring, Security};
 pub use table::{SECTIONS, TABLE};
 pub use units::{bytes_parse, bytes_print, cpus_parse, cpus_print};
 
@@ -51,19 +52,22 @@ pub struct Loaded {
     pub origins: Origins,
 }
 
-/// Where each row's value came from, in the table's order.
+/// Where each row's value came from, in the table's order, and each policy, in theirs.
 #[derive(Debug)]
-pub struct Origins(Vec<Place>);
+pub struct Origins {
+    rows: Vec<Place>,
+    policies: Vec<Place>,
+}
 
 impl Origins {
     pub fn of(&self, parameter: &Parameter) -> &Place {
         let row = TABLE.iter().position(|p| p.section == parameter.section && p.key == parameter.key);
-        &self.0[row.expect("parameters are rows of the table")]
+        &self.rows[row.expect("parameters are rows of the table")]
     }
 
     fn set(&mut self, parameter: &Parameter, place: Place) {
         let row = TABLE.iter().position(|p| p.section == parameter.section && p.key == parameter.key);
-        self.0[row.expect("parameters are rows of the table")] = place;
+        self.rows[row.expect("parameters are rows of the table")] = place;
     }
 }
 
@@ -86,7 +90,11 @@ fn resolve(sources: &Sources, file: Contents, cpus_available: &[usize]) -> Resul
     };
     let flags = sources.flags.iter().map(flag);
 
-    let mut loaded = Loaded { config: table::defaults(), origins: Origins(vec![Place::Default; TABLE.len()]) };
+    let rows = vec![Place::Default; TABLE.len()];
+    let mut loaded = Loaded { config: table::defaults(), origins: Origins { rows, policies: Vec::new() } };
+    // Their order counts, so those of a file replace a profile's instead of mixing with them.
+    let policies = if file.policies.is_empty() { profile.policies } else { file.policies };
+    (loaded.config.hot.policies, loaded.origins.policies) = policies.into_iter().unzip();
     let mut mistakes = [profile.mistakes, file.mistakes].concat();
     for assignment in profile.assignments.into_iter().chain(file.assignments).chain(flags) {
         mistakes.extend(apply(&mut loaded, assignment).err());

@@ -175,6 +175,15 @@ impl Stored for PathBuf {
     }
 }
 
+impl Stored for String {
+    fn to_value(&self) -> Value {
+        Value::Text(self.clone())
+    }
+    fn from_value(value: Value) -> Option<Self> {
+        if let Value::Text(text) = value { Some(text) } else { None }
+    }
+}
+
 /// Empty text stands for none, as in Redis's `unixsocket ""` and `requirepass ""`.
 impl Stored for Option<PathBuf> {
     fn to_value(&self) -> Value {

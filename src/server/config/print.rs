@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::kind::Kind;
 use super::parameter::Parameter;
 use super::table::{self, SECTIONS};
-use super::{Loaded, Place};
+use super::{Loaded, Place, hot};
 
 /// Columns that comments are wrapped at.
 const WIDTH: usize = 100;
@@ -21,6 +21,9 @@ pub fn print(loaded: &Loaded) -> String {
         for parameter in table::section(name) {
             out.push('\n');
             row(&mut out, parameter, loaded);
+        }
+        if *name == hot::SECTION {
+            hot::print(&mut out, &loaded.config.hot.policies, &loaded.origins.policies);
         }
     }
     out
@@ -63,7 +66,7 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-fn comment(out: &mut String, text: &str) {
+pub(super) fn comment(out: &mut String, text: &str) {
     for line in wrap(text, WIDTH - 2) {
         let _ = writeln!(out, "# {line}");
     }

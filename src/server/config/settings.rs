@@ -1,4 +1,5 @@
-//! The typed result of loading: what the rest of the server reads. Every field is a row of the table.
+//! The typed result of loading: what the rest of the server reads. Every field is a row of the table, apart from the
+//! policies of [`Hot`].
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ pub struct Config {
     pub cores: Cores,
     pub ring: Ring,
     pub memory: Memory,
+    pub hot: Hot,
     pub limits: Limits,
     pub security: Security,
     pub log: Log,
@@ -74,6 +76,37 @@ pub struct Memory {
     pub maxmemory_bytes: u64,
     pub policy: Policy,
     pub samples: u32,
+}
+
+/// Which keys count as hot, and what is done about them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hot {
+    pub enabled: bool,
+    pub window_ms: u32,
+    pub promote_ops: u64,
+    pub promote_share_permille: u32,
+    pub demote_percent: u32,
+    pub keys_max: usize,
+    pub bytes_max: u64,
+    /// The first that matches a key holds for it.
+    pub policies: Vec<PatternPolicy>,
+}
+
+/// What holds for the hot keys of a pattern; `None` is what the section says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PatternPolicy {
+    pub pattern: String,
+    pub replicate: bool,
+    pub fold: bool,
+    pub promote_ops: Option<u64>,
+    pub promote_share_permille: Option<u32>,
+}
+
+/// What holds where a policy leaves a key out. Its pattern it may not leave out.
+impl Default for PatternPolicy {
+    fn default() -> Self {
+        Self { pattern: String::new(), replicate: true, fold: true, promote_ops: None, promote_share_permille: None }
+    }
 }
 
 /// Bounds on what clients may take.
@@ -140,6 +173,16 @@ pub(super) fn blank() -> Config {
             zero_copy_bytes_min: 0,
         },
         memory: Memory { maxmemory_bytes: 0, policy: Policy::NoEviction, samples: 0 },
+        hot: Hot {
+            enabled: false,
+            window_ms: 0,
+            promote_ops: 0,
+            promote_share_permille: 0,
+            demote_percent: 0,
+            keys_max: 0,
+            bytes_max: 0,
+            policies: Vec::new(),
+        },
         limits: Limits {
             maxclients: 0,
             client_output_bytes_max: 0,

@@ -1,9 +1,11 @@
 //! The one table of parameters. A row here is a flag, a key in files, a line of the help, of `--print-config` and of
 //! CONFIG GET; adding a parameter means adding its field in `settings` and its row here, nothing else.
 
+use super::hot;
 use super::kind::{Kind, Name, UNBOUNDED};
 use super::parameter::{Parameter, field};
 use super::settings::{self, Config};
+use crate::heat::WARM_MAX;
 use crate::keyspace::Policy;
 use crate::types::VALUE_BYTES_MAX;
 
@@ -13,6 +15,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("cores", "Which CPUs serve, and how keys are spread over them."),
     ("ring", "Each core's io_uring: its sizes, how it waits, whether it polls."),
     ("memory", "How much memory values may take, and what leaves when it is full."),
+    (hot::SECTION, "Which keys count as hot, and how much may be done about them."),
     ("limits", "What clients may take, so that none takes it from the others."),
     ("security", "Who may talk to the server."),
     ("log", "What the server writes down, and where."),
@@ -205,6 +208,53 @@ pub const TABLE: &[Parameter] = &[
         .why(
             "Keys compared before one of them is evicted. For the policies that sample: more choose better and \
               cost more.",
+        ),
+    Parameter::row("hot", "enabled", "hot", field!(hot.enabled)).kind(Kind::Switch, "on").live().why(
+        "Whether hot keys are found and treated. Every core then answers reads of one from a copy of its own, and \
+              operations that wait for the key's core are combined. off counts nothing and copies nothing.",
+    ),
+    Parameter::row("hot", "window_ms", "hot-window-ms", field!(hot.window_ms))
+        .kind(Kind::Count { min: 1, max: 60_000 }, "100")
+        .unit("milliseconds")
+        .redis("hot-window-ms")
+        .why(
+            "How long operations are counted before heat is judged. Shorter windows find a hot key sooner, longer ones \
+              are less easily misled by a burst.",
+        ),
+    Parameter::row("hot", "promote_ops", "hot-promote-ops", field!(hot.promote_ops))
+        .kind(hot::PROMOTE_OPS, "1000")
+        .unit("operations per second")
+        .live()
+        .why("A key becomes hot from so many operations on. promote_share_permille has to be met as well."),
+    Parameter::row(
+        "hot",
+        "promote_share_permille",
+        "hot-promote-share-permille",
+        field!(hot.promote_share_permille),
+    )
+    .kind(hot::PROMOTE_SHARE, "10")
+    .unit("thousandths of a core's load")
+    .live()
+    .why(
+        "A key becomes hot from this share of its core's load on. A key that is busy by itself may be \
+              a small part of a busy core's load, and then copies of it do not pay. 0 leaves it to promote_ops.",
+    ),
+    Parameter::row("hot", "demote_percent", "hot-demote-percent", field!(hot.demote_percent))
+        .kind(Kind::Count { min: 1, max: 99 }, "25")
+        .unit("percent of what promotion asks")
+        .live()
+        .why("A hot key cools below this part of what made it hot. The distance keeps keys from turning to and fro."),
+    Parameter::row("hot", "keys_max", "hot-keys-max", field!(hot.keys_max))
+        .kind(Kind::Count { min: 1, max: WARM_MAX as u64 }, "256")
+        .unit("keys of each core")
+        .live()
+        .why("Keys of one core that may be hot at once. Past it only a key twice as hot displaces the coolest."),
+    Parameter::row("hot", "bytes_max", "hot-bytes-max", field!(hot.bytes_max))
+        .kind(Kind::Bytes { min: 4 << 10, max: UNBOUNDED }, "64mb")
+        .live()
+        .why(
+            "Bytes of one core's hot keys that may be copied. Every other core may hold a copy, so n cores take at most \
+              n times n - 1 times as much. A larger value is never copied.",
         ),
     Parameter::row("limits", "maxclients", "maxclients", field!(limits.maxclients))
         .kind(Kind::Count { min: 1, max: 1_000_000 }, "10000")

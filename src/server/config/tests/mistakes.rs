@@ -55,6 +55,8 @@ const CASES: &[(&str, &str)] = &[
         "c.toml:2: unknown key network.tcp-keepalive; the nearest known one is network.tcp_keepalive",
     ),
     ("[log]\nmaxclients = 1", "c.toml:2: unknown key log.maxclients; the nearest known one is limits.maxclients"),
+    ("[hot]\nhot-keys-max = 1", "c.toml:2: unknown key hot.hot-keys-max; the nearest known one is hot.keys_max"),
+    ("hot = true", "c.toml:1: unknown key hot; the nearest known one is hot.enabled"),
     ("port = 1", "c.toml:1: unknown key port; the nearest known one is network.port"),
     ("network = 1", "c.toml:1: unknown key network; the nearest known one is network.port"),
     ("profile = \"fast\"", "c.toml:1: profile is \"fast\"; allowed: one of throughput, latency, appliance, small"),
@@ -174,7 +176,9 @@ fn unreadable_files_are_named() {
 /// Proves that no text makes the loader panic: every prefix of a valid file, and each with a byte replaced.
 #[test]
 fn broken_text_never_panics() {
-    let text = "profile = \"small\"\n[network]\nbind = [\"::1\", '*']\nport = 0x1F\n[cores]\ncpus = \"0-3\"\n";
+    let text = "profile = \"small\"\n[network]\nbind = [\"::1\", '*']\nport = 0x1F\n[cores]\ncpus = \"0-3\"\n\
+                [[hot.policy]]\nmatch = '*'\nfold = false\n[hot]\nkeys_max = 1\n";
+    good(text);
     for end in 0..text.len() {
         let _ = load(&text[..end], &[]);
         for byte in ["\"", "[", "]", "=", "\n", "\0", "-", "é"] {

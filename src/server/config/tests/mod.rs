@@ -1,6 +1,7 @@
 //! Loading as users meet it: each key both ways, each mistake's words, printing, profiles, CONFIG.
 
 mod every_key;
+mod hot;
 mod mistakes;
 mod printing;
 mod redis;

@@ -22,6 +22,9 @@ fn what_is_printed_reads_back() {
         let read = load(&print(&printed), &[]).expect("it loads back");
         assert_eq!(read.config, printed.config);
     }
+    let policies = "[[hot.policy]]\nmatch = 'a\"\\*'\nfold = false\npromote_ops = 5\n[[hot.policy]]\nmatch = \"*\"\n";
+    let printed = load(policies, &[]).expect("all allowed");
+    assert_eq!(good(&print(&printed)), printed.config);
     for profile in ["throughput", "latency", "appliance", "small"] {
         let printed = load(&format!("profile = \"{profile}\""), &[]).expect(profile);
         assert_eq!(good(&print(&printed)), printed.config, "{profile}");
