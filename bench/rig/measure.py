@@ -35,11 +35,13 @@ class Load:
     value_bytes: int = 32
     cpus: str = "1"
     key_prefix: str = "memtier-"
+    # More flags of the generator.
+    more: tuple = ()
 
     def argv(self, server, *options):
         argv = ["taskset", "-c", self.cpus, self.binary, "--port", str(server.port), "--proto", server.protocol]
         argv += ["--keys", str(self.keys), "--key-prefix", self.key_prefix]
-        argv += ["--value-bytes", str(self.value_bytes)]
+        argv += ["--value-bytes", str(self.value_bytes), *map(str, self.more)]
         return [*argv, *map(str, options)]
 
     def fill(self, server):

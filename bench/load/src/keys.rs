@@ -1,6 +1,7 @@
 //! Which key comes next: a small generator of random numbers and the three distributions over key numbers.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// SplitMix64: one multiply chain a number, and any seed is a good seed, so connection n simply uses seed + n.
 #[derive(Clone)]
@@ -121,11 +122,14 @@ pub struct Keyspace {
     count: u64,
     distribution: Distribution,
     drawn: Arc<[u32]>,
+    /// Other keys are the hot ones after each such time.
+    shift: Option<Duration>,
+    start: Instant,
 }
 
 impl Keyspace {
     /// `count` is at most 2^32 - 5, which `Options` checks.
-    pub fn new(count: u64, distribution: Distribution, seed: u64) -> Self {
+    pub fn new(count: u64, distribution: Distribution, shift: Option<Duration>, seed: u64) -> Self {
         let drawn = match distribution {
             Distribution::Zipf(exponent) => {
                 let (zipf, mut rng) = (Zipf::new(count, exponent), Rng::new(seed ^ 0x5EED));
@@ -133,7 +137,7 @@ impl Keyspace {
             }
             _ => Arc::from([]),
         };
-        Self { count, distribution, drawn }
+        Self { count, distribution, drawn, shift, start: Instant::now() }
     }
 
     pub fn count(&self) -> u64 {
@@ -146,11 +150,13 @@ pub struct Stream {
     keyspace: Keyspace,
     rng: Rng,
     at: usize,
+    /// Added to every number, modulo their count: changes when the keys shift.
+    offset: u64,
 }
 
 impl Stream {
     pub fn new(keyspace: Keyspace, seed: u64) -> Self {
-        Self { keyspace, rng: Rng::new(seed), at: 0 }
+        Self { keyspace, rng: Rng::new(seed), at: 0, offset: 0 }
     }
 
     /// Call before each batch. A Zipf batch is a slice of the drawn numbers from a place of this stream's own choice:
@@ -158,6 +164,10 @@ impl Stream {
     pub fn start_batch(&mut self) {
         if !self.keyspace.drawn.is_empty() {
             self.at = self.rng.below(DRAWN_COUNT as u64) as usize;
+        }
+        if let Some(shift) = self.keyspace.shift {
+            let shifts = self.keyspace.start.elapsed().as_nanos() / shift.as_nanos().max(1);
+            self.offset = scatter(shifts as u64 % self.keyspace.count, self.keyspace.count);
         }
     }
 
@@ -168,7 +178,7 @@ impl Stream {
             Distribution::Zipf(_) => {
                 let key = self.keyspace.drawn[self.at];
                 self.at = (self.at + 1) % DRAWN_COUNT;
-                u64::from(key)
+                (u64::from(key) + self.offset) % self.keyspace.count
             }
         }
     }
@@ -213,7 +223,7 @@ mod tests {
     #[test]
     fn streams_differ() {
         for distribution in [Distribution::Uniform, Distribution::Zipf(0.99)] {
-            let keyspace = Keyspace::new(1_000_000, distribution, 1);
+            let keyspace = Keyspace::new(1_000_000, distribution, None, 1);
             let [mut left, mut right] = [1, 2].map(|seed| Stream::new(keyspace.clone(), seed));
             left.start_batch();
             right.start_batch();

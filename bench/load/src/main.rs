@@ -47,6 +47,9 @@ struct Options {
     /// uniform, zipf:EXPONENT or one
     #[arg(long, default_value = "uniform")]
     dist: Distribution,
+    /// Makes other keys the hot ones every so many seconds, for zipf
+    #[arg(long)]
+    shift_secs: Option<f64>,
     #[arg(long, default_value_t = 1)]
     seed: u64,
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
@@ -98,7 +101,8 @@ fn run(options: &Options) -> Result<Option<Outturn>> {
     if options.secs <= 0.0 || !options.secs.is_finite() {
         return Ok(None);
     }
-    let keyspace = Keyspace::new(options.keys, options.dist, options.seed);
+    let shift = options.shift_secs.filter(|secs| *secs > 0.0).map(Duration::from_secs_f64);
+    let keyspace = Keyspace::new(options.keys, options.dist, shift, options.seed);
     let mut drives = Vec::new();
     for thread in 0..options.threads {
         let sources = (thread..options.conns).step_by(options.threads as usize).map(|connection| Load {

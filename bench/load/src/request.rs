@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn mix_keeps_its_ratio() {
         let verbs = Verbs::new(Protocol::Memcache, "k", 100, b"v");
-        let mut stream = Stream::new(Keyspace::new(100, Distribution::Uniform, 1), 1);
+        let mut stream = Stream::new(Keyspace::new(100, Distribution::Uniform, None, 1), 1);
         let mut out = Vec::new();
         for _ in 0..11_000 {
             verbs.append("1:10".parse().unwrap(), &mut stream, &mut out);
