@@ -2,6 +2,7 @@
 //!
 //! A part is what a core answered, encoded. Which parts make which reply is decided here alone.
 
+use super::admin::hotkeys::Heat;
 use super::admin::info;
 use super::event::HostReport;
 use super::stats::Stats;
@@ -22,6 +23,8 @@ enum Sum {
     Text(Vec<u8>),
     /// The counts of each core: INFO.
     Info { rows: Vec<(u32, Stats)>, request: Box<info::InfoRequest> },
+    /// What cores know of hot keys: HOTKEYS.
+    Heat(Box<Heat>),
     /// CLIENT KILL addr:port, which answers OK or an error.
     Killed(i64),
 }
@@ -66,12 +69,21 @@ impl Gather {
         Gather::new(parts, Sum::Info { rows: Vec::with_capacity(parts), request: Box::new(request) })
     }
 
+    pub fn heat(parts: usize, heat: Heat) -> Gather {
+        Gather::new(parts, Sum::Heat(Box::new(heat)))
+    }
+
     /// Adds part number `part`: `range` of `output`. True when it was the last one.
     pub fn add(&mut self, part: u32, output: &Output, range: Range<usize>) -> bool {
         self.left -= 1;
         let bytes = &output.bytes[range.clone()];
         match &mut self.sum {
-            Sum::Info { rows, .. } => rows.push((part, bytemuck::pod_read_unaligned(bytes))),
+            Sum::Info { rows, request } => {
+                let (stats, hot_keys) = bytes.split_at(size_of::<Stats>());
+                rows.push((part, bytemuck::pod_read_unaligned(stats)));
+                request.add_hot_keys(part, hot_keys);
+            }
+            Sum::Heat(heat) => heat.add(part, bytes),
             Sum::Text(text) => text.extend_from_slice(bytes),
             _ if bytes.first() == Some(&b'-') => {
                 self.error.get_or_insert_with(|| bytes.to_vec());
@@ -112,6 +124,7 @@ impl Gather {
             Sum::Any { found: Some(found), .. } => reply.out.append(&found, 0..found.bytes.len()),
             Sum::Any { found: None, .. } => reply.null(),
             Sum::Text(text) => reply.verbatim("txt", &text),
+            Sum::Heat(heat) => heat.encode(reply, host),
             Sum::Info { mut rows, request } => {
                 rows.sort_unstable_by_key(|(core, _)| *core);
                 let rows: Vec<Stats> = rows.into_iter().map(|(_, stats)| stats).collect();

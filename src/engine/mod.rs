@@ -5,6 +5,7 @@
 
 mod admin;
 mod event;
+mod figures;
 mod gather;
 mod hot;
 mod ingress;

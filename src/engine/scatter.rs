@@ -96,7 +96,11 @@ impl Engine {
             Command::Keys => self.keys_part(now, args.get(1), reply),
             Command::RandomKey => self.random_key(now, reply),
             Command::Scan => self.scan_part(now, args, reply),
-            Command::Info => reply.raw(bytemuck::bytes_of(&self.figures())),
+            Command::Info => {
+                reply.raw(bytemuck::bytes_of(&self.figures()));
+                admin::hotkeys::write_keys(&self.hot_keys(now, admin::info::HOT_KEYS_MAX), &mut reply.out.bytes);
+            }
+            Command::HotkeysList | Command::HotkeysExplain => self.hotkeys_part(now, command, args, reply),
             Command::ConfigSet => {
                 for pair in 1..args.len() / 2 {
                     let changed = self.settings.set(args.get(pair * 2), args.get(pair * 2 + 1));
@@ -161,6 +165,8 @@ impl Engine {
     /// What this core has counted.
     pub(super) fn figures(&self) -> Stats {
         let counts = self.shard.counts;
+        let hot = &self.hot;
+        let hot_keys = hot.directory.len() as u64;
         Stats {
             connections: self.sessions.len() as u64,
             hits: counts.hits,
@@ -174,6 +180,13 @@ impl Engine {
             enters: self.shell.enters,
             wakes: self.shell.wakes,
             cpu_us: self.shell.cpu_us,
+            hot_keys,
+            warm_keys: (hot.board.iter().count() as u64).saturating_sub(hot_keys),
+            promotions: hot.promoted,
+            demotions: hot.demoted,
+            replica_hits: hot.cache.hits + hot.cache.iter().map(|entry| entry.hits).sum::<u64>(),
+            folds: hot.cache.folds,
+            fold_members: hot.cache.members,
             ..self.stats
         }
     }

@@ -26,9 +26,24 @@ pub struct Stats {
     pub wakes: u64,
     pub cpu_us: u64,
     pub slots: u64,
+    /// Keys of this core that are hot, and those that cores report and that are not.
+    pub hot_keys: u64,
+    pub warm_keys: u64,
+    pub promotions: u64,
+    pub demotions: u64,
+    /// Reads of other cores' hot keys that a copy here answered.
+    pub replica_hits: u64,
+    /// Folds sent to other cores, and the operations in them.
+    pub folds: u64,
+    pub fold_members: u64,
 }
 
 impl Stats {
+    /// Letters that hot keys did not cost: all reads from copies, and all operations of a fold but one.
+    pub fn letters_saved(&self) -> u64 {
+        self.replica_hits + self.fold_members.saturating_sub(self.folds)
+    }
+
     /// Field by field.
     pub fn plus(mut self, other: Stats) -> Stats {
         let (sum, other): (&mut [u64], &[u64]) = (

@@ -38,7 +38,16 @@ const ADDRESSES: [(&str, &[&str]); 13] = [
     // boot.rs: each core's thread reports once whether it could start. That is no mail, and mailboxes do not exist yet.
     ("crossbeam_channel", &["src/runtime/mailbox.rs", "src/server/boot.rs"]),
     // What travels as plain bytes: letters, and the figures of a core in them.
-    ("bytemuck", &["src/engine/letter.rs", "src/engine/stats.rs", "src/engine/gather.rs", "src/engine/scatter.rs"]),
+    (
+        "bytemuck",
+        &[
+            "src/engine/letter.rs",
+            "src/engine/stats.rs",
+            "src/engine/figures.rs",
+            "src/engine/gather.rs",
+            "src/engine/scatter.rs",
+        ],
+    ),
     ("clap", &["src/server/cli.rs", "src/server/cli_tests.rs"]),
     ("mimalloc", &["src/main.rs"]),
     ("hashbrown", &["src/keyspace/table.rs", "src/keyspace/watch.rs", "src/heat/", "src/replica/"]),

@@ -1,6 +1,7 @@
 //! INFO: the figures of all cores and of the process, in Redis's sections and names.
 
 use super::connection::REDIS_VERSION;
+use super::hotkeys::{HotKey, hottest_first, read_keys};
 use crate::engine::event::HostReport;
 use crate::engine::{Settings, Stats};
 use crate::protocol::resp::Args;
@@ -8,7 +9,7 @@ use crate::types::{CoreId, Now};
 use std::fmt::Write;
 
 /// Sections in their order; the flag says whether INFO without arguments shows them.
-const SECTIONS: [(&str, Section); 10] = [
+const SECTIONS: [(&str, Section); 11] = [
     ("server", server),
     ("clients", clients),
     ("memory", memory),
@@ -19,7 +20,11 @@ const SECTIONS: [(&str, Section); 10] = [
     ("cluster", cluster),
     ("keyspace", keyspace),
     ("cores", cores),
+    ("hotkeys", hotkeys),
 ];
+
+/// Hot keys that INFO names.
+pub const HOT_KEYS_MAX: usize = 16;
 
 type Section = fn(&mut String, &InfoRequest, &[Stats], &Stats, &HostReport) -> std::fmt::Result;
 
@@ -31,6 +36,8 @@ pub struct InfoRequest {
     maxmemory_policy: &'static str,
     maxclients: u64,
     asked: CoreId,
+    hot: bool,
+    hot_keys: Vec<HotKey>,
 }
 
 impl InfoRequest {
@@ -46,7 +53,16 @@ impl InfoRequest {
             maxmemory_policy: settings.maxmemory_policy.name(),
             maxclients: settings.maxclients,
             asked,
+            hot: settings.hot.on,
+            hot_keys: Vec::new(),
         }
+    }
+
+    /// Takes the hot keys of one core.
+    pub fn add_hot_keys(&mut self, core: u32, bytes: &[u8]) {
+        self.hot_keys.extend(read_keys(core, bytes));
+        hottest_first(&mut self.hot_keys);
+        self.hot_keys.truncate(HOT_KEYS_MAX);
     }
 }
 
@@ -183,7 +199,7 @@ fn cores(text: &mut String, _: &InfoRequest, rows: &[Stats], total: &Stats, _: &
         write!(
             text,
             "core{core}:connections={},slots={},keys={},used_memory={},ops={},letters_sent={},letters_served={},\
-             enters={},wakes={},cpu_us={}\r\n",
+             enters={},wakes={},cpu_us={},replica_hits={},folds={},fold_members={},hot_keys={}\r\n",
             row.connections,
             row.slots,
             row.keys,
@@ -194,9 +210,79 @@ fn cores(text: &mut String, _: &InfoRequest, rows: &[Stats], total: &Stats, _: &
             row.enters,
             row.wakes,
             row.cpu_us,
+            row.replica_hits,
+            row.folds,
+            row.fold_members,
+            row.hot_keys,
         )?;
     }
     let busiest = rows.iter().map(|row| row.cpu_us).max().unwrap_or(0);
     let mean = total.cpu_us as f64 / rows.len().max(1) as f64;
     write!(text, "skew_ratio_cpu:{:.2}\r\n", if mean > 0.0 { busiest as f64 / mean } else { 1.0 })
+}
+
+fn hotkeys(text: &mut String, request: &InfoRequest, _: &[Stats], total: &Stats, _: &HostReport) -> std::fmt::Result {
+    write!(
+        text,
+        "hot:{}\r\nhot_keys:{}\r\nwarm_keys:{}\r\npromotions:{}\r\ndemotions:{}\r\nreplica_hits:{}\r\nfolds:{}\r\n\
+         fold_members:{}\r\nletters_saved:{}\r\n",
+        if request.hot { "on" } else { "off" },
+        total.hot_keys,
+        total.warm_keys,
+        total.promotions,
+        total.demotions,
+        total.replica_hits,
+        total.folds,
+        total.fold_members,
+        total.letters_saved(),
+    )?;
+    for (row, hot) in request.hot_keys.iter().enumerate() {
+        let HotKey { owner, key, figures } = hot;
+        write!(text, "hotkey{row}:key={},owner={owner},", escaped(key))?;
+        write!(text, "ops={},reads={},writes={},", figures.ops, figures.reads, figures.writes)?;
+        write!(text, "since_ms={}\r\n", figures.since_ms)?;
+    }
+    Ok(())
+}
+
+/// A key as a field of a line: what would end the field or the line, and what nobody can read, as `\\xNN`.
+fn escaped(key: &[u8]) -> String {
+    let mut text = String::with_capacity(key.len());
+    for byte in key {
+        match byte {
+            b'\\' | b',' | b'=' => write!(text, "\\x{byte:02x}").expect("writing to a string succeeds"),
+            b'!'..=b'~' => text.push(char::from(*byte)),
+            _ => write!(text, "\\x{byte:02x}").expect("writing to a string succeeds"),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::figures::KeyFigures;
+
+    /// No key, whatever its bytes, adds a line or a field to INFO, and the hottest come first.
+    #[test]
+    fn keys_cannot_break_lines() {
+        let args = Args::new(b"", &[], &mut []);
+        let now = Now::default();
+        let mut request = InfoRequest::new(&args, &Settings::default(), now, CoreId(0));
+        for (core, (ops, key)) in (0..).zip([(5, &b"a\r\nhot:off,x=1 \\\xff"[..]), (50, b"user:{42}")]) {
+            let figures = KeyFigures { ops, key_bytes: key.len() as u64, ..KeyFigures::default() };
+            let mut bytes = Vec::new();
+            super::super::hotkeys::write_keys(&[HotKey { owner: core, figures, key: key.to_vec() }], &mut bytes);
+            request.add_hot_keys(core, &bytes);
+        }
+        let text = text(&request, &[Stats::default()], &HostReport::default());
+        let section = &text[text.find("# Hotkeys").expect("INFO shows it unasked")..];
+        let lines: Vec<&str> = section.split("\r\n").filter(|line| line.starts_with("hotkey")).collect();
+        let wanted = [
+            "hotkey0:key=user:{42},owner=1,ops=50,reads=0,writes=0,since_ms=0",
+            "hotkey1:key=a\\x0d\\x0ahot:off\\x2cx\\x3d1\\x20\\x5c\\xff,owner=0,ops=5,reads=0,writes=0,since_ms=0",
+        ];
+        assert_eq!(lines, wanted);
+        assert_eq!(section.matches("hot:").count(), 2);
+    }
 }

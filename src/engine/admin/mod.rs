@@ -6,6 +6,7 @@
 pub(super) mod client;
 mod config;
 mod connection;
+pub(super) mod hotkeys;
 pub(super) mod info;
 pub(super) mod scan;
 
@@ -46,10 +47,11 @@ impl Engine {
             | Command::ClientSetInfo
             | Command::ClientNoEvict
             | Command::ClientNoTouch => client::own(call.now, client, command, args),
-            Command::ClientHelp | Command::ConfigHelp | Command::ClusterHelp => {
+            Command::ClientHelp | Command::ConfigHelp | Command::ClusterHelp | Command::HotkeysHelp => {
                 let container = match command {
                     Command::ClientHelp => Command::Client,
                     Command::ConfigHelp => Command::Config,
+                    Command::HotkeysHelp => Command::Hotkeys,
                     _ => Command::Cluster,
                 };
                 client.answer(|reply| introspect::help(container, reply));
@@ -91,6 +93,9 @@ impl Engine {
             Command::Keys => Ok(Gather::array(cores)),
             Command::RandomKey => Ok(Gather::any(cores, self.draw_core())),
             Command::Info => Ok(Gather::info(cores, info::InfoRequest::new(args, &self.settings, call.now, self.core))),
+            Command::HotkeysList | Command::HotkeysExplain => {
+                Ok(Gather::heat(cores, self.hotkeys_request(call.now, command, args)))
+            }
             Command::ConfigSet => self.check_config_set(args).map(|()| Gather::ok(cores)),
             Command::ConfigResetStat => Ok(Gather::ok(cores)),
             Command::ClientList => client::ListFilter::parse(args).map(|_| Gather::text(cores)),

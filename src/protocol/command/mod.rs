@@ -51,6 +51,8 @@ commands! {
     // The server.
     Command, CommandCount, CommandInfo, CommandList, CommandGetKeys, CommandGetKeysAndFlags, CommandDocs, CommandHelp,
     DbSize, FlushAll, FlushDb, Info, Config, ConfigGet, ConfigSet, ConfigResetStat, ConfigHelp, Time, Shutdown,
+    // Hot keys.
+    Hotkeys, HotkeysList, HotkeysExplain, HotkeysHelp,
     // The cluster.
     Cluster, ClusterKeySlot, ClusterHelp,
 }

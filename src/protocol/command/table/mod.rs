@@ -6,12 +6,14 @@
 mod cluster;
 mod connection;
 mod generic;
+mod hotkeys;
 mod server;
 mod string;
 
 use super::spec::Spec;
 
-pub(super) static GROUPS: [&[Spec]; 5] = [string::ROWS, generic::ROWS, connection::ROWS, server::ROWS, cluster::ROWS];
+pub(super) static GROUPS: [&[Spec]; 6] =
+    [string::ROWS, generic::ROWS, connection::ROWS, server::ROWS, hotkeys::ROWS, cluster::ROWS];
 
 /// Each command once; subcommands are found in their containers.
 pub fn rows() -> impl Iterator<Item = &'static Spec> {

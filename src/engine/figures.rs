@@ -1,0 +1,122 @@
+//! What cores tell each other about keys when somebody asks: plain records, each with bytes behind it.
+
+use bytemuck::{Pod, Zeroable};
+
+/// A key as its owner sees it; `key_bytes` of key follow. Rates are per second.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct KeyFigures {
+    pub ops: u64,
+    pub reads: u64,
+    pub writes: u64,
+    pub bytes: u64,
+    /// For how long it has been hot, or not.
+    pub since_ms: u64,
+    /// Cores that were given a copy.
+    pub copies: u32,
+    /// Bits of [`mode`].
+    pub mode: u32,
+    pub key_bytes: u64,
+}
+
+/// What is done about a key. No bit: it is warm and nothing is done.
+pub mod mode {
+    pub const REPLICATED: u32 = 1;
+    pub const FOLDED: u32 = 2;
+    /// No core reports it.
+    pub const COOL: u32 = 4;
+
+    /// Its words, as HOTKEYS answers them.
+    pub fn name(bits: u32) -> &'static str {
+        match bits {
+            0 => "warm",
+            REPLICATED => "replicated",
+            FOLDED => "folded",
+            bits if bits & COOL != 0 => "cool",
+            _ => "replicated,folded",
+        }
+    }
+}
+
+/// One core's part of HOTKEYS EXPLAIN. If `owns` is 1, `cores` of [`CoreRates`] and `why_bytes` of text follow.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Explanation {
+    pub hits: u64,
+    pub folds: u64,
+    pub members: u64,
+    pub copies: u64,
+    pub since_ms: u64,
+    pub mode: u32,
+    pub owns: u32,
+    pub cores: u64,
+    pub why_bytes: u64,
+}
+
+/// What one core ingests of a key, per second.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct CoreRates {
+    pub core: u64,
+    pub reads: u64,
+    pub writes: u64,
+}
+
+/// One core's part of HOTKEYS GET: `keys` of [`TrackedKey`] follow, then [`KeyFigures`] to the end.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Tracked {
+    pub cpu_us: u64,
+    pub net_bytes: u64,
+    pub keys: u64,
+}
+
+/// What a key used since HOTKEYS START; `key_bytes` of key follow.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct TrackedKey {
+    pub cpu_us: u64,
+    pub net_bytes: u64,
+    pub key_bytes: u64,
+}
+
+/// Appends a record.
+pub fn write<T: Pod>(out: &mut Vec<u8>, record: &T) {
+    out.extend_from_slice(bytemuck::bytes_of(record));
+}
+
+/// Takes a record off the front.
+///
+/// # Panics
+/// If there are fewer bytes: another core wrote them, in this process.
+pub fn read<T: Pod>(bytes: &mut &[u8]) -> T {
+    bytemuck::pod_read_unaligned(take(bytes, size_of::<T>()))
+}
+
+/// Takes so many bytes off the front.
+pub fn take<'a>(bytes: &mut &'a [u8], count: usize) -> &'a [u8] {
+    let (taken, rest) = bytes.split_at(count);
+    *bytes = rest;
+    taken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Records and the bytes between them come back as they were written, at any alignment.
+    #[test]
+    fn records_round_trip() {
+        let mut out = vec![7];
+        let figures = KeyFigures { ops: 1, key_bytes: 3, mode: mode::FOLDED, ..KeyFigures::default() };
+        let rates = CoreRates { core: 2, reads: 3, writes: 4 };
+        write(&mut out, &figures);
+        out.extend_from_slice(b"key");
+        write(&mut out, &rates);
+        let mut bytes = &out[1..];
+        assert_eq!(read::<KeyFigures>(&mut bytes), figures);
+        assert_eq!(take(&mut bytes, 3), b"key");
+        assert_eq!(read::<CoreRates>(&mut bytes), rates);
+        assert!(bytes.is_empty());
+    }
+}

@@ -1,0 +1,32 @@
+//! Hot keys: what is done about them, and the reports of Redis 8.6 and Valkey 9.2.
+
+use crate::protocol::command::Command as C;
+use crate::protocol::command::flags::flag::*;
+use crate::protocol::command::spec::{Arg, Group, Spec};
+
+const fn row(name: &'static str, command: C, arity: i16) -> Spec {
+    Spec::new(name, command, arity, Group::Server)
+}
+
+const EACH_CORE: &[&str] = &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"];
+
+pub static ROWS: &[Spec] = &[row("hotkeys", C::Hotkeys, -2)
+    .doc("8.6.0", "Depends on subcommand.", "Commands about hot keys")
+    .subcommands(HOTKEYS)];
+
+static HOTKEYS: &[Spec] = &[
+    row("hotkeys|list", C::HotkeysList, 2)
+        .flags(ADMIN | NOSCRIPT)
+        .doc(
+            "8.6.0",
+            "O(N) where N is the number of hot keys",
+            "List the hot keys with their rates and what is done about them",
+        )
+        .tips(EACH_CORE),
+    row("hotkeys|explain", C::HotkeysExplain, 3)
+        .flags(ADMIN | NOSCRIPT)
+        .doc("8.6.0", "O(N) where N is the number of cores", "Tell why a key is hot or not, and what that has saved")
+        .tips(EACH_CORE)
+        .args(&[Arg::text("key")]),
+    row("hotkeys|help", C::HotkeysHelp, 2).flags(LOADING | STALE).doc("8.6.1", "O(1)", "List the subcommands"),
+];

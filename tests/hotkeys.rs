@@ -1,0 +1,209 @@
+//! Proves what HOTKEYS and INFO tell of hot keys: two engines without a shell, a client on each, a clock that the test
+//! turns by hand. One key is made hot through both cores, and each command is asked on both.
+
+use coldplate::engine::{
+    Batch, Effects, Engine, EngineOptions, Event, Host, HostReport, Ledger, Settings, ShellCounts,
+};
+use coldplate::keyspace::ShardOptions;
+use coldplate::routing::{SlotTable, slot_of};
+use coldplate::types::{ConnId, CoreId, Now};
+use std::sync::Arc;
+
+const CORES: usize = 2;
+const EPOCH_US: u64 = 1_700_000_000_000_000;
+
+struct NoHost;
+
+impl Host for NoHost {
+    fn report(&self) -> HostReport {
+        HostReport::default()
+    }
+    fn set_log_level(&self, _: &str) {}
+}
+
+/// Some cores and the time they share.
+struct Rig {
+    engines: Vec<Engine>,
+    mono_us: u64,
+    /// CPU time that each core is said to have used.
+    cpu_us: u64,
+    received: Vec<Vec<u8>>,
+}
+
+impl Rig {
+    fn new() -> Rig {
+        let ledger = Arc::new(Ledger::new(CORES));
+        let table = Arc::new(SlotTable::compile(CORES, 64, &[]).expect("two cores"));
+        let engine = |core| {
+            Engine::new(EngineOptions {
+                core: CoreId(core as u16),
+                table: Arc::clone(&table),
+                ledger: Arc::clone(&ledger),
+                shard: ShardOptions { hash_seed: [1, 2, 3, 4], draw_seed: 5, place: slot_of },
+                settings: Settings::default(),
+                host: Arc::new(NoHost),
+            })
+        };
+        let mut rig =
+            Rig { engines: (0..CORES).map(engine).collect(), mono_us: 1, cpu_us: 0, received: vec![Vec::new(); CORES] };
+        for core in 0..CORES {
+            rig.turn(core, |now, engine, effects| {
+                let opened = Event::Opened { conn: Rig::CONN, peer: "peer:1".into(), local: String::new() };
+                engine.handle(now, opened, effects);
+            });
+        }
+        rig
+    }
+
+    const CONN: ConnId = ConnId { index: 0, generation: 1 };
+
+    fn now(&self) -> Now {
+        Now { mono_us: self.mono_us, unix_us: EPOCH_US + self.mono_us }
+    }
+
+    /// One turn of a core, and its letters to the others handled in theirs.
+    fn turn(&mut self, core: usize, events: impl FnOnce(Now, &mut Engine, &mut Effects)) {
+        let (now, mut effects) = (self.now(), Effects::default());
+        let counts = ShellCounts { cpu_us: self.cpu_us, ..ShellCounts::default() };
+        let engine = &mut self.engines[core];
+        engine.turn_begins(now, &mut effects);
+        events(now, engine, &mut effects);
+        if engine.deadline().is_some_and(|at_us| at_us <= now.mono_us) {
+            engine.handle(now, Event::Tick, &mut effects);
+        }
+        engine.turn_ends(now, counts);
+        while let Some(output) = engine.take_output(Rig::CONN) {
+            self.received[core].extend_from_slice(&output.flatten());
+            engine.handle(now, Event::Sent { conn: Rig::CONN, output }, &mut effects);
+        }
+    }
+
+    /// Turns until no letter is under way.
+    fn settle(&mut self) {
+        loop {
+            let mut mail: Vec<(usize, usize, Box<Batch>)> = Vec::new();
+            for from in 0..CORES {
+                for to in (0..CORES).filter(|to| *to != from) {
+                    mail.extend(self.engines[from].take_mail(CoreId(to as u16)).map(|batch| (from, to, batch)));
+                }
+            }
+            if mail.is_empty() && self.engines.iter().all(|engine| engine.deadline() != Some(0)) {
+                return;
+            }
+            for core in 0..CORES {
+                let own: Vec<_> = mail.extract_if(.., |(_, to, _)| *to == core).collect();
+                self.turn(core, |now, engine, effects| {
+                    for (from, _, batch) in own {
+                        engine.handle(now, Event::Mail { from: CoreId(from as u16), batch }, effects);
+                    }
+                });
+            }
+        }
+    }
+
+    /// Sends a request on a core's connection and waits for all it brings.
+    fn ask(&mut self, core: usize, words: &[&str]) -> String {
+        self.received[core].clear();
+        self.send(core, words, 1);
+        self.settle();
+        String::from_utf8(self.received[core].clone()).expect("these replies are text")
+    }
+
+    fn send(&mut self, core: usize, words: &[&str], times: usize) {
+        let mut bytes = format!("*{}\r\n", words.len());
+        for word in words {
+            bytes += &format!("${}\r\n{word}\r\n", word.len());
+        }
+        let bytes = bytes.repeat(times);
+        self.turn(core, |now, engine, effects| {
+            engine.handle(now, Event::Received { conn: Rig::CONN, bytes: bytes.as_bytes() }, effects);
+        });
+    }
+
+    /// Half a second of `ops` requests a window on each core.
+    fn heat(&mut self, words: &[&str], ops: usize) {
+        for _ in 0..50 {
+            for core in 0..CORES {
+                self.send(core, words, ops / 10);
+            }
+            self.settle();
+            self.mono_us += 10_000;
+            self.cpu_us += 1_000;
+        }
+        for core in 0..CORES {
+            self.turn(core, |_, _, _| {});
+        }
+        self.settle();
+    }
+
+    /// The number behind a field of a RESP3 reply.
+    fn number(text: &str, name: &str) -> u64 {
+        let field = format!("${}\r\n{name}\r\n:", name.len());
+        let at = text.find(&field).unwrap_or_else(|| panic!("{name} is missing: {text}")) + field.len();
+        text[at..].split('\r').next().and_then(|digits| digits.parse().ok()).expect("it is a number")
+    }
+}
+
+fn owner_of(key: &str) -> usize {
+    let table = SlotTable::compile(CORES, 64, &[]).expect("two cores");
+    table.owner(slot_of(key.as_bytes())).index()
+}
+
+#[test]
+fn list_names_the_hot_keys_of_all_cores() {
+    let mut rig = Rig::new();
+    assert_eq!(rig.ask(0, &["HOTKEYS", "LIST"]), "*0\r\n");
+    rig.heat(&["GET", "famous"], 500);
+    for core in 0..CORES {
+        let list = rig.ask(core, &["HOTKEYS", "LIST"]);
+        assert!(list.starts_with("*1\r\n*18\r\n$3\r\nkey\r\n$6\r\nfamous\r\n"), "{list}");
+        assert!(list.contains("replicated,folded"));
+        assert_eq!(Rig::number(&list, "owner"), owner_of("famous") as u64);
+        assert!((8_000..12_000).contains(&Rig::number(&list, "reads")), "{list}");
+        assert_eq!((Rig::number(&list, "writes"), Rig::number(&list, "copies")), (0, 1));
+        assert!((100..600).contains(&Rig::number(&list, "since-ms")), "{list}");
+    }
+    assert!(rig.ask(0, &["HELLO", "3"]).starts_with("%7"));
+    assert!(rig.ask(0, &["HOTKEYS", "LIST"]).starts_with("*1\r\n%9\r\n"));
+}
+
+#[test]
+fn explain_says_why_and_what_it_saved() {
+    let mut rig = Rig::new();
+    let cool = rig.ask(0, &["HOTKEYS", "EXPLAIN", "famous"]);
+    assert!(cool.contains("\r\ncool\r\n") && cool.contains("since-ms\r\n$-1\r\n") && cool.contains("no core reports"));
+    rig.heat(&["GET", "famous"], 500);
+    rig.heat(&["INCR", "tepid"], 40);
+    rig.heat(&["GET", "famous"], 500);
+    for core in 0..CORES {
+        let hot = rig.ask(core, &["HOTKEYS", "EXPLAIN", "famous"]);
+        assert!(hot.starts_with("*22\r\n") && hot.contains("replicated,folded"), "{hot}");
+        assert!(hot.contains("ops/s; asked: 1000 ops/s"), "{hot}");
+        assert!(hot.contains("$4\r\ncore\r\n:0\r\n") && hot.contains("$4\r\ncore\r\n:1\r\n"), "{hot}");
+        assert_eq!(Rig::number(&hot, "slot"), u64::from(slot_of(b"famous").0));
+        assert_eq!(Rig::number(&hot, "copies"), 1);
+        assert!(Rig::number(&hot, "hits") > 1_000 && Rig::number(&hot, "letters-saved") > 1_000, "{hot}");
+    }
+    assert_eq!(rig.ask(1, &["HOTKEYS", "EXPLAIN"]), "-ERR wrong number of arguments for 'hotkeys|explain' command\r\n");
+}
+
+#[test]
+fn info_counts_what_hot_keys_save() {
+    let mut rig = Rig::new();
+    rig.heat(&["GET", "famous"], 500);
+    rig.heat(&["INCR", "counter"], 500);
+    for core in 0..CORES {
+        let info = rig.ask(core, &["INFO", "hotkeys"]);
+        let figure = |name: &str| -> u64 {
+            let line = info.split("\r\n").find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            line.and_then(|digits| digits.parse().ok()).unwrap_or_else(|| panic!("{name} is missing: {info}"))
+        };
+        assert!(info.contains("# Hotkeys\r\nhot:on\r\n"), "{info}");
+        assert_eq!(figure("promotions"), figure("hot_keys") + figure("demotions"));
+        assert!(figure("replica_hits") > 1_000 && figure("fold_members") > figure("folds"), "{info}");
+        assert_eq!(figure("letters_saved"), figure("replica_hits") + figure("fold_members") - figure("folds"));
+        assert!(info.contains(&format!("hotkey0:key=counter,owner={},ops=", owner_of("counter"))), "{info}");
+    }
+    let rows = rig.ask(0, &["INFO", "cores"]);
+    assert!(rows.contains(",hot_keys=") && rows.contains("skew_ratio_cpu:"), "{rows}");
+}
