@@ -207,3 +207,79 @@ fn info_counts_what_hot_keys_save() {
     let rows = rig.ask(0, &["INFO", "cores"]);
     assert!(rows.contains(",hot_keys=") && rows.contains("skew_ratio_cpu:"), "{rows}");
 }
+
+#[test]
+fn get_speaks_valkey_while_no_session_exists() {
+    let mut rig = Rig::new();
+    assert_eq!(rig.ask(0, &["HOTKEYS", "GET"]), "*0\r\n");
+    rig.heat(&["GET", "famous"], 500);
+    rig.heat(&["SET", "second", "v"], 100);
+    rig.heat(&["GET", "famous"], 500);
+    for core in 0..CORES {
+        let got = rig.ask(core, &["HOTKEYS", "GET"]);
+        assert!(got.starts_with("*1\r\n*6\r\n$3\r\nkey\r\n$6\r\nfamous\r\n$2\r\ndb\r\n:0\r\n$3\r\nqps\r\n:"), "{got}");
+        assert!((8_000..12_000).contains(&Rig::number(&got, "qps")), "{got}");
+    }
+}
+
+#[test]
+fn a_session_counts_on_all_cores() {
+    let mut rig = Rig::new();
+    let start = ["HOTKEYS", "START", "METRICS", "2", "CPU", "NET", "COUNT", "2"];
+    let (none, ok) = ("$-1\r\n", "+OK\r\n");
+    assert_eq!(rig.ask(0, &["HOTKEYS", "STOP"]), none);
+    assert_eq!(rig.ask(0, &["HOTKEYS", "RESET"]), ok);
+    assert_eq!(rig.ask(0, &start[..2]), "-ERR METRICS parameter is required\r\n");
+    assert_eq!(rig.ask(0, &start), ok);
+    let refused = "-ERR hotkey tracking session already in progress\r\n";
+    assert_eq!((rig.ask(1, &start).as_str(), rig.ask(0, &start[..2]).as_str()), (refused, refused));
+    let refused = "-ERR hotkey tracking session in progress, stop tracking first\r\n";
+    assert_eq!(rig.ask(1, &["HOTKEYS", "RESET"]), refused);
+    rig.heat(&["SET", "famous", "0123456789"], 500);
+    rig.heat(&["GET", "second"], 100);
+    rig.heat(&["GET", "third"], 20);
+    assert!(rig.ask(0, &["INFO", "hotkeys"]).contains("hotkeys-tracking-active:1\r\n"));
+    let running = rig.ask(0, &["HOTKEYS", "GET"]);
+    assert!(
+        running.starts_with("*1\r\n*24\r\n$15\r\ntracking-active\r\n:1\r\n$12\r\nsample-ratio\r\n:1\r\n"),
+        "{running}"
+    );
+    rig.mono_us += 1_000_000;
+    assert_eq!((rig.ask(1, &["HOTKEYS", "STOP"]).as_str(), rig.ask(0, &["HOTKEYS", "STOP"]).as_str()), (ok, none));
+    for core in 0..CORES {
+        let got = rig.ask(core, &["HOTKEYS", "GET"]);
+        assert_eq!(Rig::number(&got, "tracking-active"), 0);
+        assert_eq!(Rig::number(&got, "collection-duration-ms"), 2_500);
+        assert!(got.contains("selected-slots\r\n*1\r\n*2\r\n:0\r\n:16383\r\n"), "{got}");
+        // 2,500 requests of 42 bytes on each core, and their replies of five where the key lives.
+        let bytes = Rig::number(&got, "famous");
+        let by_net = &got[got.find("by-net-bytes").expect("it was asked for")..];
+        assert_eq!(Rig::number(by_net, "famous"), 222_500);
+        assert!(bytes > 50_000, "of 300 ms of CPU time, {bytes} us went there");
+        assert!(by_net.starts_with("by-net-bytes\r\n*4\r\n") && !by_net.contains("third"), "{got}");
+    }
+    assert_eq!(rig.ask(1, &["HOTKEYS", "RESET"]), ok);
+    assert!(rig.ask(0, &["HOTKEYS", "GET"]).starts_with('*'), "Valkey's form again");
+}
+
+#[test]
+fn object_asks_where_the_key_lives() {
+    let mut rig = Rig::new();
+    for key in ["one", "two", "three", "four"] {
+        assert_eq!(rig.ask(0, &["SET", key, "12"]), "+OK\r\n");
+        for core in 0..CORES {
+            assert_eq!(rig.ask(core, &["OBJECT", "ENCODING", key]), "$3\r\nint\r\n");
+            assert!(rig.ask(core, &["object", "freq", key]).starts_with("-ERR An LFU maxmemory policy is not"));
+        }
+    }
+    assert_eq!(rig.ask(1, &["CONFIG", "SET", "maxmemory-policy", "allkeys-lfu"]), "+OK\r\n");
+    assert_eq!(rig.ask(1, &["OBJECT", "FREQ", "none"]), "$-1\r\n");
+    rig.heat(&["INCR", "famous"], 500);
+    for core in 0..CORES {
+        let count = rig.ask(core, &["OBJECT", "FREQ", "famous"]);
+        assert!(count.starts_with(':') && count != ":0\r\n", "{count}");
+        assert_eq!(rig.ask(core, &["OBJECT", "IDLETIME", "none"]), "$-1\r\n");
+    }
+    assert_eq!(rig.ask(0, &["OBJECT", "FREQ"]), "-ERR wrong number of arguments for 'object|freq' command\r\n");
+    assert!(rig.ask(0, &["OBJECT", "HELP"]).starts_with("*11\r\n+OBJECT <subcommand>"));
+}

@@ -383,22 +383,44 @@ impl Engine {
             Command::MGet | Command::MSet | Command::Del | Command::Unlink | Command::Exists | Command::Touch => {
                 self.several(call, client, spec, &mut args);
             }
+            Command::ObjectEncoding | Command::ObjectFreq | Command::ObjectIdleTime | Command::ObjectRefCount => {
+                self.object(call, client, spec.command, args);
+            }
             _ => self.administer(call, client, spec.command, &mut args),
         }
+    }
+
+    /// An operation on one key that stands behind a subcommand's name. To ask about a key is no use of it, so it adds
+    /// no heat.
+    fn object(&mut self, call: &Call, client: &mut Client, command: Command, mut args: Args) {
+        let place = self.place(args.get(2));
+        let places = [args.places()[0], args.places()[2]];
+        let Place { slot, hash, owner, hint } = place;
+        let mut request = Request { command, args: args.narrow(&places), slot, hash, hint };
+        self.dispatch(call, client, owner, &mut request);
     }
 
     /// Runs an operation on one key, here or by letter.
     #[inline]
     pub(super) fn operate(&mut self, call: &Call, client: &mut Client, command: Command, place: Place, args: Args) {
         let mut request = Request { command, args, slot: place.slot, hash: place.hash, hint: place.hint };
-        if place.owner == self.core {
-            let shard = &mut self.shard;
-            return client.answer(|reply| apply(shard, call.now.unix_ms(), &mut request, reply));
+        if self.tracking.is_some() {
+            return self.operate_tracked(call, client, place.owner, request);
         }
-        if self.operate_hot(call, client, &mut request) {
+        self.dispatch(call, client, place.owner, &mut request);
+    }
+
+    /// As [`Engine::operate`], uncounted.
+    #[inline]
+    pub(super) fn dispatch(&mut self, call: &Call, client: &mut Client, owner: CoreId, request: &mut Request) {
+        if owner == self.core {
+            let shard = &mut self.shard;
+            return client.answer(|reply| apply(shard, call.now.unix_ms(), request, reply));
+        }
+        if self.operate_hot(call, client, request) {
             return;
         }
         let number = client.queue.wait(client.is_muted());
-        self.post.ask(place.owner, Ticket::new(call.conn, number, 0), client.proto, &mut request);
+        self.post.ask(owner, Ticket::new(call.conn, number, 0), client.proto, request);
     }
 }

@@ -111,6 +111,7 @@ impl Engine {
         args: Args,
     ) {
         let mut request = Request { command, args, slot: place.slot, hash: place.hash, hint: place.hint };
+        self.track(&request, 0);
         if place.owner == self.core {
             scratch.clear();
             let mut reply = Reply { out: scratch, proto: Proto::Resp2 };

@@ -20,6 +20,7 @@ mod scatter;
 mod sessions;
 mod settings;
 mod stats;
+mod tracking;
 
 pub use event::{Effects, Event, Host, HostReport, ShellCounts};
 pub use hot::{HotPolicy, HotSettings};
@@ -40,6 +41,7 @@ use post::Post;
 use sessions::Sessions;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use tracking::Tracking;
 
 /// Between ticks while something needs time: expiries, idle clients, memory over its limit.
 const TICK_US: u64 = 100_000;
@@ -70,6 +72,8 @@ pub struct Engine {
     sessions: Sessions,
     post: Post,
     hot: Hot,
+    /// What HOTKEYS START began.
+    tracking: Option<Box<Tracking>>,
     settings: Settings,
     limits: Limits,
     group: Group,
@@ -99,6 +103,7 @@ impl Engine {
             shard: Shard::new(&options.shard),
             sessions: Sessions::new(options.core, cores),
             hot: Hot::new(options.core, cores, options.shard.draw_seed, &options.settings.hot),
+            tracking: None,
             post: Post::new(cores, options.settings.letters_bytes_max),
             limits: Limits::default(),
             group: Group::default(),
@@ -140,6 +145,7 @@ impl Engine {
     pub fn turn_begins(&mut self, now: Now, effects: &mut Effects) {
         self.refresh_allowance();
         self.report_heat(now);
+        self.track_turn(now);
         self.release_held(now, effects);
         if !self.waiting_for_turn.is_empty() {
             for conn in std::mem::take(&mut self.waiting_for_turn) {

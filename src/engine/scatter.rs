@@ -100,7 +100,12 @@ impl Engine {
                 reply.raw(bytemuck::bytes_of(&self.figures()));
                 admin::hotkeys::write_keys(&self.hot_keys(now, admin::info::HOT_KEYS_MAX), &mut reply.out.bytes);
             }
-            Command::HotkeysList | Command::HotkeysExplain => self.hotkeys_part(now, command, args, reply),
+            Command::HotkeysList
+            | Command::HotkeysExplain
+            | Command::HotkeysGet
+            | Command::HotkeysStart
+            | Command::HotkeysStop
+            | Command::HotkeysReset => self.hotkeys_part(now, command, args, reply),
             Command::ConfigSet => {
                 for pair in 1..args.len() / 2 {
                     let changed = self.settings.set(args.get(pair * 2), args.get(pair * 2 + 1));

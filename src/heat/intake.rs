@@ -132,6 +132,14 @@ impl Heat {
         if elapsed_us < self.options.window_us.max(1) || self.is_idle() {
             return false;
         }
+        self.close(now_us, cpu_us, reports);
+        true
+    }
+
+    /// Ends the window now, however short it is; answers how many seconds it had, at least a microsecond. For whoever
+    /// adds windows up and asks in the middle of one.
+    pub fn close(&mut self, now_us: u64, cpu_us: u64, reports: &mut Vec<Report>) -> f64 {
+        let elapsed_us = now_us.saturating_sub(self.begun_us.unwrap_or(now_us)).max(1);
         let (seconds, ops) = (elapsed_us as f64 / 1e6, self.gap.counted());
         let worth = |ops: f64, bytes: f64| ops + bytes / BYTES_AN_OPERATION;
         let worth_all = worth(ops as f64, self.bytes as f64).max(1.0);
@@ -152,7 +160,7 @@ impl Heat {
         self.bytes = 0;
         self.begun_us = Some(now_us);
         self.gap.open((self.load_ops * self.options.window_us as f64 / 1e6) as u64);
-        true
+        seconds
     }
 
     /// Changes [`HeatOptions::report_ops_min`]; the reports of the next window go by it.

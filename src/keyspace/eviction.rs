@@ -180,6 +180,12 @@ impl Eviction {
         (self.insertions, self.accesses) = (0, 0);
     }
 
+    /// How often an item is used, logarithmic, from 0 to 255 as in Redis; `None` unless the policy counts that.
+    fn frequency_of(&self, item: &[u8]) -> Option<u8> {
+        let counts = self.policy.history() == History::Frequency;
+        counts.then(|| (u16::from(self.frequency(item::clock(item))) * 255 / u16::from(FREQUENCY_MAX)) as u8)
+    }
+
     /// The frequency of a clock, one less for each epoch since its last access.
     fn frequency(&self, clock: u8) -> u8 {
         let epochs = self.epoch.wrapping_sub(clock) & 7;
@@ -234,6 +240,11 @@ impl Shard {
             Some(item) => self.evict(item),
             None => false,
         }
+    }
+
+    /// How often an item is used, from 0 to 255; `None` unless the eviction policy counts that.
+    pub fn frequency(&self, item: ItemRef) -> Option<u8> {
+        self.eviction.frequency_of(self.slab.bytes(item))
     }
 
     /// A uniform 64-bit number from the shard's dice.

@@ -264,6 +264,11 @@ impl Shard {
         self.put_flagged(key, existing, value, expiry_ms, 0);
     }
 
+    /// Stores the value of a new key that an edit has made, as SETRANGE does.
+    pub fn put_edited(&mut self, key: &Key, value: Vec<u8>) {
+        self.put_flagged(key, None, NewValue::Owned(value), None, RAW);
+    }
+
     /// Changes the value of an existing key; its expiry stays.
     pub fn edit(&mut self, key: &Key, existing: ItemRef, change: impl FnOnce(&mut Vec<u8>)) {
         let bytes = self.slab.bytes(existing);

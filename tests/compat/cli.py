@@ -121,6 +121,20 @@ def cli_bigkeys(server):
 
 
 @suite.case()
+def cli_hotkeys(server):
+    with resp.connected(server) as wire:
+        wire.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lfu")
+        wire.ask("MSET", *(word for i in range(100) for word in (f"key:{i}", "x")))
+        for _ in range(500):
+            wire.ask("GET", "key:42")
+    printed = cli(server, "--hotkeys")
+    summary = [line for line in printed.splitlines() if line.startswith("hot key found")]
+    check(len(summary) == 16 and '"key:42"' in summary[0], printed[-800:])
+    with resp.connected(server) as wire:
+        wire.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
+
+
+@suite.case()
 def cli_inline(server):
     """What telnet and netcat send."""
     with resp.connected(server) as wire:

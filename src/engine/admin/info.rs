@@ -37,6 +37,8 @@ pub struct InfoRequest {
     maxclients: u64,
     asked: CoreId,
     hot: bool,
+    /// Whether a session of HOTKEYS START is active, if there is one.
+    tracking: Option<bool>,
     hot_keys: Vec<HotKey>,
 }
 
@@ -54,8 +56,13 @@ impl InfoRequest {
             maxclients: settings.maxclients,
             asked,
             hot: settings.hot.on,
+            tracking: None,
             hot_keys: Vec::new(),
         }
+    }
+
+    pub fn with_tracking(self, tracking: Option<bool>) -> InfoRequest {
+        InfoRequest { tracking, ..self }
     }
 
     /// Takes the hot keys of one core.
@@ -236,6 +243,9 @@ fn hotkeys(text: &mut String, request: &InfoRequest, _: &[Stats], total: &Stats,
         total.fold_members,
         total.letters_saved(),
     )?;
+    if let Some(active) = request.tracking {
+        write!(text, "hotkeys-tracking-active:{}\r\n", u8::from(active))?;
+    }
     for (row, hot) in request.hot_keys.iter().enumerate() {
         let HotKey { owner, key, figures } = hot;
         write!(text, "hotkey{row}:key={},owner={owner},", escaped(key))?;

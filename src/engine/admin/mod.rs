@@ -47,14 +47,12 @@ impl Engine {
             | Command::ClientSetInfo
             | Command::ClientNoEvict
             | Command::ClientNoTouch => client::own(call.now, client, command, args),
-            Command::ClientHelp | Command::ConfigHelp | Command::ClusterHelp | Command::HotkeysHelp => {
-                let container = match command {
-                    Command::ClientHelp => Command::Client,
-                    Command::ConfigHelp => Command::Config,
-                    Command::HotkeysHelp => Command::Hotkeys,
-                    _ => Command::Cluster,
-                };
-                client.answer(|reply| introspect::help(container, reply));
+            Command::ClientHelp
+            | Command::ConfigHelp
+            | Command::ClusterHelp
+            | Command::HotkeysHelp
+            | Command::ObjectHelp => {
+                client.answer(|reply| introspect::help(container_of(command), reply));
             }
             Command::Command
             | Command::CommandCount
@@ -72,6 +70,12 @@ impl Engine {
                 let slot = crate::routing::slot_of(args.get(2));
                 client.answer(|reply| reply.integer(i64::from(slot.0)));
             }
+            Command::HotkeysList
+            | Command::HotkeysExplain
+            | Command::HotkeysGet
+            | Command::HotkeysStart
+            | Command::HotkeysStop
+            | Command::HotkeysReset => self.hotkeys(call, client, command, args),
             Command::Shutdown => self.shutdown(client, args, call.effects),
             Command::Scan => match scan::Scan::parse(args, self.cores) {
                 Ok(scan) => {
@@ -92,9 +96,10 @@ impl Engine {
             Command::FlushAll | Command::FlushDb => flush_option(args).map(|()| Gather::ok(cores)),
             Command::Keys => Ok(Gather::array(cores)),
             Command::RandomKey => Ok(Gather::any(cores, self.draw_core())),
-            Command::Info => Ok(Gather::info(cores, info::InfoRequest::new(args, &self.settings, call.now, self.core))),
-            Command::HotkeysList | Command::HotkeysExplain => {
-                Ok(Gather::heat(cores, self.hotkeys_request(call.now, command, args)))
+            Command::Info => {
+                let request = info::InfoRequest::new(args, &self.settings, call.now, self.core);
+                let tracking = self.tracking.as_ref().map(|tracking| tracking.is_active());
+                Ok(Gather::info(cores, request.with_tracking(tracking)))
             }
             Command::ConfigSet => self.check_config_set(args).map(|()| Gather::ok(cores)),
             Command::ConfigResetStat => Ok(Gather::ok(cores)),
@@ -131,6 +136,17 @@ impl Engine {
         }
         log::info!("a client asked for shutdown");
         effects.shutdown = true;
+    }
+}
+
+/// The command that a HELP is about.
+fn container_of(help: Command) -> Command {
+    match help {
+        Command::ClientHelp => Command::Client,
+        Command::ConfigHelp => Command::Config,
+        Command::HotkeysHelp => Command::Hotkeys,
+        Command::ObjectHelp => Command::Object,
+        _ => Command::Cluster,
     }
 }
 

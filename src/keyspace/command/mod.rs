@@ -6,6 +6,7 @@
 mod counter;
 mod expiry;
 mod generic;
+mod object;
 mod options;
 mod string;
 
@@ -95,6 +96,9 @@ fn apply_other(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mu
         }
         Command::Ttl | Command::PTtl | Command::ExpireTime | Command::PExpireTime => {
             expiry::remaining(shard, now_ms, request, reply)
+        }
+        Command::ObjectEncoding | Command::ObjectFreq | Command::ObjectIdleTime | Command::ObjectRefCount => {
+            object::object(shard, now_ms, request, reply)
         }
         Command::Persist => expiry::persist(shard, now_ms, request, reply),
         other => unreachable!("{other:?} is no operation on one key"),

@@ -3,7 +3,7 @@
 use super::options::{self, Expiry};
 use super::{NOT_AN_INTEGER, Request, TOO_LONG};
 use crate::keyspace::number::parse_i64;
-use crate::keyspace::shard::{Key, NewValue, Shard, Value};
+use crate::keyspace::shard::{Key, Shard, Value};
 use crate::keyspace::slab::ItemRef;
 use crate::protocol::resp::Reply;
 use crate::types::VALUE_BYTES_MAX;
@@ -222,7 +222,7 @@ pub fn set_range(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &
         None => {
             let mut value = vec![0; end];
             value[range].copy_from_slice(patch);
-            shard.put(&key, None, NewValue::Owned(value), None);
+            shard.put_edited(&key, value);
             end
         }
         Some(item) => set_range_of(shard, &key, item, range, patch),

@@ -44,6 +44,7 @@ commands! {
     // Any key.
     Del, Unlink, Exists, Type, Touch, Expire, PExpire, ExpireAt, PExpireAt, Ttl, PTtl, ExpireTime, PExpireTime,
     Persist, Scan, Keys, RandomKey,
+    Object, ObjectEncoding, ObjectFreq, ObjectIdleTime, ObjectRefCount, ObjectHelp,
     // The connection.
     Ping, Echo, Quit, Reset, Hello, Auth, Select,
     Client, ClientId, ClientInfo, ClientList, ClientKill, ClientGetName, ClientSetName, ClientSetInfo, ClientReply,
@@ -52,7 +53,7 @@ commands! {
     Command, CommandCount, CommandInfo, CommandList, CommandGetKeys, CommandGetKeysAndFlags, CommandDocs, CommandHelp,
     DbSize, FlushAll, FlushDb, Info, Config, ConfigGet, ConfigSet, ConfigResetStat, ConfigHelp, Time, Shutdown,
     // Hot keys.
-    Hotkeys, HotkeysList, HotkeysExplain, HotkeysHelp,
+    Hotkeys, HotkeysGet, HotkeysStart, HotkeysStop, HotkeysReset, HotkeysList, HotkeysExplain, HotkeysHelp,
     // The cluster.
     Cluster, ClusterKeySlot, ClusterHelp,
 }

@@ -5,20 +5,26 @@
 
 mod explain;
 mod list;
+mod session;
 
 pub use list::{HotKey, hottest_first, read_keys, write_keys};
 
 use crate::engine::Engine;
 use crate::engine::event::HostReport;
+use crate::engine::gather::Gather;
+use crate::engine::ingress::Call;
+use crate::engine::sessions::Client;
 use crate::protocol::command::Command;
 use crate::protocol::resp::{Args, Reply};
 use crate::types::Now;
 use explain::Explain;
+use session::Report;
 
 /// A HOTKEYS reply that gathers the parts of all cores.
 pub enum Heat {
     List(Vec<HotKey>),
     Explain(Explain),
+    Get(Report),
 }
 
 impl Heat {
@@ -27,21 +33,43 @@ impl Heat {
         match self {
             Heat::List(keys) => keys.extend(read_keys(core, bytes)),
             Heat::Explain(explain) => explain.add(bytes),
+            Heat::Get(report) => report.add(core, bytes),
         }
     }
 
-    pub fn encode(self, reply: &mut Reply, _: &dyn Fn() -> HostReport) {
+    pub fn encode(self, reply: &mut Reply, host: &dyn Fn() -> HostReport) {
         match self {
             Heat::List(keys) => list::encode(keys, reply),
             Heat::Explain(explain) => explain.encode(reply),
+            Heat::Get(report) => report.encode(reply, host),
         }
     }
 }
 
 impl Engine {
+    /// Runs a subcommand on all cores, unless it is refused or there is nothing to do.
+    pub(super) fn hotkeys(&mut self, call: &mut Call, client: &mut Client, command: Command, args: &mut Args) {
+        let cores = self.cores;
+        let gather = match command {
+            Command::HotkeysStart => self.check_start(args).map(|()| Gather::ok(cores)),
+            Command::HotkeysReset => self.check_reset().map(|()| Gather::ok(cores)),
+            Command::HotkeysStop if !self.is_tracking() => return client.answer(|reply| reply.null()),
+            Command::HotkeysStop => Ok(Gather::ok(cores)),
+            _ => Ok(Gather::heat(cores, self.hotkeys_request(call.now, command, args))),
+        };
+        match gather {
+            Ok(gather) => {
+                let gather = gather.in_proto(client.proto);
+                self.everywhere(call, client, command, args, gather);
+            }
+            Err(error) => client.answer(|reply| reply.error(error)),
+        }
+    }
+
     /// What a request is to be answered with once all cores have done their parts.
-    pub(in crate::engine) fn hotkeys_request(&mut self, _: Now, command: Command, args: &Args) -> Heat {
+    fn hotkeys_request(&self, now: Now, command: Command, args: &Args) -> Heat {
         match command {
+            Command::HotkeysGet => Heat::Get(self.report_request(now)),
             Command::HotkeysList => Heat::List(Vec::new()),
             Command::HotkeysExplain => Heat::Explain(self.explain_request(args.get(2))),
             other => unreachable!("{other:?} gathers no heat"),
@@ -53,6 +81,15 @@ impl Engine {
         match command {
             Command::HotkeysList => write_keys(&self.hot_keys(now, usize::MAX), &mut reply.out.bytes),
             Command::HotkeysExplain => self.explain_part(now, args.get(2), &mut reply.out.bytes),
+            Command::HotkeysGet => self.report_part(now, &mut reply.out.bytes),
+            Command::HotkeysStart | Command::HotkeysStop | Command::HotkeysReset => {
+                match command {
+                    Command::HotkeysStart => self.start_part(now, args),
+                    Command::HotkeysStop => self.stop_part(now),
+                    _ => self.tracking = None,
+                }
+                reply.ok();
+            }
             other => unreachable!("{other:?} gathers no heat"),
         }
     }

@@ -119,4 +119,30 @@ pub static ROWS: &[Spec] = &[
         .flags(READ)
         .doc("1.0.0", "O(1)", "Name a key at random")
         .tips(&["request_policy:all_shards", "nondeterministic_output"]),
+    row("object", C::Object, -2)
+        .acl(0)
+        .doc("2.2.3", "Depends on subcommand.", "Commands about how a key's value is kept")
+        .subcommands(OBJECT),
+];
+
+/// A subcommand of OBJECT: its key is the argument behind its name.
+const fn about(name: &'static str, command: C, since: &'static str, summary: &'static str) -> Spec {
+    row(name, command, 3)
+        .flags(READ)
+        .keys(Keys { first: 2, last: 2, ..Keys::one(RO) })
+        .doc(since, "O(1)", summary)
+        .tips(&["nondeterministic_output"])
+        .args(&[Arg::KEY])
+}
+
+static OBJECT: &[Spec] = &[
+    about("object|encoding", C::ObjectEncoding, "2.2.3", "Name the encoding that Redis would keep the value in"),
+    about("object|freq", C::ObjectFreq, "4.0.0", "Read the access frequency, logarithmic, from 0 to 255"),
+    about("object|idletime", C::ObjectIdleTime, "2.2.3", "Answer 0: seconds since the last access are not kept"),
+    about("object|refcount", C::ObjectRefCount, "2.2.3", "Count the references to the value"),
+    row("object|help", C::ObjectHelp, 2).flags(flag::LOADING | flag::STALE).doc(
+        "6.2.0",
+        "O(1)",
+        "List the subcommands",
+    ),
 ];

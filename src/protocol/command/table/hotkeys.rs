@@ -10,11 +10,43 @@ const fn row(name: &'static str, command: C, arity: i16) -> Spec {
 
 const EACH_CORE: &[&str] = &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"];
 
+const ALL_CORES: &[&str] = &["request_policy:all_shards", "response_policy:all_succeeded"];
+
 pub static ROWS: &[Spec] = &[row("hotkeys", C::Hotkeys, -2)
     .doc("8.6.0", "Depends on subcommand.", "Commands about hot keys")
     .subcommands(HOTKEYS)];
 
+const METRICS: &[Arg] = &[
+    Arg::integer("count").after("METRICS"),
+    Arg::word("cpu", "CPU").optional(),
+    Arg::word("net", "NET").optional(),
+    Arg::integer("k").after("COUNT").optional(),
+    Arg::integer("seconds").after("DURATION").optional(),
+    Arg::integer("ratio").after("SAMPLE").optional(),
+];
+
 static HOTKEYS: &[Spec] = &[
+    row("hotkeys|get", C::HotkeysGet, 2)
+        .flags(ADMIN | NOSCRIPT)
+        .doc(
+            "8.6.0",
+            "O(K) where K is the number of keys reported",
+            "Report the session of START, or else the hottest keys",
+        )
+        .tips(EACH_CORE),
+    row("hotkeys|start", C::HotkeysStart, -2)
+        .flags(ADMIN | NOSCRIPT)
+        .doc("8.6.0", "O(1)", "Count what each key uses from now on")
+        .tips(ALL_CORES)
+        .args(METRICS),
+    row("hotkeys|stop", C::HotkeysStop, 2)
+        .flags(ADMIN | NOSCRIPT)
+        .doc("8.6.0", "O(1)", "End counting and keep the report")
+        .tips(ALL_CORES),
+    row("hotkeys|reset", C::HotkeysReset, 2)
+        .flags(ADMIN | NOSCRIPT)
+        .doc("8.6.0", "O(1)", "Forget the report of an ended session")
+        .tips(ALL_CORES),
     row("hotkeys|list", C::HotkeysList, 2)
         .flags(ADMIN | NOSCRIPT)
         .doc(
