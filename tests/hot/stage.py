@@ -1,0 +1,106 @@
+"""Where a case plays: a server with default thresholds, a seeded choice of operations, and proof that keys got hot."""
+
+import os
+import random
+import re
+import sys
+import time
+from pathlib import Path
+
+from hot.drive import Crowd, Op
+from lib import resp
+from lib.cases import Suite, check
+from lib.server import Server
+
+HEAT_S_MAX = 6.0
+
+suite = Suite("hot")
+# Of all cases: operations, and those that the hot path spared a letter.
+total = {"asked": 0, "hot": 0}
+
+
+def full(long, short):
+    """A bound for the whole suite or for `tests/run quick`."""
+    return short if os.environ.get("QUICK") == "1" else long
+
+
+class Stage:
+    """What a case gets: `server`, `rng`, and what it knows about heat."""
+
+    def __init__(self, server, rng):
+        self.server = server
+        self.rng = rng
+        self.notes = []
+
+    def crowd(self, count):
+        return Crowd(self.server, count)
+
+    def info(self, section):
+        with resp.connected(self.server) as wire:
+            text = wire.ask("INFO", section).decode()
+        return dict(line.split(":", 1) for line in text.split("\r\n") if ":" in line)
+
+    def log_of_heat(self):
+        return re.findall(r"\b(hot|cool): (\S+) \(", self.server.log_path.read_text(errors="replace"))
+
+    def hot_keys(self):
+        """Keys that have become hot and have not cooled since, as the server's log says."""
+        hot = set()
+        for what, key in self.log_of_heat():
+            (hot.add if what == "hot" else hot.discard)(key.encode())
+        return hot
+
+    def turns(self):
+        """How often keys became hot, and how often they cooled."""
+        words = [what for what, _ in self.log_of_heat()]
+        return words.count("hot"), words.count("cool")
+
+    def heat(self, crowd, keys, seconds_max=HEAT_S_MAX):
+        """Reads until the server says that these keys are hot."""
+        reads = [Op(b"GET", key).words for key in keys]
+
+        def pipeline(_):
+            return [Op(*self.rng.choice(reads)) for _ in range(8)]
+
+        end_s = time.monotonic() + seconds_max
+        while not set(keys) <= self.hot_keys():
+            check(time.monotonic() < end_s, f"not hot in {seconds_max} s: {sorted(set(keys) - self.hot_keys())[:3]}")
+            crowd.run(0.1, pipeline, lambda op: None)
+
+    def measured(self, crowd, keys, play):
+        """Plays, and notes how many operations needed no letter of their own: they went by copies and folds.
+
+        Cold, all operations of connections on cores that do not own the key cost a letter each; connections and keys
+        are spread evenly, so that is (cores - 1) / cores of all.
+        """
+        first, letters = crowd.asked, int(self.info("stats")["letters_sent"])
+        play()
+        asked = crowd.asked - first
+        letters = int(self.info("stats")["letters_sent"]) - letters
+        cold = asked * (self.server.cores - 1) / self.server.cores
+        by_copy = max(0, int(cold - letters))
+        total["asked"] += asked
+        total["hot"] += by_copy
+        self.notes.append(
+            f"{asked} operations, {letters / max(1, asked):.3f} letters each (cold {cold / max(1, asked):.2f}): "
+            f"{by_copy} by copies and folds; {len(set(keys) & self.hot_keys())} of {len(keys)} keys hot at the end"
+        )
+        return letters / max(1, cold)
+
+
+def play(function, traits, cores, seed):
+    """A case on a server of its own. What a failure needs to be understood is in its message."""
+    rng = random.Random(f"{seed}/{function.__name__}/{cores}")
+    with Server(cores=cores, log_level="debug", **traits.get("options", {})) as server:
+        stage = Stage(server, rng)
+        try:
+            note = function(stage)
+        except AssertionError as error:
+            again = f"SEED={seed} CORES={cores} ONLY='{function.__name__}*' {sys.argv[0]}"
+            raise AssertionError(f"{error}\n      the same choices (not the same timing): {again}") from None
+        return "; ".join([*stage.notes, *([note] if note else [])])
+
+
+def fail_if(wrong):
+    """Raises for the first of the complaints that a checker collected."""
+    check(not wrong, f"{len(wrong)} violations, the first: {wrong[0]}" if wrong else "")
