@@ -328,7 +328,7 @@ impl Engine {
             let spec = resolve(&args).ok();
             let keyed = spec.is_some_and(|spec| spec.keys.first == 1 && spec.keys.last == 1);
             let place = keyed.then(|| self.place(args.get(1)));
-            let walks = !self.hot.cache.is_empty() && spec.is_some_and(|spec| walks_keys(spec.command));
+            let walks = !keyed && spec.is_some_and(|spec| walks_keys(spec.command)) && !self.hot.cache.is_empty();
             let item = Item { at, args: range, spec, place, walks };
             // What follows may be parsed under wider limits, or must wait, once this one has run.
             let ends_group = !client.authenticated || item.is_long(client) || walks;

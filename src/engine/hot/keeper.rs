@@ -17,6 +17,8 @@ const BYTES_FRAMING: u64 = 32;
 /// A key with at least so many reads a write has fresh copies sent to it that come unasked, if they are no larger.
 const PUSH_READS_A_WRITE: f64 = 4.0;
 const PUSH_BYTES_MAX: u64 = 4096;
+/// While memory is short, hot keys are touched this often: a small cache may turn over within milliseconds.
+const TOUCH_US: u64 = 1000;
 
 impl Engine {
     /// Counts a part of a command on several keys.
@@ -90,6 +92,9 @@ impl Engine {
     /// Once a turn, behind its events and before anything leaves: decides, makes the copies of what has changed stale,
     /// and sends folds on their way.
     pub(in super::super) fn publish(&mut self, now: Now) {
+        if self.shard.is_short() && now.mono_us >= self.hot.touched_us + TOUCH_US {
+            self.touch_hot_keys(now);
+        }
         let due = self.hot.board.deadline().is_some_and(|at_us| at_us <= now.mono_us);
         if std::mem::take(&mut self.hot.reported) || due {
             self.decide(now);
@@ -172,17 +177,24 @@ impl Engine {
                 Decision::Demote { hash, reason } => self.demote(hash, reason),
             }
         }
-        self.look_after_hot_keys(now);
+        self.touch_hot_keys(now);
+        self.choose_pushes();
     }
 
-    /// Once a window, for each hot key: notes an access, since reads that copies answer leave no trace here and eviction
-    /// would take the hottest keys first; and settles how its copies are kept fresh.
-    fn look_after_hot_keys(&mut self, now: Now) {
-        for row in self.hot.directory.iter_mut() {
+    /// Reads that copies answer leave no trace at the owner: without one, eviction would take the hottest keys first.
+    fn touch_hot_keys(&mut self, now: Now) {
+        self.hot.touched_us = now.mono_us;
+        for row in self.hot.directory.iter() {
             let key = Key { bytes: &row.key, slot: row.slot, hash: row.hash, hint: None };
             if let Some(item) = self.shard.find(&key, now.unix_ms()) {
                 self.shard.touch(item);
             }
+        }
+    }
+
+    /// Once a window: settles how the copies of each hot key are kept fresh.
+    fn choose_pushes(&mut self) {
+        for row in self.hot.directory.iter_mut() {
             let rates = self.hot.board.get(row.hash).map(|warm| warm.rates()).unwrap_or_default();
             row.pushes =
                 row.replicates && row.bytes <= PUSH_BYTES_MAX && rates.reads >= PUSH_READS_A_WRITE * rates.writes;

@@ -34,6 +34,7 @@ pub(super) struct Hot {
     /// A report has come since the last decision.
     reported: bool,
     cpu_us: u64,
+    touched_us: u64,
     /// As the settings say.
     pub counting: bool,
     #[cfg(feature = "faults")]
@@ -60,6 +61,7 @@ impl Hot {
             changed: Vec::new(),
             reported: false,
             cpu_us: 0,
+            touched_us: 0,
             counting: settings.on,
             #[cfg(feature = "faults")]
             late: false,
