@@ -28,10 +28,16 @@ struct Rig {
     /// CPU time that each core is said to have used.
     cpu_us: u64,
     received: Vec<Vec<u8>>,
+    /// A core whose client reads nothing.
+    deaf: Option<usize>,
 }
 
 impl Rig {
     fn new() -> Rig {
+        Rig::with(Settings::default())
+    }
+
+    fn with(settings: Settings) -> Rig {
         let ledger = Arc::new(Ledger::new(CORES));
         let table = Arc::new(SlotTable::compile(CORES, 64, &[]).expect("two cores"));
         let engine = |core| {
@@ -40,12 +46,17 @@ impl Rig {
                 table: Arc::clone(&table),
                 ledger: Arc::clone(&ledger),
                 shard: ShardOptions { hash_seed: [1, 2, 3, 4], draw_seed: 5, place: slot_of },
-                settings: Settings::default(),
+                settings: settings.clone(),
                 host: Arc::new(NoHost),
             })
         };
-        let mut rig =
-            Rig { engines: (0..CORES).map(engine).collect(), mono_us: 1, cpu_us: 0, received: vec![Vec::new(); CORES] };
+        let mut rig = Rig {
+            engines: (0..CORES).map(engine).collect(),
+            mono_us: 1,
+            cpu_us: 0,
+            received: vec![Vec::new(); CORES],
+            deaf: None,
+        };
         for core in 0..CORES {
             rig.turn(core, |now, engine, effects| {
                 let opened = Event::Opened { conn: Rig::CONN, peer: "peer:1".into(), local: String::new() };
@@ -72,6 +83,9 @@ impl Rig {
             engine.handle(now, Event::Tick, &mut effects);
         }
         engine.turn_ends(now, counts);
+        if self.deaf == Some(core) {
+            return;
+        }
         while let Some(output) = engine.take_output(Rig::CONN) {
             self.received[core].extend_from_slice(&output.flatten());
             engine.handle(now, Event::Sent { conn: Rig::CONN, output }, &mut effects);
@@ -282,4 +296,64 @@ fn object_asks_where_the_key_lives() {
     }
     assert_eq!(rig.ask(0, &["OBJECT", "FREQ"]), "-ERR wrong number of arguments for 'object|freq' command\r\n");
     assert!(rig.ask(0, &["OBJECT", "HELP"]).starts_with("*11\r\n+OBJECT <subcommand>"));
+}
+
+/// Listeners on any core are told once of each turn, behind whole replies; others are told nothing.
+#[test]
+fn listeners_are_told_between_replies() {
+    let mut rig = Rig::new();
+    let resp2 = rig.ask(0, &["HOTKEYS", "NOTIFY", "ON"]);
+    assert!(resp2.starts_with("-ERR HOTKEYS NOTIFY sends push messages"), "{resp2}");
+    for core in 0..CORES {
+        rig.ask(core, &["HELLO", "3"]);
+        assert_eq!(rig.ask(core, &["HOTKEYS", "NOTIFY", "on"]), "+OK\r\n");
+    }
+    let pushes = |rig: &mut Rig, core: usize| {
+        let text = String::from_utf8(std::mem::take(&mut rig.received[core])).expect("it is text");
+        // Whatever else came is whole replies to GET.
+        let (start, rest) = text.split_once(">4\r\n").unwrap_or((&text, ""));
+        let start = start.trim_start_matches("+OK\r\n");
+        assert!(start.split_inclusive("_\r\n").all(|reply| reply == "_\r\n"), "{start}");
+        (text.matches(">4\r\n$7\r\nhotkeys\r\n").count(), rest.to_string())
+    };
+    rig.heat(&["GET", "famous"], 500);
+    for core in 0..CORES {
+        let (count, push) = pushes(&mut rig, core);
+        assert_eq!(count, 1, "{push}");
+        assert!(push.starts_with("$7\r\nhotkeys\r\n$3\r\nhot\r\n$6\r\nfamous\r\n$"), "{push}");
+    }
+    assert_eq!(rig.ask(1, &["HOTKEYS", "NOTIFY", "OFF"]), "+OK\r\n");
+    for _ in 0..100 {
+        rig.mono_us += 10_000;
+        (0..CORES).for_each(|core| rig.turn(core, |_, _, _| {}));
+        rig.settle();
+    }
+    assert_eq!(pushes(&mut rig, 1).0, 0);
+    let (count, push) = pushes(&mut rig, 0);
+    assert!(count == 1 && push.contains("$4\r\ncool\r\n$6\r\nfamous\r\n"), "{push}");
+}
+
+/// A client that reads nothing loses pushes once its output is at its bound, and the loss is counted.
+#[test]
+fn who_does_not_read_loses_pushes() {
+    let mut rig = Rig::with(Settings { client_output_bytes_max: 4096, ..Settings::default() });
+    rig.ask(0, &["HELLO", "3"]);
+    rig.ask(0, &["HOTKEYS", "NOTIFY", "ON"]);
+    let value = "x".repeat(10_000);
+    rig.ask(1, &["SET", "large", &value]);
+    rig.deaf = Some(0);
+    rig.send(0, &["GET", "large"], 1);
+    rig.settle();
+    for _ in 0..30 {
+        rig.send(1, &["INCR", "famous"], 100);
+        rig.mono_us += 10_000;
+        rig.settle();
+        (0..CORES).for_each(|core| rig.turn(core, |_, _, _| {}));
+    }
+    rig.settle();
+    assert!(rig.ask(1, &["INFO", "hotkeys"]).contains("pushes_lost:1\r\n"));
+    rig.deaf = None;
+    rig.turn(0, |_, _, _| {});
+    let received = String::from_utf8(rig.received[0].clone()).expect("it is text");
+    assert!(received.contains(&value) && !received.contains(">4"));
 }

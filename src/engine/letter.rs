@@ -4,6 +4,7 @@
 //! that are used again: writing one is a copy of a fixed head and the arguments. Large arguments and large values
 //! travel by reference beside them.
 
+use super::news::News;
 use crate::heat::Report;
 use crate::keyspace::command::Request;
 use crate::protocol::command::Command;
@@ -12,6 +13,7 @@ use crate::replica::{Fold, Install, Refresh};
 use crate::types::{ConnId, KeyHash, Slot};
 use bytemuck::{Pod, Zeroable};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Where an answer belongs: a connection of the asking core, its reply slot, and the part of that reply.
 #[repr(C)]
@@ -74,6 +76,8 @@ pub enum Note {
     Refresh(Box<Refresh>),
     /// It is hot no more.
     Remove { hash: KeyHash, key: Box<[u8]> },
+    /// The same for clients that listen.
+    News(Arc<News>),
 }
 
 /// All letters of one pair of cores and one turn.

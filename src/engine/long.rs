@@ -7,7 +7,7 @@ use super::ingress::Call;
 use super::keys::Several;
 use super::sessions::Client;
 use crate::protocol::command::{Command, Spec};
-use crate::protocol::resp::{Arg, Frame, Input};
+use crate::protocol::resp::{Arg, Frame, Input, Output};
 use crate::types::ConnId;
 
 /// A request with more arguments than this may take several turns.
@@ -15,10 +15,12 @@ const ARGS_MAX: usize = 64 * 1024;
 
 /// A request under way, and where its bytes are held.
 pub(super) struct Long {
-    conn: ConnId,
+    pub conn: ConnId,
     frame: Frame,
     args: Vec<Arg>,
     several: Several,
+    /// Messages for the client that must not stand inside the reply.
+    pub pushes: Output,
 }
 
 /// Whether a request is one that takes several turns.
@@ -46,7 +48,12 @@ impl Engine {
         self.stats.commands += 1;
         client.last_command = spec.name;
         let Some(several) = self.start_several(client, spec, args.len()) else { return true };
-        self.advance_long(call, client, input, Long { conn: call.conn, frame, args: args.to_vec(), several })
+        self.advance_long(
+            call,
+            client,
+            input,
+            Long { conn: call.conn, frame, args: args.to_vec(), several, pushes: Output::default() },
+        )
     }
 
     /// Goes on with the client's long request, if it has one; true when it has none any more.
@@ -69,6 +76,9 @@ impl Engine {
         let mut args = input.args(long.frame, &long.args);
         if self.advance_slice(call, client, &mut long.several, &mut args) {
             client.command_ends();
+            if !long.pushes.is_empty() {
+                client.push(|reply| reply.out.append(&long.pushes, 0..long.pushes.bytes.len()));
+            }
             return true;
         }
         self.long.push(long);

@@ -14,6 +14,7 @@ mod ledger;
 mod letter;
 mod long;
 mod memory;
+mod news;
 mod owner;
 mod post;
 mod scatter;
@@ -37,6 +38,7 @@ use hot::Hot;
 use ingress::Group;
 use letter::Envelope;
 use long::Long;
+use news::NewsDesk;
 use post::Post;
 use sessions::Sessions;
 use std::collections::VecDeque;
@@ -83,6 +85,7 @@ pub struct Engine {
     /// Stalled connections that go on in the next turn: the post was full, or a long request is under way.
     waiting_for_turn: Vec<ConnId>,
     long: Vec<Long>,
+    desk: NewsDesk,
     /// Connections whose ready replies are held for awaited ones, and until when; in order of time.
     held: VecDeque<(u64, ConnId)>,
     /// Connections that await replies from other cores.
@@ -112,6 +115,7 @@ impl Engine {
             spare_outputs: Vec::new(),
             waiting_for_turn: Vec::new(),
             long: Vec::new(),
+            desk: NewsDesk::default(),
             held: VecDeque::new(),
             awaiting: 0,
             stats: Stats { slots: options.table.slots_of(options.core).count() as u64, ..Stats::default() },
@@ -146,6 +150,7 @@ impl Engine {
         self.refresh_allowance();
         self.report_heat(now);
         self.track_turn(now);
+        self.tell_news(now, effects);
         self.release_held(now, effects);
         if !self.waiting_for_turn.is_empty() {
             for conn in std::mem::take(&mut self.waiting_for_turn) {
@@ -170,7 +175,7 @@ impl Engine {
         let ticks = self.shard.expiring() > 0
             || self.settings.timeout_s > 0 && !self.sessions.is_empty()
             || self.shard.is_short();
-        if !self.waiting_for_turn.is_empty() {
+        if !self.waiting_for_turn.is_empty() || !self.desk.is_empty() {
             return Some(0);
         }
         let tick_us = ticks.then_some(self.next_tick_us);

@@ -33,6 +33,7 @@ impl Engine {
             Note::Install(news) => self.hot.cache.install(*news),
             Note::Refresh(news) => self.hot.cache.refresh(*news),
             Note::Remove { hash, key } => self.hot.cache.remove(hash, &key),
+            Note::News(news) => self.hear_news(news),
         }
     }
 

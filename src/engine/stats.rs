@@ -36,6 +36,8 @@ pub struct Stats {
     /// Folds sent to other cores, and the operations in them.
     pub folds: u64,
     pub fold_members: u64,
+    /// HOTKEYS NOTIFY: pushes that clients did not get because they do not read.
+    pub pushes_lost: u64,
 }
 
 impl Stats {

@@ -67,6 +67,8 @@ pub struct Session<G> {
     pub stalled: bool,
     /// Stalled until the next turn only.
     pub waits_for_turn: bool,
+    /// It asked to be told when keys turn hot or cool.
+    pub hears_heat: bool,
     pub last_active_us: u64,
     pub commands: u64,
     pub last_command: &'static str,
@@ -93,6 +95,7 @@ impl<G> Session<G> {
             paused: false,
             stalled: false,
             waits_for_turn: false,
+            hears_heat: false,
             last_active_us: now.mono_us,
             commands: 0,
             last_command: "NULL",
@@ -120,6 +123,15 @@ impl<G> Session<G> {
         self.queue.ready(|out| encode(&mut Reply { out, proto }))
     }
 
+    /// Encodes a message that answers nothing, behind all that was asked so far; CLIENT REPLY does not mute it.
+    pub fn push(&mut self, encode: impl FnOnce(&mut Reply)) {
+        let proto = self.proto;
+        if self.queue.is_empty() {
+            return encode(&mut Reply { out: &mut self.output, proto });
+        }
+        self.queue.ready(|out| encode(&mut Reply { out, proto }));
+    }
+
     /// Whether a copy may answer a request on this key: what the connection asked of it before has been answered.
     /// `epoch` is the number of the latest hot key installed on this core.
     #[inline]
@@ -142,6 +154,7 @@ impl<G> Session<G> {
         self.proto = Proto::Resp2;
         self.authenticated = authenticated;
         self.reply_mode = ReplyMode::On;
+        self.hears_heat = false;
         self.profile.name.clear();
         (self.profile.no_evict, self.profile.no_touch) = (false, false);
     }

@@ -125,6 +125,7 @@ impl Engine {
             });
         }
         client.proto = proto;
+        client.hears_heat &= proto == Proto::Resp3;
         let id = client.id as i64;
         client.answer(|reply| greet(reply, id));
     }

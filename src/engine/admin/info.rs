@@ -232,7 +232,7 @@ fn hotkeys(text: &mut String, request: &InfoRequest, _: &[Stats], total: &Stats,
     write!(
         text,
         "hot:{}\r\nhot_keys:{}\r\nwarm_keys:{}\r\npromotions:{}\r\ndemotions:{}\r\nreplica_hits:{}\r\nfolds:{}\r\n\
-         fold_members:{}\r\nletters_saved:{}\r\n",
+         fold_members:{}\r\nletters_saved:{}\r\npushes_lost:{}\r\n",
         if request.hot { "on" } else { "off" },
         total.hot_keys,
         total.warm_keys,
@@ -242,6 +242,7 @@ fn hotkeys(text: &mut String, request: &InfoRequest, _: &[Stats], total: &Stats,
         total.folds,
         total.fold_members,
         total.letters_saved(),
+        total.pushes_lost,
     )?;
     if let Some(active) = request.tracking {
         write!(text, "hotkeys-tracking-active:{}\r\n", u8::from(active))?;

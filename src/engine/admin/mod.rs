@@ -76,6 +76,7 @@ impl Engine {
             | Command::HotkeysStart
             | Command::HotkeysStop
             | Command::HotkeysReset => self.hotkeys(call, client, command, args),
+            Command::HotkeysNotify => self.hotkeys_notify(client, args),
             Command::Shutdown => self.shutdown(client, args, call.effects),
             Command::Scan => match scan::Scan::parse(args, self.cores) {
                 Ok(scan) => {

@@ -219,6 +219,7 @@ impl Engine {
             let news = Install { key, slot, hash, owner, cell, copy, combines };
             self.post.note(core, Note::Install(Box::new(news)));
         }
+        self.spread_news(&key, true, reason.to_string());
         let bytes = copy.bytes() as u64;
         self.hot.directory.insert(Row {
             key: key.into(),
@@ -241,6 +242,7 @@ impl Engine {
         for core in self.other_cores() {
             self.post.note(core, Note::Remove { hash, key: (*row.key).into() });
         }
+        self.spread_news(&row.key, false, reason.to_string());
         self.hot.demoted += 1;
     }
 

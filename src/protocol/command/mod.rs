@@ -53,7 +53,7 @@ commands! {
     Command, CommandCount, CommandInfo, CommandList, CommandGetKeys, CommandGetKeysAndFlags, CommandDocs, CommandHelp,
     DbSize, FlushAll, FlushDb, Info, Config, ConfigGet, ConfigSet, ConfigResetStat, ConfigHelp, Time, Shutdown,
     // Hot keys.
-    Hotkeys, HotkeysGet, HotkeysStart, HotkeysStop, HotkeysReset, HotkeysList, HotkeysExplain, HotkeysHelp,
+    Hotkeys, HotkeysGet, HotkeysStart, HotkeysStop, HotkeysReset, HotkeysNotify, HotkeysList, HotkeysExplain, HotkeysHelp,
     // The cluster.
     Cluster, ClusterKeySlot, ClusterHelp,
 }

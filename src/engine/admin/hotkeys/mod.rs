@@ -9,13 +9,14 @@ mod session;
 
 pub use list::{HotKey, hottest_first, read_keys, write_keys};
 
+use super::SYNTAX;
 use crate::engine::Engine;
 use crate::engine::event::HostReport;
 use crate::engine::gather::Gather;
 use crate::engine::ingress::Call;
 use crate::engine::sessions::Client;
 use crate::protocol::command::Command;
-use crate::protocol::resp::{Args, Reply};
+use crate::protocol::resp::{Args, Proto, Reply};
 use crate::types::Now;
 use explain::Explain;
 use session::Report;
@@ -64,6 +65,22 @@ impl Engine {
             }
             Err(error) => client.answer(|reply| reply.error(error)),
         }
+    }
+
+    /// NOTIFY ON|OFF
+    pub(super) fn hotkeys_notify(&mut self, client: &mut Client, args: &Args) {
+        let on = match args.get(2).to_ascii_lowercase().as_slice() {
+            b"on" if client.proto == Proto::Resp2 => {
+                let error = "ERR HOTKEYS NOTIFY sends push messages, which RESP2 does not have; say HELLO 3 first";
+                return client.answer(|reply| reply.error(error));
+            }
+            b"on" => true,
+            b"off" => false,
+            _ => return client.answer(|reply| reply.error(SYNTAX)),
+        };
+        client.hears_heat = on;
+        self.desk.heard |= on;
+        client.answer(|reply| reply.ok());
     }
 
     /// What a request is to be answered with once all cores have done their parts.

@@ -60,5 +60,9 @@ static HOTKEYS: &[Spec] = &[
         .doc("8.6.0", "O(N) where N is the number of cores", "Tell why a key is hot or not, and what that has saved")
         .tips(EACH_CORE)
         .args(&[Arg::text("key")]),
+    row("hotkeys|notify", C::HotkeysNotify, 3)
+        .flags(ADMIN | NOSCRIPT)
+        .doc("8.6.0", "O(1)", "Push a message to this connection whenever a key turns hot or cool, or no longer")
+        .args(&[Arg::one_of("on_off", &[Arg::word("on", "ON"), Arg::word("off", "OFF")])]),
     row("hotkeys|help", C::HotkeysHelp, 2).flags(LOADING | STALE).doc("8.6.1", "O(1)", "List the subcommands"),
 ];

@@ -1,0 +1,117 @@
+//! Telling clients when a key turns hot or cool: HOTKEYS NOTIFY, a push message of RESP3.
+//!
+//! The owner decides at the end of a turn and tells all cores; each core writes to those of its connections that
+//! listen at the start of its next turn, when every output ends with a whole reply or with replies still awaited. A push
+//! then stands behind what is awaited, never inside a reply. A client that does not read loses pushes, which are counted.
+
+use super::Engine;
+use super::event::Effects;
+use super::letter::Note;
+use super::long::Long;
+use super::sessions::Client;
+use crate::protocol::resp::{Proto, Reply};
+use crate::types::{ConnId, CoreId, Now};
+use std::sync::Arc;
+
+/// News that one core tells in a turn; what exceeds it is lost.
+const NEWS_MAX: usize = 1024;
+/// Pushes that wait for the end of a request that takes several turns.
+const WAITING_BYTES_MAX: usize = 64 * 1024;
+
+/// A key has turned hot, or cool.
+#[derive(Debug)]
+pub struct News {
+    pub key: Box<[u8]>,
+    pub hot: bool,
+    pub reason: String,
+}
+
+impl News {
+    fn encode(&self, reply: &mut Reply) {
+        reply.push(4);
+        reply.bulk(b"hotkeys");
+        reply.bulk(if self.hot { b"hot" } else { b"cool" });
+        reply.bulk(&self.key);
+        reply.bulk(self.reason.as_bytes());
+    }
+}
+
+/// What one core has yet to tell.
+#[derive(Default)]
+pub struct NewsDesk {
+    news: Vec<Arc<News>>,
+    /// False: none of this core's connections listens.
+    pub heard: bool,
+}
+
+impl NewsDesk {
+    pub fn is_empty(&self) -> bool {
+        self.news.is_empty()
+    }
+}
+
+impl Engine {
+    /// For the owner of a key, when it has decided: tells all cores.
+    pub(super) fn spread_news(&mut self, key: &[u8], hot: bool, reason: String) {
+        let news = Arc::new(News { key: key.into(), hot, reason });
+        for core in (0..self.cores).map(|core| CoreId(core as u16)).filter(|core| *core != self.core) {
+            self.post.note(core, Note::News(Arc::clone(&news)));
+        }
+        self.hear_news(news);
+    }
+
+    pub(super) fn hear_news(&mut self, news: Arc<News>) {
+        if !self.desk.heard {
+            return;
+        }
+        if self.desk.news.len() >= NEWS_MAX {
+            self.stats.pushes_lost += 1;
+            return;
+        }
+        self.desk.news.push(news);
+    }
+
+    /// Once a turn, before its events.
+    #[inline]
+    pub(super) fn tell_news(&mut self, now: Now, effects: &mut Effects) {
+        if !self.desk.is_empty() {
+            self.tell_listeners(now, effects);
+        }
+    }
+
+    #[inline(never)]
+    fn tell_listeners(&mut self, now: Now, effects: &mut Effects) {
+        let news = std::mem::take(&mut self.desk.news);
+        let listens = |client: &Client| client.hears_heat && client.proto == Proto::Resp3 && !client.closing;
+        let all = self.sessions.iter_mut();
+        let listeners: Vec<ConnId> = all.filter(|(_, client)| listens(client)).map(|(conn, _)| conn).collect();
+        self.desk.heard = !listeners.is_empty();
+        for conn in listeners {
+            let Some(mut client) = self.sessions.take(conn) else { continue };
+            for news in &news {
+                let long = self.long.iter_mut().find(|long| long.conn == conn);
+                let told = tell(&mut client, long, news, self.settings.client_output_bytes_max);
+                self.stats.pushes_lost += u64::from(!told);
+            }
+            self.announce(now, conn, &mut client, effects);
+            self.sessions.put(conn, client);
+        }
+    }
+}
+
+/// Writes one push to a client; false if it does not read.
+fn tell(client: &mut Client, long: Option<&mut Long>, news: &News, output_bytes_max: usize) -> bool {
+    // In the middle of a long request there is no end of a reply to stand behind.
+    if let Some(long) = long {
+        let fits = long.pushes.len_bytes() < WAITING_BYTES_MAX;
+        if fits {
+            news.encode(&mut Reply { out: &mut long.pushes, proto: Proto::Resp3 });
+        }
+        return fits;
+    }
+    let fits = client.output.len_bytes() + client.queue.stashed_bytes() <= output_bytes_max;
+    if fits {
+        client.push(|reply| news.encode(reply));
+    }
+    fits
+}
