@@ -8,13 +8,23 @@ use coldplate::keyspace::ShardOptions;
 use coldplate::routing::{SlotTable, slot_of};
 use coldplate::types::{ConnId, CoreId, Now};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 const CORES: usize = 2;
 const EPOCH_US: u64 = 1_700_000_000_000_000;
 
-struct NoHost;
+/// A clock that moves only when it is looked at.
+#[derive(Default)]
+struct Watched {
+    us: AtomicU64,
+    step_us: AtomicU64,
+}
 
-impl Host for NoHost {
+impl Host for Watched {
+    fn elapsed_us(&self) -> u64 {
+        let step_us = self.step_us.load(Ordering::Relaxed);
+        self.us.fetch_add(step_us, Ordering::Relaxed) + step_us
+    }
     fn report(&self) -> HostReport {
         HostReport::default()
     }
@@ -24,6 +34,7 @@ impl Host for NoHost {
 /// Some cores and the time they share.
 struct Rig {
     engines: Vec<Engine>,
+    host: Arc<Watched>,
     mono_us: u64,
     /// CPU time that each core is said to have used.
     cpu_us: u64,
@@ -38,6 +49,7 @@ impl Rig {
     }
 
     fn with(settings: Settings) -> Rig {
+        let host = Arc::new(Watched::default());
         let ledger = Arc::new(Ledger::new(CORES));
         let table = Arc::new(SlotTable::compile(CORES, 64, &[]).expect("two cores"));
         let engine = |core| {
@@ -47,11 +59,12 @@ impl Rig {
                 ledger: Arc::clone(&ledger),
                 shard: ShardOptions { hash_seed: [1, 2, 3, 4], draw_seed: 5, place: slot_of },
                 settings: settings.clone(),
-                host: Arc::new(NoHost),
+                host: Arc::clone(&host) as Arc<dyn Host + Send + Sync>,
             })
         };
         let mut rig = Rig {
             engines: (0..CORES).map(engine).collect(),
+            host: Arc::clone(&host),
             mono_us: 1,
             cpu_us: 0,
             received: vec![Vec::new(); CORES],
@@ -75,6 +88,7 @@ impl Rig {
     /// One turn of a core, and its letters to the others handled in theirs.
     fn turn(&mut self, core: usize, events: impl FnOnce(Now, &mut Engine, &mut Effects)) {
         let (now, mut effects) = (self.now(), Effects::default());
+        self.host.us.fetch_max(now.mono_us, Ordering::Relaxed);
         let counts = ShellCounts { cpu_us: self.cpu_us, ..ShellCounts::default() };
         let engine = &mut self.engines[core];
         engine.turn_begins(now, &mut effects);
@@ -356,4 +370,55 @@ fn who_does_not_read_loses_pushes() {
     rig.turn(0, |_, _, _| {});
     let received = String::from_utf8(rig.received[0].clone()).expect("it is text");
     assert!(received.contains(&value) && !received.contains(">4"));
+}
+
+/// A slow request alone is logged with its time; of a slow group the largest is, and then each is timed by itself.
+#[test]
+fn slow_requests_are_logged() {
+    let mut rig = Rig::new();
+    let slow = |rig: &Rig, us| rig.host.step_us.store(us, Ordering::Relaxed);
+    assert_eq!(rig.ask(0, &["CLIENT", "SETNAME", "me"]), "+OK\r\n");
+    slow(&rig, 9_999);
+    rig.ask(0, &["PING"]);
+    slow(&rig, 20_000);
+    rig.ask(0, &["GET", "alone"]);
+    slow(&rig, 0);
+    rig.mono_us += 1_000_000;
+    assert_eq!(rig.ask(1, &["SLOWLOG", "LEN"]), ":1\r\n");
+    let got = rig.ask(1, &["SLOWLOG", "GET"]);
+    let body = "\r\n:20000\r\n*2\r\n$3\r\nGET\r\n$5\r\nalone\r\n$6\r\npeer:1\r\n$2\r\nme\r\n";
+    assert!(got.starts_with("*1\r\n*6\r\n:0\r\n:1700000000\r\n:20000") && got.ends_with(body), "{got}");
+    rig.mono_us += 2_000_000;
+    slow(&rig, 20_000);
+    let pipeline = b"PING\r\nSET largest 0123456789\r\nPING\r\n";
+    for _ in 0..2 {
+        rig.turn(1, |now, engine, effects| {
+            engine.handle(now, Event::Received { conn: Rig::CONN, bytes: pipeline }, effects);
+        });
+    }
+    slow(&rig, 0);
+    rig.settle();
+    let got = rig.ask(0, &["SLOWLOG", "GET", "-1"]);
+    assert_eq!((got.matches("largest").count(), got.matches("PING").count()), (2, 2), "{got}");
+    assert!(rig.ask(0, &["HOTKEYS", "SLOW", "2"]).starts_with("*2\r\n*7\r\n"));
+    assert!(rig.ask(0, &["SLOWLOG", "GET", "0"]) == "*0\r\n" && got.starts_with("*5\r\n"), "{got}");
+    for (words, error) in [
+        (&["SLOWLOG", "GET", "-2"][..], "ERR count should be greater than or equal to -1"),
+        (&["SLOWLOG", "GET", "x"], "ERR count should be greater than or equal to -1"),
+        (
+            &["slowlog", "gEt", "1", "2"],
+            "ERR unknown subcommand or wrong number of arguments for 'gEt'. Try SLOWLOG HELP.",
+        ),
+        (&["SLOWLOG", "LEN", "x"], "ERR wrong number of arguments for 'slowlog|len' command"),
+        (&["SLOWLOG", "x"], "ERR unknown subcommand 'x'. Try SLOWLOG HELP."),
+    ] {
+        assert_eq!(rig.ask(0, words), format!("-{error}\r\n"));
+    }
+    assert_eq!(rig.ask(0, &["CONFIG", "SET", "slowlog-max-len", "3"]), "+OK\r\n");
+    assert_eq!(rig.ask(0, &["SLOWLOG", "LEN"]), ":3\r\n");
+    assert_eq!(rig.ask(1, &["SLOWLOG", "RESET"]), "+OK\r\n");
+    assert_eq!(rig.ask(0, &["SLOWLOG", "LEN"]), ":0\r\n");
+    assert_eq!(rig.ask(0, &["CONFIG", "SET", "slowlog-log-slower-than", "0"]), "+OK\r\n");
+    rig.ask(0, &["PING"]);
+    assert!(rig.ask(0, &["SLOWLOG", "GET"]).contains("$4\r\nPING\r\n"), "zero logs everything");
 }

@@ -59,6 +59,11 @@ pub struct HostReport {
 /// The machine, as far as replies mention it.
 pub trait Host {
     fn report(&self) -> HostReport;
+    /// Microseconds by the clock of [`Now::mono_us`], now and not as the turn began. For SLOWLOG alone: nothing that a
+    /// reply to another command depends on may ask for it. A shell without one leaves all durations at zero.
+    fn elapsed_us(&self) -> u64 {
+        0
+    }
     /// Applies a log level that CONFIG SET gave, one of Redis's names.
     fn set_log_level(&self, level: &str);
 }

@@ -80,6 +80,19 @@ pub struct TrackedKey {
     pub key_bytes: u64,
 }
 
+/// A request that took long; `peer_bytes` and `name_bytes` follow, then each argument behind its length in 64 bits.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct SlowFigures {
+    pub id: u64,
+    pub unix_us: u64,
+    pub duration_us: u64,
+    pub mode: u32,
+    pub args: u32,
+    pub peer_bytes: u32,
+    pub name_bytes: u32,
+}
+
 /// Appends a record.
 pub fn write<T: Pod>(out: &mut Vec<u8>, record: &T) {
     out.extend_from_slice(bytemuck::bytes_of(record));

@@ -4,6 +4,7 @@
 
 use super::admin::hotkeys::Heat;
 use super::admin::info;
+use super::admin::slowlog::Slow;
 use super::event::HostReport;
 use super::stats::Stats;
 use crate::protocol::resp::{Output, Proto, Reply};
@@ -25,6 +26,8 @@ enum Sum {
     Info { rows: Vec<(u32, Stats)>, request: Box<info::InfoRequest> },
     /// What cores know of hot keys: HOTKEYS.
     Heat(Box<Heat>),
+    /// What took long: SLOWLOG.
+    Slow(Box<Slow>),
     /// CLIENT KILL addr:port, which answers OK or an error.
     Killed(i64),
 }
@@ -69,6 +72,9 @@ impl Gather {
         Gather::new(parts, Sum::Info { rows: Vec::with_capacity(parts), request: Box::new(request) })
     }
 
+    pub fn slow(parts: usize, slow: Slow) -> Gather {
+        Gather::new(parts, Sum::Slow(Box::new(slow)))
+    }
     pub fn heat(parts: usize, heat: Heat) -> Gather {
         Gather::new(parts, Sum::Heat(Box::new(heat)))
     }
@@ -84,6 +90,7 @@ impl Gather {
                 request.add_hot_keys(part, hot_keys);
             }
             Sum::Heat(heat) => heat.add(part, bytes),
+            Sum::Slow(slow) => slow.add(bytes),
             Sum::Text(text) => text.extend_from_slice(bytes),
             _ if bytes.first() == Some(&b'-') => {
                 self.error.get_or_insert_with(|| bytes.to_vec());
@@ -125,6 +132,7 @@ impl Gather {
             Sum::Any { found: None, .. } => reply.null(),
             Sum::Text(text) => reply.verbatim("txt", &text),
             Sum::Heat(heat) => heat.encode(reply, host),
+            Sum::Slow(slow) => slow.encode(reply),
             Sum::Info { mut rows, request } => {
                 rows.sort_unstable_by_key(|(core, _)| *core);
                 let rows: Vec<Stats> = rows.into_iter().map(|(_, stats)| stats).collect();

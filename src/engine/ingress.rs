@@ -8,6 +8,7 @@ use super::event::Effects;
 use super::letter::Ticket;
 use super::long;
 use super::sessions::Client;
+use super::slow;
 use crate::keyspace::ItemRef;
 use crate::keyspace::command::{Request, apply};
 use crate::protocol::command::{Command, CommandError, Spec, flags::flag, resolve};
@@ -205,6 +206,8 @@ impl Engine {
             if client.authenticated {
                 self.count_group(&group, source);
             }
+            let watch = self.stopwatch(call.now);
+            let mut ran = 0;
             for item in &group.items {
                 if let (true, Source::Held(input), Some(spec)) = (item.is_long(client), &mut *source, item.spec) {
                     let held = (group.frames[item.at], &group.args[item.args.start as usize..item.args.end as usize]);
@@ -220,9 +223,21 @@ impl Engine {
                 }
                 let args = source.args(&group, item.at, &item.args);
                 self.execute(call, client, item, args);
+                ran += 1;
+                if watch.singly
+                    && let Some(us) = self.lap(watch)
+                {
+                    let args = source.args(&group, item.at, &item.args);
+                    self.log_slow(call, client, item.spec, &args, us);
+                }
                 if client.closing {
                     break;
                 }
+            }
+            if !watch.singly
+                && let Some(us) = self.lap(watch)
+            {
+                self.slow_group(call, client, source, &group.items[..ran], &group, us);
             }
             if let Source::Held(input) = source {
                 input.release();
@@ -259,6 +274,16 @@ impl Engine {
                 self.sample_heat(spec.command, place, &source.args(group, item.at, &item.args));
             }
         }
+    }
+
+    /// A group took long: its largest request goes to the log.
+    #[cold]
+    fn slow_group(&mut self, call: &Call, client: &Client, source: &mut Source, ran: &[Item], group: &Group, us: u64) {
+        let weight =
+            |item: &&Item| (item.walks, slow::weight(&group.args[item.args.start as usize..item.args.end as usize]));
+        let Some(item) = ran.iter().max_by_key(weight) else { return };
+        let args = source.args(group, item.at, &item.args);
+        self.log_group(call, client, item.spec, &args, us);
     }
 
     /// Second and third step of the look-up; the first was asking for the heads of the tables while parsing.

@@ -178,6 +178,12 @@ impl Engine {
     }
 }
 
+impl Several {
+    pub fn spec(&self) -> &'static Spec {
+        self.spec
+    }
+}
+
 /// A reply in parts while its command runs: gathered right here, or in a slot where other cores' parts arrive too.
 pub(super) struct Whole {
     gather: Option<Gather>,

@@ -74,7 +74,12 @@ impl Engine {
 
     fn advance_long(&mut self, call: &mut Call, client: &mut Client, input: &mut Input, mut long: Long) -> bool {
         let mut args = input.args(long.frame, &long.args);
-        if self.advance_slice(call, client, &mut long.several, &mut args) {
+        let watch = self.stopwatch(call.now);
+        let done = self.advance_slice(call, client, &mut long.several, &mut args);
+        if let Some(us) = self.lap(watch) {
+            self.log_slow(call, client, Some(long.several.spec()), &args, us);
+        }
+        if done {
             client.command_ends();
             if !long.pushes.is_empty() {
                 client.push(|reply| reply.out.append(&long.pushes, 0..long.pushes.bytes.len()));

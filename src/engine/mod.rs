@@ -20,6 +20,7 @@ mod post;
 mod scatter;
 mod sessions;
 mod settings;
+mod slow;
 mod stats;
 mod tracking;
 
@@ -41,6 +42,7 @@ use long::Long;
 use news::NewsDesk;
 use post::Post;
 use sessions::Sessions;
+use slow::SlowLog;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tracking::Tracking;
@@ -86,6 +88,7 @@ pub struct Engine {
     waiting_for_turn: Vec<ConnId>,
     long: Vec<Long>,
     desk: NewsDesk,
+    slow: SlowLog,
     /// Connections whose ready replies are held for awaited ones, and until when; in order of time.
     held: VecDeque<(u64, ConnId)>,
     /// Connections that await replies from other cores.
@@ -116,6 +119,7 @@ impl Engine {
             waiting_for_turn: Vec::new(),
             long: Vec::new(),
             desk: NewsDesk::default(),
+            slow: SlowLog::default(),
             held: VecDeque::new(),
             awaiting: 0,
             stats: Stats { slots: options.table.slots_of(options.core).count() as u64, ..Stats::default() },
@@ -233,6 +237,7 @@ impl Engine {
         if self.settings.timeout_s > 0 {
             self.close_idle(now, effects);
         }
+        self.skip_lap();
         self.next_tick_us = now.mono_us + if more { TICK_US / 10 } else { TICK_US };
     }
 }

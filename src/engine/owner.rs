@@ -18,11 +18,13 @@ const GROUP_REQUESTS_MAX: usize = 32;
 impl Engine {
     pub(super) fn mail(&mut self, now: Now, from: CoreId, mut batch: Box<Batch>, effects: &mut Effects) {
         self.serve(now, from, &mut batch, effects);
+        self.skip_lap();
         self.deliver(now, &batch, effects);
         for note in std::mem::take(&mut batch.notes) {
             self.take_note(now, from, note, effects);
         }
         self.post.recycle(from, batch);
+        self.skip_lap();
     }
 
     fn take_note(&mut self, now: Now, from: CoreId, note: Note, effects: &mut Effects) {

@@ -106,6 +106,9 @@ impl Engine {
             | Command::HotkeysStart
             | Command::HotkeysStop
             | Command::HotkeysReset => self.hotkeys_part(now, command, args, reply),
+            Command::SlowLogGet | Command::SlowLogLen | Command::SlowLogReset | Command::HotkeysSlow => {
+                self.slowlog_part(command, args, reply);
+            }
             Command::ConfigSet => {
                 for pair in 1..args.len() / 2 {
                     let changed = self.settings.set(args.get(pair * 2), args.get(pair * 2 + 1));

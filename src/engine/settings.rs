@@ -30,6 +30,10 @@ pub struct Settings {
     pub proto_max_bulk_bytes: usize,
     pub log_level: String,
     pub hot: HotSettings,
+    /// Requests that take so long are logged; negative for none.
+    pub slowlog_slower_than_us: i64,
+    /// Requests that the log keeps.
+    pub slowlog_len_max: u64,
     /// What CONFIG GET shows and CONFIG SET refuses to change: name and value, as Redis prints it.
     pub fixed: Vec<(String, String)>,
 }
@@ -50,6 +54,8 @@ impl Default for Settings {
             proto_max_bulk_bytes: crate::types::VALUE_BYTES_MAX,
             log_level: "notice".to_string(),
             hot: HotSettings::default(),
+            slowlog_slower_than_us: 10_000,
+            slowlog_len_max: 128,
             fixed: Vec::new(),
         }
     }
@@ -63,7 +69,7 @@ pub enum SettingError {
     #[error("argument couldn't be parsed into an integer")]
     NotAnInteger,
     #[error("argument must be between {min} and {max} inclusive")]
-    OutOfRange { min: u64, max: u64 },
+    OutOfRange { min: i64, max: u64 },
     #[error("argument(s) must be one of the following: {names}")]
     NotAName { names: String },
 }
@@ -83,6 +89,8 @@ const PROMOTE_OPS_MAX: u64 = 1_000_000_000;
 const LOG_LEVELS: [&str; 4] = ["debug", "verbose", "notice", "warning"];
 /// Redis takes any number; past this one an eviction would take longer than a client should wait.
 const SAMPLES_MAX: u64 = 64;
+/// Redis takes any number; an entry can have 4 KiB, and each core keeps so many.
+const SLOWLOG_LEN_MAX: u64 = 1 << 16;
 const OWN_BYTES_MIN: u64 = 1 << 12;
 const REDIS_BYTES_MIN: u64 = 1 << 20;
 const BYTES_MAX: u64 = i64::MAX as u64;
@@ -114,6 +122,8 @@ impl Settings {
             ("client-query-buffer-limit", number(self.client_query_bytes_max as u64)),
             ("proto-max-bulk-len", number(self.proto_max_bulk_bytes as u64)),
             ("loglevel", self.log_level.clone().into_bytes()),
+            ("slowlog-log-slower-than", self.slowlog_slower_than_us.to_string().into_bytes()),
+            ("slowlog-max-len", number(self.slowlog_len_max)),
             ("client-output-bytes-max", number(self.client_output_bytes_max as u64)),
             ("client-waiting-bytes-max", number(self.client_waiting_bytes_max as u64)),
             ("hot", if self.hot.on { "on" } else { "off" }.into()),
@@ -146,6 +156,12 @@ impl Settings {
             b"requirepass" => self.requirepass = value.to_vec(),
             b"maxclients" => self.maxclients = number(value, 1, u64::from(u32::MAX))?,
             b"timeout" => self.timeout_s = number(value, 0, i32::MAX as u64)?,
+            b"slowlog-log-slower-than" => {
+                let us = parse_i64(value).ok_or(SettingError::NotAnInteger)?;
+                let in_range = Some(us).filter(|us| *us >= -1);
+                self.slowlog_slower_than_us = in_range.ok_or(SettingError::OutOfRange { min: -1, max: BYTES_MAX })?;
+            }
+            b"slowlog-max-len" => self.slowlog_len_max = number(value, 0, SLOWLOG_LEN_MAX)?,
             b"client-query-buffer-limit" => {
                 self.client_query_bytes_max = bytes(value, REDIS_BYTES_MIN, BYTES_MAX)? as usize;
             }
@@ -176,12 +192,15 @@ impl Settings {
 
 fn number(value: &[u8], min: u64, max: u64) -> Result<u64, SettingError> {
     let number = parse_i64(value).ok_or(SettingError::NotAnInteger)?;
-    u64::try_from(number).ok().filter(|n| (min..=max).contains(n)).ok_or(SettingError::OutOfRange { min, max })
+    u64::try_from(number)
+        .ok()
+        .filter(|n| (min..=max).contains(n))
+        .ok_or(SettingError::OutOfRange { min: min as i64, max })
 }
 
 fn bytes(value: &[u8], min: u64, max: u64) -> Result<u64, SettingError> {
     let bytes = std::str::from_utf8(value).ok().and_then(parse_bytes).ok_or(SettingError::NotBytes)?;
-    if (min..=max).contains(&bytes) { Ok(bytes) } else { Err(SettingError::OutOfRange { min, max }) }
+    if (min..=max).contains(&bytes) { Ok(bytes) } else { Err(SettingError::OutOfRange { min: min as i64, max }) }
 }
 
 fn choose(value: &[u8], names: &[&'static str]) -> Result<&'static str, SettingError> {
@@ -230,6 +249,8 @@ mod tests {
             ("client-query-buffer-limit", "2mb", "2097152"),
             ("proto-max-bulk-len", "1mb", "1048576"),
             ("loglevel", "DEBUG", "debug"),
+            ("slowlog-log-slower-than", "-1", "-1"),
+            ("slowlog-max-len", "0", "0"),
             ("client-output-bytes-max", "8kb", "8192"),
             ("client-waiting-bytes-max", "1g", "1000000000"),
             ("HOT", "Off", "off"),
@@ -264,6 +285,7 @@ mod tests {
             ("maxmemory-policy", "bogus", policies),
             ("loglevel", "loud", levels),
             ("timeout", "soon", "argument couldn't be parsed into an integer"),
+            ("slowlog-log-slower-than", "-2", "argument must be between -1 and 9223372036854775807 inclusive"),
             ("timeout", "+1", "argument couldn't be parsed into an integer"),
             ("timeout", "-1", "argument must be between 0 and 2147483647 inclusive"),
             ("maxclients", "0", "argument must be between 1 and 4294967295 inclusive"),

@@ -16,10 +16,16 @@ impl Default for Clock {
 }
 
 impl Clock {
+    /// [`Now::mono_us`] alone.
+    #[inline]
+    pub fn elapsed_us(&self) -> u64 {
+        self.start.elapsed().as_micros() as u64
+    }
+
     #[inline]
     pub fn now(&self) -> Now {
         // A wall clock before 1970 reads as 1970; expiries then lie in the future, and nothing is lost.
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now { mono_us: self.start.elapsed().as_micros() as u64, unix_us: unix.as_micros() as u64 }
+        Now { mono_us: self.elapsed_us(), unix_us: unix.as_micros() as u64 }
     }
 }

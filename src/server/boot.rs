@@ -48,6 +48,7 @@ pub enum BootError {
 /// The machine as INFO shows it.
 struct Machine {
     host: Host,
+    clock: Clock,
     started: Now,
     port: u16,
     config_file: String,
@@ -70,6 +71,10 @@ impl engine::Host for Machine {
             port: self.port,
             started: self.started,
         }
+    }
+
+    fn elapsed_us(&self) -> u64 {
+        self.clock.elapsed_us()
     }
 
     fn set_log_level(&self, level: &str) {
@@ -144,7 +149,7 @@ fn open_listeners(config: &Config) -> Result<Bound, ListenError> {
 fn build_house(config: &Config, cores: usize, config_file: String) -> Result<House, BootError> {
     let weights: Vec<f64> = config.cores.weights.iter().map(|weight| f64::from(*weight)).collect();
     let clock = Clock::default();
-    let host = Machine { host: Host::read()?, started: clock.now(), port: config.network.port, config_file };
+    let host = Machine { host: Host::read()?, clock, started: clock.now(), port: config.network.port, config_file };
     let turns = (0..cores).map(|_| AtomicU64::new(0)).collect();
     Ok(House {
         table: Arc::new(SlotTable::compile(cores, config.cores.virtual_nodes as usize, &weights)?),
@@ -173,6 +178,8 @@ fn settings(config: &Config) -> Settings {
         letters_bytes_max: Settings::default().letters_bytes_max,
         log_level: logger::redis_name(config.log.level).to_owned(),
         hot: config.hot.settings(),
+        slowlog_slower_than_us: Settings::default().slowlog_slower_than_us,
+        slowlog_len_max: Settings::default().slowlog_len_max,
         fixed: redis_parameters(config),
     }
 }

@@ -9,6 +9,7 @@ mod connection;
 pub(super) mod hotkeys;
 pub(super) mod info;
 pub(super) mod scan;
+pub(super) mod slowlog;
 
 use super::Engine;
 use super::event::Effects;
@@ -51,7 +52,8 @@ impl Engine {
             | Command::ConfigHelp
             | Command::ClusterHelp
             | Command::HotkeysHelp
-            | Command::ObjectHelp => {
+            | Command::ObjectHelp
+            | Command::SlowLogHelp => {
                 client.answer(|reply| introspect::help(container_of(command), reply));
             }
             Command::Command
@@ -76,6 +78,9 @@ impl Engine {
             | Command::HotkeysStart
             | Command::HotkeysStop
             | Command::HotkeysReset => self.hotkeys(call, client, command, args),
+            Command::SlowLogGet | Command::SlowLogLen | Command::SlowLogReset | Command::HotkeysSlow => {
+                self.slowlog(call, client, command, args);
+            }
             Command::HotkeysNotify => self.hotkeys_notify(client, args),
             Command::Shutdown => self.shutdown(client, args, call.effects),
             Command::Scan => match scan::Scan::parse(args, self.cores) {
@@ -147,6 +152,7 @@ fn container_of(help: Command) -> Command {
         Command::ConfigHelp => Command::Config,
         Command::HotkeysHelp => Command::Hotkeys,
         Command::ObjectHelp => Command::Object,
+        Command::SlowLogHelp => Command::SlowLog,
         _ => Command::Cluster,
     }
 }

@@ -52,8 +52,9 @@ commands! {
     // The server.
     Command, CommandCount, CommandInfo, CommandList, CommandGetKeys, CommandGetKeysAndFlags, CommandDocs, CommandHelp,
     DbSize, FlushAll, FlushDb, Info, Config, ConfigGet, ConfigSet, ConfigResetStat, ConfigHelp, Time, Shutdown,
+    SlowLog, SlowLogGet, SlowLogLen, SlowLogReset, SlowLogHelp,
     // Hot keys.
-    Hotkeys, HotkeysGet, HotkeysStart, HotkeysStop, HotkeysReset, HotkeysNotify, HotkeysList, HotkeysExplain, HotkeysHelp,
+    Hotkeys, HotkeysGet, HotkeysStart, HotkeysStop, HotkeysReset, HotkeysNotify, HotkeysSlow, HotkeysList, HotkeysExplain, HotkeysHelp,
     // The cluster.
     Cluster, ClusterKeySlot, ClusterHelp,
 }

@@ -60,6 +60,15 @@ static HOTKEYS: &[Spec] = &[
         .doc("8.6.0", "O(N) where N is the number of cores", "Tell why a key is hot or not, and what that has saved")
         .tips(EACH_CORE)
         .args(&[Arg::text("key")]),
+    row("hotkeys|slow", C::HotkeysSlow, -2)
+        .flags(ADMIN | LOADING | STALE)
+        .doc(
+            "8.6.0",
+            "O(N) where N is the number of entries",
+            "List slow requests as SLOWLOG GET does, each with what is done about its key",
+        )
+        .tips(EACH_CORE)
+        .args(&[Arg::integer("count").optional()]),
     row("hotkeys|notify", C::HotkeysNotify, 3)
         .flags(ADMIN | NOSCRIPT)
         .doc("8.6.0", "O(1)", "Push a message to this connection whenever a key turns hot or cool, or no longer")

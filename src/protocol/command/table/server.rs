@@ -57,6 +57,9 @@ pub static ROWS: &[Spec] = &[
     row("config", C::Config, -2)
         .doc("2.0.0", "Depends on subcommand.", "Commands about the configuration")
         .subcommands(CONFIG),
+    row("slowlog", C::SlowLog, -2)
+        .doc("2.2.12", "Depends on subcommand.", "Commands about requests that took long")
+        .subcommands(SLOWLOG),
     row("time", C::Time, 1)
         .flags(ANY_TIME | FAST)
         .doc("2.6.0", "O(1)", "Answer the server's clock")
@@ -102,6 +105,24 @@ static COMMAND: &[Spec] = &[
         .tips(UNORDERED)
         .args(NAMES),
     about("command|help", C::CommandHelp, 2).doc("5.0.0", "O(1)", "List the subcommands"),
+];
+
+static SLOWLOG: &[Spec] = &[
+    row("slowlog|get", C::SlowLogGet, -2)
+        .flags(ADMIN | ANY_TIME)
+        .doc("2.2.12", "O(N) where N is the number of entries returned", "List requests that took long, newest first")
+        .tips(&["request_policy:all_nodes", "nondeterministic_output"])
+        .args(&[Arg::integer("count").optional()]),
+    row("slowlog|len", C::SlowLogLen, 2).flags(ADMIN | ANY_TIME).doc("2.2.12", "O(1)", "Count the entries").tips(&[
+        "request_policy:all_nodes",
+        "response_policy:agg_sum",
+        "nondeterministic_output",
+    ]),
+    row("slowlog|reset", C::SlowLogReset, 2)
+        .flags(ADMIN | ANY_TIME)
+        .doc("2.2.12", "O(N) where N is the number of entries in the slowlog", "Forget all entries")
+        .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
+    row("slowlog|help", C::SlowLogHelp, 2).flags(ANY_TIME).doc("6.2.0", "O(1)", "List the subcommands"),
 ];
 
 static CONFIG: &[Spec] = &[
