@@ -305,7 +305,7 @@ impl Engine {
     fn must_stall(&mut self, conn: ConnId, client: &mut Client) -> bool {
         let unread = client.output.len_bytes() + client.queue.stashed_bytes() > self.settings.client_output_bytes_max;
         let awaited = client.queue.len() > QUEUE_REPLIES_MAX;
-        let post_full = self.cores > 1 && (self.post.is_full() || self.hot.cache.is_full());
+        let post_full = self.cores > 1 && (self.post.is_full() || self.hot.is_full());
         if post_full && !unread && !awaited {
             self.wait_for_turn(conn, client);
         }
@@ -353,7 +353,7 @@ impl Engine {
             let spec = resolve(&args).ok();
             let keyed = spec.is_some_and(|spec| spec.keys.first == 1 && spec.keys.last == 1);
             let place = keyed.then(|| self.place(args.get(1)));
-            let walks = !keyed && spec.is_some_and(|spec| walks_keys(spec.command)) && !self.hot.cache.is_empty();
+            let walks = !keyed && spec.is_some_and(|spec| walks_keys(spec.command)) && self.hot.may_hold();
             let item = Item { at, args: range, spec, place, walks };
             // What follows may be parsed under wider limits, or must wait, once this one has run.
             let ends_group = !client.authenticated || item.is_long(client) || walks;
@@ -439,6 +439,10 @@ impl Engine {
     #[inline]
     pub(super) fn dispatch(&mut self, call: &Call, client: &mut Client, owner: CoreId, request: &mut Request) {
         if owner == self.core {
+            if self.waits_its_turn(call.now, client, request) {
+                let ticket = Ticket::new(call.conn, client.queue.wait(client.is_muted()), 0);
+                return self.wait_its_turn(client, ticket, client.proto, request);
+            }
             let shard = &mut self.shard;
             return client.answer(|reply| apply(shard, call.now.unix_ms(), request, reply));
         }

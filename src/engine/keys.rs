@@ -112,7 +112,11 @@ impl Engine {
     ) {
         let mut request = Request { command, args, slot: place.slot, hash: place.hash, hint: place.hint };
         self.track(&request, 0);
-        if place.owner == self.core {
+        if place.owner == self.core && self.waits_its_turn(call.now, client, &request) {
+            let number = whole.number.expect("with other cores a slot was opened");
+            let ticket = Ticket::new(call.conn, number, index as u32);
+            self.wait_its_turn(client, ticket, Proto::Resp2, &mut request);
+        } else if place.owner == self.core {
             scratch.clear();
             let mut reply = Reply { out: scratch, proto: Proto::Resp2 };
             apply(&mut self.shard, call.now.unix_ms(), &mut request, &mut reply);

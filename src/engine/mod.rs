@@ -153,6 +153,7 @@ impl Engine {
     pub fn turn_begins(&mut self, now: Now, effects: &mut Effects) {
         self.refresh_allowance();
         self.report_heat(now);
+        self.serve_own_folds(now, effects);
         self.track_turn(now);
         self.tell_news(now, effects);
         self.release_held(now, effects);
@@ -214,6 +215,11 @@ impl Engine {
     /// Connections that are open on this core.
     pub fn connections(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// Whether something waits for the next turn, which may gather but not sleep for long.
+    pub fn wants_turn(&self) -> bool {
+        self.hot.wants_turn()
     }
 
     /// Connections that await replies from other cores; most will ask nothing before they have them.

@@ -52,6 +52,8 @@ pub struct Entry<W> {
     spare: Draft<W>,
     listed: bool,
     leaving: bool,
+    /// When another core last sent a fold of this key; only of use where the key is this core's own.
+    pub contended_us: u64,
     pub hits: u64,
     pub folds: u64,
     pub members: u64,
@@ -228,6 +230,7 @@ impl<W> Cache<W> {
             spare: Draft::default(),
             listed: false,
             leaving: false,
+            contended_us: 0,
             hits: 0,
             folds: 0,
             members: 0,

@@ -196,13 +196,16 @@ impl Worker {
         }
         let gather = self.pace.gather(self.engine.awaiting());
         // A core that gathers looks into its mailbox soon by itself, so nobody has to spend a wake-up on it.
-        let may_sleep = if gather.is_some() { self.mailbox.waiting() == 0 } else { self.mailbox.lie_down() };
+        let may_sleep = match gather {
+            Some(_) => self.mailbox.waiting() == 0,
+            None => !self.engine.wants_turn() && self.mailbox.lie_down(),
+        };
         if !may_sleep {
             return Wait::default();
         }
         let deadlines = [self.engine.deadline(), self.accept_again_us(), self.linger_until_us];
-        let deadline = deadlines.into_iter().flatten().min();
-        let mut timeout = deadline.map(|at_us| Duration::from_micros(at_us.saturating_sub(now.mono_us)));
+        let mut timeout =
+            deadlines.into_iter().flatten().min().map(|at_us| Duration::from_micros(at_us.saturating_sub(now.mono_us)));
         if self.mail_is_stuck {
             // Whatever waits for room in the post cannot go on before that.
             timeout = Some(MAIL_RETRY);
@@ -222,10 +225,9 @@ impl Worker {
         Wait { completions: sends + receives, min_wait_us: gather_us, timeout }
     }
 
-    /// Whether to poll instead of sleeping: for some time after the last request, if configured.
+    /// Whether to poll instead of sleeping: for some time after the last request.
     fn spins(&self) -> bool {
-        let idle_us = || self.clock.now().mono_us.saturating_sub(self.pace.last_receive_us());
-        self.spin_us > 0 && idle_us() < u64::from(self.spin_us)
+        self.spin_us > 0 && self.clock.now().mono_us < self.pace.last_receive_us() + u64::from(self.spin_us)
     }
 
     fn take_completions(&mut self, now: Now) {

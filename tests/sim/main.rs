@@ -120,14 +120,16 @@ fn the_bounds_are_reached() {
 /// Keys do become hot: folds leave and copies answer, in each run that is about it.
 #[test]
 fn hot_keys_are_reached() {
-    let (mut folds, mut copy_reads) = (0, 0);
+    let (mut folds, mut own_folds, mut copy_reads) = (0, 0, 0);
     for seed in (1..128).step_by(8) {
         let reached = expect_good(seed).reached;
         folds += reached.folds;
+        own_folds += reached.own_folds;
         copy_reads += reached.copy_reads;
     }
-    println!("{folds} folds, {copy_reads} reads from copies");
-    assert!(folds > 500 && copy_reads > 100, "{folds} folds, {copy_reads} reads from copies");
+    let told = format!("{folds} folds, {own_folds} on their own core, {copy_reads} reads from copies");
+    println!("{told}");
+    assert!(folds > 500 && own_folds > 100 && copy_reads > 100, "{told}");
 }
 
 /// A seed is a run: twice the same events and replies.

@@ -66,6 +66,7 @@ impl World {
         let mail = !self.cores[core].mailbox.is_empty() && !self.cores[core].deaf;
         due || mail
             || self.cores[core].mail_is_stuck
+            || self.cores[core].engine.wants_turn()
             || self.live_links(core).any(|link| self.links[link].completions().next().is_some())
     }
 

@@ -54,8 +54,9 @@ pub struct Reached {
     pub paused_receives: usize,
     pub full_posts: usize,
     pub hang_ups: usize,
-    /// Folds that left, and reads that copies answered.
+    /// Folds that left, folds that waited for a turn of their own core, and reads that copies answered.
     pub folds: u64,
+    pub own_folds: u64,
     pub copy_reads: u64,
 }
 
@@ -151,8 +152,9 @@ impl World {
         self.settle()?;
         self.read_all_keys()?;
         for core in &self.cores {
-            let (_, _, folds, copy_reads) = core.engine.hot_counts();
+            let (folds, own_folds, copy_reads) = core.engine.hot_counts();
             self.reached.folds += folds;
+            self.reached.own_folds += own_folds;
             self.reached.copy_reads += copy_reads;
         }
         self.idle()?;

@@ -5,11 +5,14 @@ use super::super::event::Effects;
 use super::super::ingress::Call;
 use super::super::letter::{Note, Ticket};
 use super::super::sessions::Client;
-use crate::keyspace::command::Request;
-use crate::protocol::command::Command;
+use crate::keyspace::command::{Request, apply};
+use crate::protocol::command::{Command, flags::flag, spec};
 use crate::protocol::resp::{Output, Proto};
 use crate::replica::Fold;
 use crate::types::Now;
+
+/// For so long after a fold of another core a key counts as written from several.
+const CONTENDED_US: u64 = 2_000;
 
 impl Engine {
     /// Runs an operation on another core's key if that key is hot here. False: it is not.
@@ -49,6 +52,44 @@ impl Engine {
         hot
     }
 
+    /// Whether an operation on a key of this core has to wait until the next turn: because an earlier one of its
+    /// connection does, or for fairness.
+    ///
+    /// A write from another core travels for a turn or two. Were those from here served at once, this core's clients would
+    /// come round two or three times while the others' come round once, and this core would carry most of the key's load
+    /// for no better reason than that its clients are near. So while others write too, writes from here wait in a draft of
+    /// their own; like any other it is one operation for however many wait.
+    #[inline]
+    pub(in super::super) fn waits_its_turn(&mut self, now: Now, client: &Client, request: &Request) -> bool {
+        if self.hot.own.is_empty() {
+            return false;
+        }
+        let Some(entry) = self.hot.own.get(request.hash, request.args.get(1)) else { return false };
+        let contended = now.mono_us < entry.contended_us + CONTENDED_US;
+        client.order.awaits(request.hash) || contended && spec(request.command).has(flag::WRITE)
+    }
+
+    /// Has it wait.
+    pub(in super::super) fn wait_its_turn(
+        &mut self,
+        client: &mut Client,
+        ticket: Ticket,
+        proto: Proto,
+        request: &mut Request,
+    ) {
+        client.order.asked(request.hash);
+        self.hot.own.join(request.hash, ticket, proto, request);
+    }
+
+    /// When a turn begins, before anything else: serves what waited for it.
+    pub(in super::super) fn serve_own_folds(&mut self, now: Now, effects: &mut Effects) {
+        for mut fold in std::mem::take(&mut self.hot.own_folds) {
+            let shard = &mut self.shard;
+            fold.serve(|request, reply| apply(shard, now.unix_ms(), request, reply));
+            self.fold_returned(now, fold, effects);
+        }
+    }
+
     fn join(&mut self, client: &mut Client, ticket: Ticket, proto: Proto, request: &mut Request) {
         client.order.asked(request.hash);
         self.hot.cache.join(request.hash, ticket, proto, request);
@@ -57,7 +98,8 @@ impl Engine {
     /// A fold is back from the key's owner: each who waits in it gets its reply.
     pub(in super::super) fn fold_returned(&mut self, now: Now, fold: Box<Fold>, effects: &mut Effects) {
         let hash = fold.hash;
-        let mut landing = self.hot.cache.land(fold);
+        let own = self.table.owner(fold.slot) == self.core;
+        let mut landing = self.hot.cache_of(own).land(fold);
         let mut scratch = Output::default();
         while let Some(conn) = landing.peek().map(|ticket| ticket.conn()) {
             let mut client = self.sessions.take(conn);
@@ -83,8 +125,10 @@ impl Engine {
                 break;
             }
         }
-        if let Some((owner, fold)) = self.hot.cache.landed(landing) {
-            self.post.note(owner, Note::Fold(fold));
+        match self.hot.cache_of(own).landed(landing) {
+            Some((_, fold)) if own => self.hot.own_folds.push(fold),
+            Some((owner, fold)) => self.post.note(owner, Note::Fold(fold)),
+            None => {}
         }
     }
 }

@@ -86,6 +86,9 @@ impl Engine {
         if let Some(row) = self.hot.directory.get(fold.hash) {
             row.folds += 1;
         }
+        if let Some(entry) = self.hot.own.get(fold.hash, fold.key()) {
+            entry.contended_us = now.mono_us;
+        }
         self.hot.served.push((from, fold));
     }
 
@@ -119,6 +122,8 @@ impl Engine {
             post.sent += 1;
             post.note(owner, Note::Fold(fold));
         });
+        let own_folds = &mut self.hot.own_folds;
+        self.hot.own.depart(|_, fold| own_folds.push(fold));
     }
 
     /// Makes all copies of what this turn has changed stale, and sends fresh ones of keys that are read much and written
@@ -220,6 +225,10 @@ impl Engine {
             self.post.note(core, Note::Install(Box::new(news)));
         }
         self.spread_news(&key, true, reason.to_string());
+        if self.cores > 1 {
+            let (key, cell, owner) = (key.clone(), Arc::clone(&cell), self.core);
+            self.hot.own.install(Install { key, slot, hash, owner, cell, copy: None, combines });
+        }
         let bytes = copy.bytes() as u64;
         self.hot.directory.insert(Row {
             key: key.into(),
@@ -238,6 +247,7 @@ impl Engine {
     fn demote(&mut self, hash: KeyHash, reason: Reason) {
         let Some(row) = self.hot.directory.remove(hash) else { return };
         self.shard.unwatch(hash);
+        self.hot.own.remove(hash, &row.key);
         log::debug!("cool: {} ({reason})", String::from_utf8_lossy(&row.key));
         for core in self.other_cores() {
             self.post.note(core, Note::Remove { hash, key: (*row.key).into() });

@@ -28,6 +28,11 @@ pub(super) struct Hot {
     pub directory: Directory,
     /// Hot keys of the others.
     pub cache: Cache<Ticket>,
+    /// Operations of this core's connections on its own hot keys that wait their turn.
+    pub own: Cache<Ticket>,
+    /// Such that will be served when the next turn begins.
+    #[expect(clippy::vec_box, reason = "folds travel boxed")]
+    own_folds: Vec<Box<Fold>>,
     /// Folds served in this turn; they go back when it ends.
     served: Vec<(CoreId, Box<Fold>)>,
     changed: Vec<KeyHash>,
@@ -57,6 +62,8 @@ impl Hot {
             board: Board::new(cores, settings.window_us),
             directory: Directory::default(),
             cache: Cache::default(),
+            own: Cache::default(),
+            own_folds: Vec::new(),
             served: Vec::new(),
             changed: Vec::new(),
             reported: false,
@@ -71,6 +78,27 @@ impl Hot {
     }
 }
 
+impl Hot {
+    fn cache_of(&mut self, own: bool) -> &mut Cache<Ticket> {
+        if own { &mut self.own } else { &mut self.cache }
+    }
+
+    /// Whether operations wait for the next turn, which should then not be long.
+    pub fn wants_turn(&self) -> bool {
+        !self.own_folds.is_empty()
+    }
+
+    /// Whether any operation may wait in a draft.
+    pub fn may_hold(&self) -> bool {
+        !(self.cache.is_empty() && self.own.is_empty())
+    }
+
+    /// Whether a draft has grown so large that requests should wait until it has left.
+    pub fn is_full(&self) -> bool {
+        self.cache.is_full() || self.own.is_full()
+    }
+}
+
 #[cfg(feature = "faults")]
 impl super::Engine {
     /// Has this core's handling of hot keys go wrong from now on.
@@ -78,9 +106,9 @@ impl super::Engine {
         self.hot.cache.fault = Some(fault);
     }
 
-    /// Keys that are hot on this core, its own and others'; folds sent and reads answered from copies so far.
-    pub fn hot_counts(&self) -> (usize, usize, u64, u64) {
+    /// Folds sent to others, folds that waited for a turn here, and reads answered from copies, so far.
+    pub fn hot_counts(&self) -> (u64, u64, u64) {
         let hits = self.hot.cache.hits + self.hot.cache.iter().map(|entry| entry.hits).sum::<u64>();
-        (self.hot.directory.len(), self.hot.cache.len(), self.hot.cache.folds, hits)
+        (self.hot.cache.folds, self.hot.own.folds, hits)
     }
 }
