@@ -55,6 +55,23 @@ def strings(server, protocol):
 
 
 @both_protocols
+def slow_and_hot(server, protocol):
+    with client(server, protocol) as r:
+        r.config_set("slowlog-log-slower-than", 0)
+        r.mget(*(f"k{i}" for i in range(40)))
+        entry = next(entry for entry in r.slowlog_get(100) if entry["command"].startswith(b"MGET"))
+        check(entry["command"].endswith(b"k29 ... (10 more arguments)"), entry)
+        r.config_set("slowlog-log-slower-than", 10_000)
+        check_equal(r.slowlog_reset(), True)
+        r.set("k", 12)
+        check_equal(r.object("encoding", "k"), b"int")
+        explained = r.execute_command("HOTKEYS", "EXPLAIN", "k")
+        mode = explained[b"mode"] if protocol == 3 else explained[explained.index(b"mode") + 1]
+        check(mode in (b"cool", b"warm"), explained)
+        check_equal(r.info("hotkeys")["hot"], "on")
+
+
+@both_protocols
 def expiry(server, protocol):
     with client(server, protocol) as r:
         r.set("k", "v", ex=1000)

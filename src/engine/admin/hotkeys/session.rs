@@ -151,14 +151,14 @@ impl Session {
             field(reply, "total-net-bytes", self.net_bytes);
         }
         if cpu {
-            self.top(reply, "by-cpu-time-us", |used| used.0);
+            self.top(reply, "by-cpu-time-us", |used| used.0.min(self.cpu_us));
         }
         if net {
-            self.top(reply, "by-net-bytes", |used| used.1);
+            self.top(reply, "by-net-bytes", |used| used.1.min(self.net_bytes));
         }
     }
 
-    /// The keys that used most, each with how much: a flat array in both protocols, as in Redis.
+    /// The keys that used most, each with how much (estimates, so they are kept within the whole): a flat array in both protocols, as in Redis.
     fn top(&self, reply: &mut Reply, name: &str, of: impl Fn(&(u64, u64)) -> u64) {
         let rows = self.keys.iter().map(|(key, used)| (of(used), key));
         let mut rows: Vec<(u64, &Vec<u8>)> = rows.filter(|(used, _)| *used > 0).collect();
