@@ -5,6 +5,7 @@
 
 use super::Engine;
 use super::event::Effects;
+use super::keys::shares_slots;
 use super::letter::Ticket;
 use super::long;
 use super::sessions::Client;
@@ -49,9 +50,9 @@ struct Item {
     spec: Option<&'static Spec>,
     /// Set for an operation on one key.
     place: Option<Place>,
-    /// It walks the keys of all cores, so it waits until the client's requests on hot keys have been answered: those
-    /// are on their way to an owner together with others, and it would overtake them.
-    walks: bool,
+    /// It waits until the client's requests on hot keys have been answered: those are on their way to an owner together
+    /// with others, and it would overtake them.
+    overtakes: bool,
 }
 
 impl Item {
@@ -105,9 +106,16 @@ impl Source<'_> {
     }
 }
 
-fn walks_keys(command: Command) -> bool {
-    use Command::{DbSize, FlushAll, FlushDb, Keys, RandomKey, Scan};
-    matches!(command, DbSize | FlushAll | FlushDb | Keys | RandomKey | Scan)
+/// Whether a command goes past folds: one on the keys of all cores, or on several of one slot.
+fn may_overtake(spec: &'static Spec, args: &Args) -> bool {
+    use Command::{DbSize, Del, Exists, FlushAll, FlushDb, Keys, MGet, MSet, RandomKey, Scan, Touch, Unlink};
+    match spec.command {
+        DbSize | FlushAll | FlushDb | Keys | RandomKey | Scan => true,
+        MGet | MSet | Del | Unlink | Exists | Touch => {
+            !long::is_long(Some(spec), args.len()) && shares_slots(args, usize::from(spec.keys.step))
+        }
+        _ => false,
+    }
 }
 
 /// Why a group has no more requests.
@@ -217,7 +225,7 @@ impl Engine {
                     self.group = group;
                     return;
                 }
-                if item.walks && !client.order.is_empty() && source.put_back(&group, item.at) {
+                if item.overtakes && !client.order.is_empty() && source.put_back(&group, item.at) {
                     client.stalled = true;
                     break;
                 }
@@ -279,8 +287,9 @@ impl Engine {
     /// A group took long: its largest request goes to the log.
     #[cold]
     fn slow_group(&mut self, call: &Call, client: &Client, source: &mut Source, ran: &[Item], group: &Group, us: u64) {
-        let weight =
-            |item: &&Item| (item.walks, slow::weight(&group.args[item.args.start as usize..item.args.end as usize]));
+        let weight = |item: &&Item| {
+            (item.overtakes, slow::weight(&group.args[item.args.start as usize..item.args.end as usize]))
+        };
         let Some(item) = ran.iter().max_by_key(weight) else { return };
         let args = source.args(group, item.at, &item.args);
         self.log_group(call, client, item.spec, &args, us);
@@ -353,10 +362,10 @@ impl Engine {
             let spec = resolve(&args).ok();
             let keyed = spec.is_some_and(|spec| spec.keys.first == 1 && spec.keys.last == 1);
             let place = keyed.then(|| self.place(args.get(1)));
-            let walks = !keyed && spec.is_some_and(|spec| walks_keys(spec.command)) && self.hot.may_hold();
-            let item = Item { at, args: range, spec, place, walks };
+            let overtakes = !keyed && self.hot.may_hold() && spec.is_some_and(|spec| may_overtake(spec, &args));
+            let item = Item { at, args: range, spec, place, overtakes };
             // What follows may be parsed under wider limits, or must wait, once this one has run.
-            let ends_group = !client.authenticated || item.is_long(client) || walks;
+            let ends_group = !client.authenticated || item.is_long(client) || overtakes;
             group.items.push(item);
             if ends_group {
                 return Parsed::Full;
@@ -433,6 +442,25 @@ impl Engine {
             return self.operate_tracked(call, client, place.owner, request);
         }
         self.dispatch(call, client, place.owner, &mut request);
+    }
+
+    /// As [`Engine::operate`], past copies and folds.
+    pub(super) fn operate_apart(
+        &mut self,
+        call: &Call,
+        client: &mut Client,
+        command: Command,
+        place: Place,
+        args: Args,
+    ) {
+        let mut request = Request { command, args, slot: place.slot, hash: place.hash, hint: place.hint };
+        self.track(&request, 0);
+        if place.owner == self.core {
+            let shard = &mut self.shard;
+            return client.answer(|reply| apply(shard, call.now.unix_ms(), &mut request, reply));
+        }
+        let number = client.queue.wait(client.is_muted());
+        self.post.ask(place.owner, Ticket::new(call.conn, number, 0), client.proto, &mut request);
     }
 
     /// As [`Engine::operate`], uncounted.

@@ -11,6 +11,8 @@ use super::sessions::Client;
 use crate::keyspace::command::{Request, apply};
 use crate::protocol::command::{Command, Spec, arity_text};
 use crate::protocol::resp::{Arg, Args, Output, Proto, Reply};
+use crate::routing::slot_of;
+use crate::types::Slot;
 use std::ops::Range;
 
 /// Keys that are looked up together before the first of them is used.
@@ -28,13 +30,28 @@ pub(super) struct Several {
     keys: usize,
     /// `None` for MGET, whose replies are no sum.
     whole: Option<Whole>,
+    /// Keys of it share a slot, so its parts travel together, past copies and folds: see [`shares_slots`].
+    together: bool,
+}
+
+/// Whether two keys of a command lie in one slot. What it does to the keys of a slot is one step: all of it travels in
+/// one batch, and neither a copy nor a fold, which leaves when it may, has a part in it.
+pub(super) fn shares_slots(args: &Args, stride: usize) -> bool {
+    let mut slots: Vec<Slot> = (1..args.len()).step_by(stride).map(|at| slot_of(args.get(at))).collect();
+    slots.sort_unstable();
+    slots.windows(2).any(|pair| pair[0] == pair[1])
 }
 
 impl Engine {
     /// Runs a command on several keys, all of them at once.
     pub(super) fn several(&mut self, call: &Call, client: &mut Client, spec: &'static Spec, args: &mut Args) {
         if let Some(mut several) = self.start_several(client, spec, args.len()) {
+            several.together = self.hot.may_hold() && shares_slots(args, several.stride);
             self.advance(call, client, &mut several, args, usize::MAX);
+            if several.together {
+                // Its letters are on their way: no copy answers this client before they have been answered.
+                client.order.hold(client.queue.numbers().end);
+            }
         }
     }
 
@@ -55,7 +72,7 @@ impl Engine {
             Command::MSet => Some(Whole::open(client, Gather::ok(keys), self.cores == 1)),
             _ => Some(Whole::open(client, Gather::count(keys), self.cores == 1)),
         };
-        Some(Several { spec, stride, next: 0, keys, whole })
+        Some(Several { spec, stride, next: 0, keys, whole, together: false })
     }
 
     /// Runs the next slice of a command; true when that was the last.
@@ -78,18 +95,21 @@ impl Engine {
         keys_max: usize,
     ) -> bool {
         let end = several.next.saturating_add(keys_max).min(several.keys);
-        let (range, command) = (several.next..end, several.spec.command);
+        let (range, command, together) = (several.next..end, several.spec.command, several.together);
         several.next = end;
         match &mut several.whole {
             None => self.each_key(args, several.stride, range, |engine, _, place, part| {
                 engine.count_heat(command, place, &part);
+                if together {
+                    return engine.operate_apart(call, client, command, place, part);
+                }
                 engine.operate(call, client, command, place, part);
             }),
             Some(whole) => {
                 let mut scratch = Output::default();
                 self.each_key(args, several.stride, range, |engine, index, place, part| {
                     engine.count_heat(command, place, &part);
-                    engine.part_of(call, client, whole, &mut scratch, (command, index, place), part);
+                    engine.part_of(call, client, whole, &mut scratch, (command, index, place, together), part);
                 });
             }
         }
@@ -107,12 +127,12 @@ impl Engine {
         client: &mut Client,
         whole: &mut Whole,
         scratch: &mut Output,
-        (command, index, place): (Command, usize, Place),
+        (command, index, place, together): (Command, usize, Place, bool),
         args: Args,
     ) {
         let mut request = Request { command, args, slot: place.slot, hash: place.hash, hint: place.hint };
         self.track(&request, 0);
-        if place.owner == self.core && self.waits_its_turn(call.now, client, &request) {
+        if !together && place.owner == self.core && self.waits_its_turn(call.now, client, &request) {
             let number = whole.number.expect("with other cores a slot was opened");
             let ticket = Ticket::new(call.conn, number, index as u32);
             self.wait_its_turn(client, ticket, Proto::Resp2, &mut request);
@@ -124,7 +144,7 @@ impl Engine {
         } else {
             let number = whole.number.expect("with other cores a slot was opened");
             let ticket = Ticket::new(call.conn, number, index as u32);
-            if !self.ask_part(client, ticket, &mut request) {
+            if together || !self.ask_part(client, ticket, &mut request) {
                 self.post.ask(place.owner, ticket, Proto::Resp2, &mut request);
             }
         }

@@ -46,6 +46,11 @@ impl Order {
         }
     }
 
+    /// Letters that went past folds are on their way: no copy answers until the reply slots before `next` have left.
+    pub fn hold(&mut self, next: u32) {
+        self.barrier = next;
+    }
+
     /// Whether every letter sent before hot key number `epoch` was installed has been answered. `open` are the numbers of
     /// the reply slots that are open, which wrap.
     #[inline]
