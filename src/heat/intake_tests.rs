@@ -190,7 +190,7 @@ fn from_cold_to_promoted_in_a_quarter_second() {
             let mut reports = Vec::new();
             if heat.window_ends(now_us, 1000, &mut reports) {
                 reports.drain(..).for_each(|report| board.report(CoreId(0), now_us, report));
-                let asked = |_: &[u8]| Some(Thresholds::default());
+                let asked = |_: &[u8]| Some(Thresholds { promote_share: 0.01, ..Thresholds::default() });
                 let decisions = board.decide(now_us, heat.load_ops(), &Limits::default(), asked, |_, _, _| 64);
                 if !decisions.is_empty() {
                     promoted_us = promoted_us.or(Some(now_us));

@@ -16,7 +16,7 @@ pub struct Thresholds {
 
 impl Default for Thresholds {
     fn default() -> Thresholds {
-        Thresholds { promote_ops: 1000.0, promote_share: 0.01, demote_part: 0.25 }
+        Thresholds { promote_ops: 1000.0, promote_share: 0.03, demote_part: 0.25 }
     }
 }
 

@@ -14,9 +14,9 @@ use crate::heat::{Board, Heat, HeatOptions};
 use crate::replica::{Cache, Directory, Fold};
 use crate::types::{CoreId, KeyHash};
 
-/// Operations that a core looks at in a window, as far as it has so many. A key at one hundredth of the load, which is
-/// what promotion asks by default, is then seen forty times, and looking costs a core half a percent of its time.
-const SAMPLES_A_WINDOW: u32 = 4096;
+/// Operations that a core looks at in a window, as far as it has so many. A key at three hundredths of the load, which
+/// is what promotion asks by default, is then seen sixty times, and looking costs a core less than half a percent.
+const SAMPLES_A_WINDOW: u32 = 2048;
 
 /// One core's part in all hot keys.
 pub(super) struct Hot {

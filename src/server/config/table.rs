@@ -232,7 +232,7 @@ pub const TABLE: &[Parameter] = &[
         "hot-promote-share-permille",
         field!(hot.promote_share_permille),
     )
-    .kind(hot::PROMOTE_SHARE, "10")
+    .kind(hot::PROMOTE_SHARE, "30")
     .unit("thousandths of a core's load")
     .live()
     .why(
