@@ -459,3 +459,21 @@ fn keys_of_one_slot_are_one_step() {
     // Keys of different slots have parts of their own: copies answer what they can.
     assert_eq!(rig.ask(holder, &["MGET", "{s}1", "elsewhere"]), "*2\r\n$2\r\n30\r\n$-1\r\n");
 }
+
+/// No copy answers a client whose FLUSHALL, or anything else that went to all cores, is still on its way.
+#[test]
+fn no_copy_answers_behind_a_flush() {
+    let mut rig = Rig::new();
+    let holder = 1 - owner_of("famous");
+    rig.ask(holder, &["SET", "famous", "10"]);
+    rig.heat(&["GET", "famous"], 500);
+    for (command, reply) in [("KEYS", "*1\r\n$6\r\nfamous\r\n$2\r\n10\r\n"), ("FLUSHALL", "+OK\r\n$-1\r\n")] {
+        assert_eq!(rig.ask(holder, &["GET", "famous"]), "$2\r\n10\r\n");
+        rig.received[holder].clear();
+        let words = if command == "KEYS" { vec![command, "*"] } else { vec![command] };
+        rig.send(holder, &words, 1);
+        rig.send(holder, &["GET", "famous"], 1);
+        rig.settle();
+        assert_eq!(String::from_utf8_lossy(&rig.received[holder]), reply);
+    }
+}

@@ -94,14 +94,14 @@ impl Source<'_> {
         }
     }
 
-    /// Has the last request of a group parsed again later; false if that cannot be.
-    fn put_back(&mut self, group: &Group, at: usize) -> bool {
+    /// Has the last request of a group parsed again later.
+    fn put_back(&mut self, group: &Group, item: &Item) {
         match self {
-            Source::Chunk { parsed, .. } => {
-                *parsed = at;
-                true
+            Source::Chunk { parsed, .. } => *parsed = item.at,
+            Source::Held(input) => {
+                let args = &group.args[item.args.start as usize..item.args.end as usize];
+                input.put_back(group.frames[item.at], args);
             }
-            Source::Held(input) => input.put_back(group.frames[at]),
         }
     }
 }
@@ -225,7 +225,8 @@ impl Engine {
                     self.group = group;
                     return;
                 }
-                if item.overtakes && !client.order.is_empty() && source.put_back(&group, item.at) {
+                if item.overtakes && !client.order.is_empty() {
+                    source.put_back(&group, item);
                     client.stalled = true;
                     break;
                 }

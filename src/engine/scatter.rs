@@ -29,6 +29,8 @@ impl Engine {
             let number = whole.number.expect("with other cores a slot was opened");
             self.post_keyless(core, Ticket::new(call.conn, number, u32::from(core.0)), client, command, args);
         }
+        // What it does elsewhere comes before what this client asks next: no copy answers until it is done.
+        client.order.hold(client.queue.numbers().end);
         let (mut output, proto) = (Output::default(), client.proto);
         self.part(call.now, Some(client), command, args, &mut Reply { out: &mut output, proto }, call.effects);
         whole.add(client, u32::from(self.core.0), &output);
@@ -59,6 +61,7 @@ impl Engine {
         }
         let number = client.queue.wait(client.is_muted());
         self.post_keyless(core, Ticket::new(call.conn, number, 0), client, command, args);
+        client.order.hold(client.queue.numbers().end);
     }
 
     /// Serves another core's letter of that kind.

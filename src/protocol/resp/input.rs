@@ -88,18 +88,23 @@ impl Input {
         next
     }
 
-    /// Takes back the frame that was given out last: [`next`](Self::next) will give it out again. False, and nothing
-    /// changes, if it has bodies, whose bytes are no longer among the text.
+    /// Takes back the frame that was given out last: [`next`](Self::next) will give the same request out again.
+    ///
+    /// It is written anew, since reading it may have rewritten it: quotes of one that came by hand are resolved in place,
+    /// and large arguments are no longer among the text.
     ///
     /// # Panics
     /// If another was given out since, or released.
-    pub fn put_back(&mut self, frame: Frame) -> bool {
+    pub fn put_back(&mut self, frame: Frame, args: &[Arg]) {
         assert!(frame.epoch == self.epoch && frame.end == self.start, "only the last frame can be put back");
-        if frame.bodies_start < frame.bodies_end || !self.progress.is_fresh() {
-            return false;
+        let args = self.args(frame, args);
+        let mut text = format!("*{}\r\n", args.len()).into_bytes();
+        for arg in args.iter() {
+            text.extend_from_slice(format!("${}\r\n", arg.len()).as_bytes());
+            text.extend_from_slice(arg);
+            text.extend_from_slice(b"\r\n");
         }
-        self.start = frame.start;
-        true
+        self.text.splice(self.start..self.start, text);
     }
 
     /// The arguments of a frame that was given out since the last [`release`](Self::release).

@@ -22,6 +22,42 @@ fn corpus() -> Vec<Vec<u8>> {
     streams
 }
 
+/// What is put back comes out again, whatever form it came in, and what follows behind it: a command that waited for a
+/// hot key and had come by hand, with quotes, ended its connection.
+#[test]
+fn what_is_put_back_comes_again() {
+    let body = vec![b'b'; BODY_BYTES_MIN + 1];
+    let quoted = b"DEL \"a\\x00\\\"b\" 'c d' e\r\n".to_vec();
+    let requests = [quoted, encode(&[b"DEL", b"", b"a\r\n"]), b"KEYS *\r\n".to_vec(), encode(&[b"KEYS", &body])];
+    for request in requests {
+        let (mut input, limits) = (Input::new(), Limits { authenticated: true, ..Limits::default() });
+        let ping = &b"PING \"x\"\r\n"[..];
+        for bytes in [ping, &request[..request.len() / 2], &request[request.len() / 2..], ping] {
+            input.keep(bytes);
+        }
+        let next = |input: &mut Input| {
+            let mut args = Vec::new();
+            let mut frame = input.next(&limits, &mut args).expect("good").or_else(|| {
+                args.clear();
+                input.next(&limits, &mut args).expect("good")
+            });
+            let frame = frame.take().expect("whole");
+            let words: Vec<Vec<u8>> = input.args(frame, &args).iter().map(<[u8]>::to_vec).collect();
+            (frame, args, words)
+        };
+        assert_eq!(next(&mut input).2, [b"PING".to_vec(), b"x".to_vec()]);
+        let (frame, args, first) = next(&mut input);
+        input.put_back(frame, &args);
+        input.release();
+        let (frame, args, again) = next(&mut input);
+        assert_eq!(again, first);
+        input.put_back(frame, &args);
+        assert_eq!(next(&mut input).2, first);
+        assert_eq!(next(&mut input).2, [b"PING".to_vec(), b"x".to_vec()]);
+        assert!(input.is_empty());
+    }
+}
+
 #[test]
 fn every_two_cuts_give_the_same() {
     let limits = Limits::default();
