@@ -134,10 +134,10 @@ impl Scenario {
             cores,
             keys: rng.between(3, 5),
             clients: rng.between(3, 8),
-            requests: rng.between(150, 400),
+            requests: rng.between(120, 300),
             // Much that is concurrent on few keys has more orders than a search can try.
             burst_max: rng.pick(&[1, 4, 16]),
-            unanswered_max: rng.pick(&[1, 6, 20]),
+            unanswered_max: rng.pick(&[1, 6, 12]),
             mailbox_batches: rng.pick(&[1, 1024]),
             client_output_bytes_max: 1 << 20,
             client_waiting_bytes_max: 1 << 20,
