@@ -456,12 +456,7 @@ impl Engine {
     ) {
         let mut request = Request { command, args, slot: place.slot, hash: place.hash, hint: place.hint };
         self.track(&request, 0);
-        if place.owner == self.core {
-            let shard = &mut self.shard;
-            return client.answer(|reply| apply(shard, call.now.unix_ms(), &mut request, reply));
-        }
-        let number = client.queue.wait(client.is_muted());
-        self.post.ask(place.owner, Ticket::new(call.conn, number, 0), client.proto, &mut request);
+        self.dispatch_apart(call, client, place.owner, &mut request);
     }
 
     /// As [`Engine::operate`], uncounted.
@@ -470,13 +465,20 @@ impl Engine {
         if owner == self.core {
             if self.waits_its_turn(call.now, client, request) {
                 let ticket = Ticket::new(call.conn, client.queue.wait(client.is_muted()), 0);
-                return self.wait_its_turn(client, ticket, client.proto, request);
+                return self.join(true, client, ticket, client.proto, request);
             }
+        } else if self.operate_hot(call, client, request) {
+            return;
+        }
+        self.dispatch_apart(call, client, owner, request);
+    }
+
+    /// As [`Engine::dispatch`], past copies and folds: here, or by a letter of its own.
+    #[inline]
+    fn dispatch_apart(&mut self, call: &Call, client: &mut Client, owner: CoreId, request: &mut Request) {
+        if owner == self.core {
             let shard = &mut self.shard;
             return client.answer(|reply| apply(shard, call.now.unix_ms(), request, reply));
-        }
-        if self.operate_hot(call, client, request) {
-            return;
         }
         let number = client.queue.wait(client.is_muted());
         self.post.ask(owner, Ticket::new(call.conn, number, 0), client.proto, request);

@@ -135,7 +135,7 @@ impl Engine {
         if !together && place.owner == self.core && self.waits_its_turn(call.now, client, &request) {
             let number = whole.number.expect("with other cores a slot was opened");
             let ticket = Ticket::new(call.conn, number, index as u32);
-            self.wait_its_turn(client, ticket, Proto::Resp2, &mut request);
+            self.join(true, client, ticket, Proto::Resp2, &mut request);
         } else if place.owner == self.core {
             scratch.clear();
             let mut reply = Reply { out: scratch, proto: Proto::Resp2 };

@@ -195,7 +195,7 @@ impl Engine {
             warm_keys: (hot.board.iter().count() as u64).saturating_sub(hot_keys),
             promotions: hot.promoted,
             demotions: hot.demoted,
-            replica_hits: hot.cache.hits + hot.cache.iter().map(|entry| entry.hits).sum::<u64>(),
+            replica_hits: hot.cache.hits(),
             folds: hot.cache.folds,
             fold_members: hot.cache.members,
             ..self.stats

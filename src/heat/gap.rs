@@ -63,12 +63,7 @@ impl Gap {
     /// Counts an operation; true when it is a sample.
     #[inline]
     pub(super) fn counts(&mut self) -> bool {
-        self.left -= 1;
-        if self.left != 0 {
-            return false;
-        }
-        self.draw();
-        true
+        self.counts_up_to(1).is_some()
     }
 
     /// Counts up to `count` operations, not 0: the place of the first sample among them, behind which nothing is counted

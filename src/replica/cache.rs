@@ -44,8 +44,6 @@ pub struct Refresh {
 #[derive(Debug)]
 pub struct Entry<W> {
     news: Install,
-    /// Counts installations: what a connection asked before it went to the owner by a letter of its own.
-    pub epoch: u64,
     draft: Draft<W>,
     /// Who waits for the fold that is under way. One at a time: what comes meanwhile is the next.
     flight: Option<Vec<Member<W>>>,
@@ -122,7 +120,8 @@ pub struct Cache<W> {
     full: bool,
     #[cfg(feature = "faults")]
     pub fault: Option<super::Fault>,
-    pub hits: u64,
+    /// Of entries that have left.
+    past_hits: u64,
     pub folds: u64,
     pub members: u64,
 }
@@ -137,7 +136,7 @@ impl<W> Default for Cache<W> {
             full: false,
             #[cfg(feature = "faults")]
             fault: None,
-            hits: 0,
+            past_hits: 0,
             folds: 0,
             members: 0,
         }
@@ -158,7 +157,12 @@ impl<W> Cache<W> {
         self.table.is_empty()
     }
 
-    /// The number of the latest installation.
+    /// Reads that copies have answered.
+    pub fn hits(&self) -> u64 {
+        self.past_hits + self.iter().map(|entry| entry.hits).sum::<u64>()
+    }
+
+    /// The number of the latest installation: what a connection asked before it may have gone by a letter of its own.
     pub fn epoch(&self) -> u64 {
         self.epoch
     }
@@ -216,7 +220,6 @@ impl<W> Cache<W> {
     /// A key is hot: from now on its operations go through an entry. Also renews one that is there.
     pub fn install(&mut self, news: Install) {
         self.epoch += 1;
-        let epoch = self.epoch;
         if let Some(entry) = self.get(news.hash, &news.key) {
             (entry.news, entry.leaving) = (news, false);
             return;
@@ -224,7 +227,6 @@ impl<W> Cache<W> {
         let (word, bit) = filter_place(news.hash);
         self.filter[word] |= bit;
         let entry = Entry {
-            epoch,
             draft: Draft::default(),
             flight: None,
             spare: Draft::default(),
@@ -259,7 +261,7 @@ impl<W> Cache<W> {
         let found = self.table.find_entry(hash.0, |entry| entry.news.hash == hash && *entry.news.key == *key);
         let Ok(found) = found else { return };
         let (entry, _) = found.remove();
-        self.hits += entry.hits;
+        self.past_hits += entry.hits;
         self.filter.fill(0);
         for entry in &self.table {
             let (word, bit) = filter_place(entry.news.hash);

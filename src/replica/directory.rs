@@ -1,4 +1,4 @@
-//! What an owner holds of its hot keys: the version that all cores share, and whether it is due to advance.
+//! What an owner holds of its hot keys: the version that all cores share, and how copies of each are kept.
 
 use super::Cell;
 use crate::types::{KeyHash, Slot};
@@ -16,7 +16,7 @@ pub struct Row {
     pub replicates: bool,
     /// Whether a fresh copy is sent to all cores whenever it has changed, instead of when they ask.
     pub pushes: bool,
-    /// Bytes of a copy, when it was promoted.
+    /// Bytes of a copy, as of the last one that was made for all.
     pub bytes: u64,
     /// Folds served for it.
     pub folds: u64,

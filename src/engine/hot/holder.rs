@@ -39,7 +39,7 @@ impl Engine {
             return true;
         }
         let ticket = Ticket::new(call.conn, client.queue.wait(client.is_muted()), 0);
-        self.join(client, ticket, client.proto, request);
+        self.join(false, client, ticket, client.proto, request);
         true
     }
 
@@ -47,7 +47,7 @@ impl Engine {
     pub(in super::super) fn ask_part(&mut self, client: &mut Client, ticket: Ticket, request: &mut Request) -> bool {
         let hot = self.hot.cache.get(request.hash, request.args.get(1)).is_some();
         if hot {
-            self.join(client, ticket, Proto::Resp2, request);
+            self.join(false, client, ticket, Proto::Resp2, request);
         }
         hot
     }
@@ -69,18 +69,6 @@ impl Engine {
         client.order.awaits(request.hash) || contended && spec(request.command).has(flag::WRITE)
     }
 
-    /// Has it wait.
-    pub(in super::super) fn wait_its_turn(
-        &mut self,
-        client: &mut Client,
-        ticket: Ticket,
-        proto: Proto,
-        request: &mut Request,
-    ) {
-        client.order.asked(request.hash);
-        self.hot.own.join(request.hash, ticket, proto, request);
-    }
-
     /// When a turn begins, before anything else: serves what waited for it.
     pub(in super::super) fn serve_own_folds(&mut self, now: Now, effects: &mut Effects) {
         for mut fold in std::mem::take(&mut self.hot.own_folds) {
@@ -90,9 +78,17 @@ impl Engine {
         }
     }
 
-    fn join(&mut self, client: &mut Client, ticket: Ticket, proto: Proto, request: &mut Request) {
+    /// Has an operation on a hot key, this core's `own` or another's, wait in the key's draft.
+    pub(in super::super) fn join(
+        &mut self,
+        own: bool,
+        client: &mut Client,
+        ticket: Ticket,
+        proto: Proto,
+        request: &mut Request,
+    ) {
         client.order.asked(request.hash);
-        self.hot.cache.join(request.hash, ticket, proto, request);
+        self.hot.cache_of(own).join(request.hash, ticket, proto, request);
     }
 
     /// A fold is back from the key's owner: each who waits in it gets its reply.

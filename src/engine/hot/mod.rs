@@ -76,9 +76,7 @@ impl Hot {
             demoted: 0,
         }
     }
-}
 
-impl Hot {
     fn cache_of(&mut self, own: bool) -> &mut Cache<Ticket> {
         if own { &mut self.own } else { &mut self.cache }
     }
@@ -108,7 +106,6 @@ impl super::Engine {
 
     /// Folds sent to others, folds that waited for a turn here, and reads answered from copies, so far.
     pub fn hot_counts(&self) -> (u64, u64, u64) {
-        let hits = self.hot.cache.hits + self.hot.cache.iter().map(|entry| entry.hits).sum::<u64>();
-        (self.hot.cache.folds, self.hot.own.folds, hits)
+        (self.hot.cache.folds, self.hot.own.folds, self.hot.cache.hits())
     }
 }
