@@ -474,7 +474,7 @@ impl Engine {
     }
 
     /// As [`Engine::dispatch`], past copies and folds: here, or by a letter of its own.
-    #[inline]
+    #[inline(always)]
     fn dispatch_apart(&mut self, call: &Call, client: &mut Client, owner: CoreId, request: &mut Request) {
         if owner == self.core {
             let shard = &mut self.shard;
