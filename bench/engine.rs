@@ -71,7 +71,7 @@ impl Core {
     }
 
     fn receive(&mut self, bytes: &[u8]) {
-        self.turn(Event::Received { conn: CLIENT, bytes });
+        self.turn(Event::Received { chunks: &[(CLIENT, bytes)] });
     }
 
     /// Takes what is ready to be sent and reports it sent; how many bytes it was.

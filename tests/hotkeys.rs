@@ -145,7 +145,7 @@ impl Rig {
         }
         let bytes = bytes.repeat(times);
         self.turn(core, |now, engine, effects| {
-            engine.handle(now, Event::Received { conn: Rig::CONN, bytes: bytes.as_bytes() }, effects);
+            engine.handle(now, Event::Received { chunks: &[(Rig::CONN, bytes.as_bytes())] }, effects);
         });
     }
 
@@ -394,7 +394,7 @@ fn slow_requests_are_logged() {
     let pipeline = b"PING\r\nSET largest 0123456789\r\nPING\r\n";
     for _ in 0..2 {
         rig.turn(1, |now, engine, effects| {
-            engine.handle(now, Event::Received { conn: Rig::CONN, bytes: pipeline }, effects);
+            engine.handle(now, Event::Received { chunks: &[(Rig::CONN, pipeline)] }, effects);
         });
     }
     slow(&rig, 0);

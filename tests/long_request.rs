@@ -42,12 +42,12 @@ fn run(engine: &mut Engine, args: &[String]) -> (usize, Vec<u8>) {
     let (mut effects, mut reply, mut turns) = (Effects::default(), Vec::new(), 0);
     for piece in request(args).chunks(16_384) {
         engine.turn_begins(NOW, &mut effects);
-        engine.handle(NOW, Event::Received { conn: LONG, bytes: piece }, &mut effects);
+        engine.handle(NOW, Event::Received { chunks: &[(LONG, piece)] }, &mut effects);
         engine.turn_ends(NOW, ShellCounts::default());
     }
     while engine.deadline() == Some(0) {
         turns += 1;
-        engine.handle(NOW, Event::Received { conn: OTHER, bytes: b"PING\r\n" }, &mut effects);
+        engine.handle(NOW, Event::Received { chunks: &[(OTHER, b"PING\r\n")] }, &mut effects);
         let mut pong = Vec::new();
         drain(engine, &mut effects, OTHER, &mut pong);
         assert_eq!(pong, b"+PONG\r\n", "others are served in between");

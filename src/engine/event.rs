@@ -8,8 +8,9 @@ use crate::types::{ConnId, CoreId, Now};
 pub enum Event<'a> {
     /// A connection was accepted and belongs to this core from now on.
     Opened { conn: ConnId, peer: String, local: String },
-    /// Bytes arrived. They are looked at during the call only.
-    Received { conn: ConnId, bytes: &'a [u8] },
+    /// Bytes arrived, on as many connections as the shell has at hand: their keys are looked up together. They are looked
+    /// at during the call only.
+    Received { chunks: &'a [(ConnId, &'a [u8])] },
     /// A whole output went out; its buffers come back to be filled again.
     Sent { conn: ConnId, output: Output },
     /// The peer sends no more; what it asked is still answered.

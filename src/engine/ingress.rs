@@ -1,25 +1,19 @@
-//! From received bytes to operations: parse a group of pipelined requests, look all of their keys up, run them.
-//!
-//! A group is parsed whole before its first request runs. In between, each key's table and then its item are asked
-//! for, so that the group waits for memory about once; over a million keys that halves the cost of a request.
+//! From received bytes to operations: the first requests of all connections that a turn brings are parsed and looked up
+//! as one group (`group.rs`), then run, connection by connection; what a connection sent beyond them follows in groups
+//! of its own.
 
 use super::Engine;
 use super::event::Effects;
-use super::keys::shares_slots;
+use super::group::{GROUP_KEYS_MAX, Group, Item, Parsed, Place, Source};
 use super::letter::Ticket;
-use super::long;
 use super::sessions::Client;
 use super::slow;
-use crate::keyspace::ItemRef;
 use crate::keyspace::command::{Request, apply};
 use crate::protocol::command::{Command, CommandError, Spec, flags::flag, resolve};
-use crate::protocol::resp::{Arg, Args, Frame, Input, ProtocolError, parse};
-use crate::routing::slot_of;
-use crate::types::{ConnId, CoreId, KeyHash, Now, Slot};
+use crate::protocol::resp::{Args, Input, ProtocolError};
+use crate::types::{ConnId, CoreId, Now};
 use std::ops::Range;
 
-/// Requests of a group: enough to overlap the memory accesses that a core can have under way.
-const GROUP_REQUESTS_MAX: usize = 32;
 /// Replies of one connection that may be awaited from other cores; past it its requests wait.
 const QUEUE_REPLIES_MAX: usize = 1024;
 
@@ -32,133 +26,90 @@ pub(super) struct Call<'a> {
     pub effects: &'a mut Effects,
 }
 
-/// Where a key lives and where a probe saw it.
-#[derive(Clone, Copy)]
-pub(super) struct Place {
-    pub slot: Slot,
-    pub hash: KeyHash,
-    pub owner: CoreId,
-    pub hint: Option<ItemRef>,
+/// The first requests of received bytes, parsed and not run yet.
+struct Head {
+    items: Range<usize>,
+    parsed_bytes: usize,
+    parsed: Parsed,
+    authenticated: bool,
 }
 
-/// One parsed request of a group.
-struct Item {
-    /// Where its bytes are: an offset of the received bytes, or a row of [`Group::frames`] for a held one.
-    at: usize,
-    args: Range<u32>,
-    /// `None` when it names no command, or has the wrong number of arguments.
-    spec: Option<&'static Spec>,
-    /// Set for an operation on one key.
-    place: Option<Place>,
-    /// It waits until the client's requests on hot keys have been answered: those are on their way to an owner together
-    /// with others, and it would overtake them.
-    overtakes: bool,
-}
-
-impl Item {
-    #[inline]
-    fn is_long(&self, client: &Client) -> bool {
-        client.authenticated && long::is_long(self.spec, self.args.len())
-    }
-}
-
-/// A group of parsed requests. One serves all connections of the engine in turn.
+/// The heads of the chunks that are handled together, and the group that they are parsed into.
 #[derive(Default)]
-pub(super) struct Group {
-    items: Vec<Item>,
-    args: Vec<Arg>,
-    frames: Vec<Frame>,
-}
-
-impl Group {
-    fn clear(&mut self) {
-        self.items.clear();
-        self.args.clear();
-        self.frames.clear();
-    }
-}
-
-/// The bytes that a group is parsed from.
-enum Source<'a> {
-    Chunk { bytes: &'a [u8], parsed: usize },
-    Held(&'a mut Input),
-}
-
-impl Source<'_> {
-    #[inline]
-    fn args<'b>(&'b mut self, group: &'b Group, at: usize, args: &Range<u32>) -> Args<'b> {
-        let args = &group.args[args.start as usize..args.end as usize];
-        match self {
-            Source::Chunk { bytes, .. } => Args::new(&bytes[at..], args, &mut []),
-            Source::Held(input) => input.args(group.frames[at], args),
-        }
-    }
-
-    /// Has the last request of a group parsed again later.
-    fn put_back(&mut self, group: &Group, item: &Item) {
-        match self {
-            Source::Chunk { parsed, .. } => *parsed = item.at,
-            Source::Held(input) => {
-                let args = &group.args[item.args.start as usize..item.args.end as usize];
-                input.put_back(group.frames[item.at], args);
-            }
-        }
-    }
-}
-
-/// Whether a command goes past folds: one on the keys of all cores, or on several of one slot.
-fn may_overtake(spec: &'static Spec, args: &Args) -> bool {
-    use Command::{DbSize, Del, Exists, FlushAll, FlushDb, Keys, MGet, MSet, RandomKey, Scan, Touch, Unlink};
-    match spec.command {
-        DbSize | FlushAll | FlushDb | Keys | RandomKey | Scan => true,
-        MGet | MSet | Del | Unlink | Exists | Touch => {
-            !long::is_long(Some(spec), args.len()) && shares_slots(args, usize::from(spec.keys.step))
-        }
-        _ => false,
-    }
-}
-
-/// Why a group has no more requests.
-enum Parsed {
-    /// It is full; there may be more.
-    Full,
-    /// What is left is no whole request.
-    Short,
-    Malformed(ProtocolError),
+pub(super) struct Heads {
+    group: Group,
+    heads: Vec<Option<Head>>,
 }
 
 impl Engine {
-    pub(super) fn received(&mut self, now: Now, conn: ConnId, bytes: &[u8], effects: &mut Effects) {
+    pub(super) fn received(&mut self, now: Now, mut chunks: &[(ConnId, &[u8])], effects: &mut Effects) {
+        let Heads { mut group, mut heads } = std::mem::take(&mut self.heads);
+        while !chunks.is_empty() {
+            group.clear();
+            for (conn, bytes) in chunks {
+                heads.push(self.parse_head(*conn, bytes, &mut group));
+                if group.len() >= GROUP_KEYS_MAX {
+                    break;
+                }
+            }
+            self.look_up_group(&mut group);
+            let (now_chunks, later) = chunks.split_at(heads.len());
+            for ((conn, bytes), head) in now_chunks.iter().zip(heads.drain(..)) {
+                self.received_chunk(&mut Call { now, conn: *conn, effects }, bytes, head, &group);
+            }
+            chunks = later;
+        }
+        self.heads = Heads { group, heads };
+    }
+
+    /// Parses the first requests of a chunk, if it begins with a request and could run at once as things stand.
+    #[inline]
+    fn parse_head(&mut self, conn: ConnId, bytes: &[u8], group: &mut Group) -> Option<Head> {
+        let client = self.sessions.get_mut(conn)?;
+        if client.closing || client.stalled || !client.input.is_empty() {
+            return None;
+        }
+        let (first, authenticated) = (group.len(), client.authenticated);
+        let mut source = Source::Chunk { bytes, parsed: 0 };
+        let parsed = self.parse_into(group, authenticated, &mut source);
+        let Source::Chunk { parsed: parsed_bytes, .. } = source else { unreachable!("it was a chunk") };
+        Some(Head { items: first..group.len(), parsed_bytes, parsed, authenticated })
+    }
+
+    fn received_chunk(&mut self, call: &mut Call, bytes: &[u8], head: Option<Head>, group: &Group) {
         self.stats.input_bytes += bytes.len() as u64;
-        let Some(mut client) = self.sessions.take(conn) else { return };
-        client.last_active_us = now.mono_us;
+        let Some(mut client) = self.sessions.take(call.conn) else { return };
+        client.last_active_us = call.now.mono_us;
         if client.closing {
             // Nothing is read behind a QUIT or a protocol error.
         } else if client.stalled || !client.input.is_empty() {
+            // What an earlier chunk left may have made the head no beginning of a request: it is parsed again.
             client.input.keep(bytes);
             if !client.stalled {
-                self.run_held(&mut Call { now, conn, effects }, &mut client);
+                self.run_held(call, &mut client);
             }
         } else {
-            self.run_chunk(&mut Call { now, conn, effects }, &mut client, bytes);
+            let head = head.filter(|head| head.authenticated == client.authenticated);
+            self.run_chunk(call, &mut client, bytes, head, group);
         }
-        self.finish(now, conn, client, effects);
+        self.finish(call, client);
     }
 
     /// Goes on with a connection's held requests, when what stalled them has eased.
     pub(super) fn resume(&mut self, now: Now, conn: ConnId, effects: &mut Effects) {
         let Some(mut client) = self.sessions.take(conn) else { return };
+        let mut call = Call { now, conn, effects };
         if client.stalled && !client.closing {
             client.stalled = self.must_stall(conn, &mut client);
             if !client.stalled {
-                self.run_held(&mut Call { now, conn, effects }, &mut client);
+                self.run_held(&mut call, &mut client);
             }
         }
-        self.finish(now, conn, client, effects);
+        self.finish(&mut call, client);
     }
 
     /// Puts a client back and tells the shell what became of it.
-    fn finish(&mut self, now: Now, conn: ConnId, mut client: Box<Client>, effects: &mut Effects) {
+    fn finish(&mut self, call: &mut Call, mut client: Box<Client>) {
         if client.ended && !client.stalled {
             client.closing = true;
         }
@@ -166,16 +117,19 @@ impl Engine {
         let resume = !client.stalled || client.input.held_bytes() <= self.settings.client_waiting_bytes_max / 2;
         if pause && !client.paused || client.paused && resume {
             client.paused = pause;
-            effects.receive.push((conn, !pause));
+            call.effects.receive.push((call.conn, !pause));
         }
-        self.announce(now, conn, &mut client, effects);
-        self.sessions.put(conn, client);
+        self.announce(call.now, call.conn, &mut client, call.effects);
+        self.sessions.put(call.conn, client);
     }
 
     #[inline]
-    fn run_chunk(&mut self, call: &mut Call, client: &mut Client, bytes: &[u8]) {
-        let mut source = Source::Chunk { bytes, parsed: 0 };
-        self.run(call, client, &mut source);
+    fn run_chunk(&mut self, call: &mut Call, client: &mut Client, bytes: &[u8], head: Option<Head>, group: &Group) {
+        self.lend_output(client);
+        let mut source = Source::Chunk { bytes, parsed: head.as_ref().map_or(0, |head| head.parsed_bytes) };
+        if head.is_none_or(|head| self.run_items(call, client, &mut source, (group, head.items), head.parsed)) {
+            self.run(call, client, &mut source);
+        }
         let Source::Chunk { parsed, .. } = source else { unreachable!("it was a chunk") };
         if parsed < bytes.len() && !client.closing {
             client.input.keep(&bytes[parsed..]);
@@ -188,6 +142,7 @@ impl Engine {
 
     fn run_held(&mut self, call: &mut Call, client: &mut Client) {
         let mut input = std::mem::take(&mut client.input);
+        self.lend_output(client);
         if self.resume_long(call, client, &mut input) {
             self.run(call, client, &mut Source::Held(&mut input));
         }
@@ -206,109 +161,87 @@ impl Engine {
     /// Runs requests of one source until it has no whole one left or the client must wait.
     fn run(&mut self, call: &mut Call, client: &mut Client, source: &mut Source) {
         let mut group = std::mem::take(&mut self.group);
-        self.lend_output(client);
         loop {
             group.clear();
-            let parsed = self.parse_group(client, source, &mut group);
-            self.look_up(&mut group);
-            if client.authenticated {
-                self.count_group(&group, source);
-            }
-            let watch = self.stopwatch(call.now);
-            let mut ran = 0;
-            for item in &group.items {
-                if let (true, Source::Held(input), Some(spec)) = (item.is_long(client), &mut *source, item.spec) {
-                    let held = (group.frames[item.at], &group.args[item.args.start as usize..item.args.end as usize]);
-                    if self.start_long(call, client, input, spec, held) {
-                        continue;
-                    }
-                    self.group = group;
-                    return;
-                }
-                if item.overtakes && !client.order.is_empty() {
-                    source.put_back(&group, item);
-                    client.stalled = true;
-                    break;
-                }
-                let args = source.args(&group, item.at, &item.args);
-                self.execute(call, client, item, args);
-                ran += 1;
-                if watch.singly
-                    && let Some(us) = self.lap(watch)
-                {
-                    let args = source.args(&group, item.at, &item.args);
-                    self.log_slow(call, client, item.spec, &args, us);
-                }
-                if client.closing {
-                    break;
-                }
-            }
-            if !watch.singly
-                && let Some(us) = self.lap(watch)
-            {
-                self.slow_group(call, client, source, &group.items[..ran], &group, us);
-            }
-            if let Source::Held(input) = source {
-                input.release();
-            }
-            match parsed {
-                _ if client.closing || client.stalled => break,
-                Parsed::Full => {
-                    client.stalled = self.must_stall(call.conn, client);
-                    if client.stalled {
-                        break;
-                    }
-                }
-                Parsed::Short => break,
-                Parsed::Malformed(error) => {
-                    self.refuse(client, &error);
-                    break;
-                }
+            let parsed = self.parse_into(&mut group, client.authenticated, source);
+            self.look_up_group(&mut group);
+            let items = 0..group.len();
+            if !self.run_items(call, client, source, (&group, items), parsed) {
+                break;
             }
         }
         self.group = group;
     }
 
-    /// Counts a group's operations for heat, all at once: few of them are looked at.
-    #[inline]
-    fn count_group(&mut self, group: &Group, source: &mut Source) {
-        let count = group.items.len();
-        let mut from = 0;
-        while from < count
-            && let Some(at) = self.next_sample(count - from)
-        {
-            let item = &group.items[from + at];
-            from += at + 1;
-            if let (Some(spec), Some(place)) = (item.spec, item.place) {
-                self.sample_heat(spec.command, place, &source.args(group, item.at, &item.args));
+    /// Runs requests that were looked up, all from one source; true when its next ones may be parsed.
+    fn run_items(
+        &mut self,
+        call: &mut Call,
+        client: &mut Client,
+        source: &mut Source,
+        (group, items): (&Group, Range<usize>),
+        parsed: Parsed,
+    ) -> bool {
+        if client.authenticated {
+            self.count_group(group, items.clone(), source);
+        }
+        let watch = self.stopwatch(call.now);
+        let mut ran = items.start..items.start;
+        for item in group.items(items) {
+            if let (true, Source::Held(input), Some(spec)) = (item.is_long(client), &mut *source, item.spec) {
+                if self.start_long(call, client, input, spec, (group.frame(item), group.parsed(item))) {
+                    continue;
+                }
+                return false;
+            }
+            if item.overtakes && !client.order.is_empty() {
+                source.put_back(group, item);
+                client.stalled = true;
+                break;
+            }
+            let args = source.args(group, item);
+            self.execute(call, client, item.spec, group.place(item), args);
+            ran.end += 1;
+            if watch.singly
+                && let Some(us) = self.lap(watch)
+            {
+                self.log_slow(call, client, item.spec, &source.args(group, item), us);
+            }
+            if client.closing {
+                break;
             }
         }
+        if !watch.singly
+            && let Some(us) = self.lap(watch)
+        {
+            self.slow_group(call, client, source, (group, ran), us);
+        }
+        if let Source::Held(input) = source {
+            input.release();
+        }
+        match parsed {
+            _ if client.closing || client.stalled => {}
+            Parsed::Full => client.stalled = self.must_stall(call.conn, client),
+            Parsed::Short => return false,
+            Parsed::Malformed(error) => self.refuse(client, &error),
+        }
+        !client.closing && !client.stalled
     }
 
     /// A group took long: its largest request goes to the log.
     #[cold]
-    fn slow_group(&mut self, call: &Call, client: &Client, source: &mut Source, ran: &[Item], group: &Group, us: u64) {
-        let weight = |item: &&Item| {
-            (item.overtakes, slow::weight(&group.args[item.args.start as usize..item.args.end as usize]))
-        };
-        let Some(item) = ran.iter().max_by_key(weight) else { return };
-        let args = source.args(group, item.at, &item.args);
+    fn slow_group(
+        &mut self,
+        call: &Call,
+        client: &Client,
+        source: &mut Source,
+        (group, ran): (&Group, Range<usize>),
+        us: u64,
+    ) {
+        let weight = |item: &&Item| (item.overtakes, slow::weight(group.parsed(item)));
+        let Some(item) = group.items(ran).iter().max_by_key(weight) else { return };
+        let args = source.args(group, item);
         self.log_group(call, client, item.spec, &args, us);
-    }
-
-    /// Second and third step of the look-up; the first was asking for the heads of the tables while parsing.
-    #[inline]
-    fn look_up(&self, group: &mut Group) {
-        for place in group.items.iter().filter_map(|item| item.place.as_ref()) {
-            if place.owner == self.core {
-                self.shard.prefetch_entry(place.slot, place.hash);
-            }
-        }
-        for place in group.items.iter_mut().filter_map(|item| item.place.as_mut()) {
-            if place.owner == self.core {
-                place.hint = self.shard.probe(place.slot, place.hash);
-            }
-        }
     }
 
     /// Whether a client's requests must wait: nobody reads its replies, too many are awaited, or the post is full.
@@ -331,71 +264,22 @@ impl Engine {
     }
 
     #[inline]
-    fn parse_group(&mut self, client: &Client, source: &mut Source, group: &mut Group) -> Parsed {
-        let mut limits = self.limits;
-        limits.authenticated = client.authenticated;
-        while group.items.len() < GROUP_REQUESTS_MAX {
-            let first = group.args.len();
-            let at = match source {
-                Source::Chunk { bytes, parsed } => match parse(&bytes[*parsed..], &limits, &mut group.args) {
-                    Ok(Some(taken)) => {
-                        let at = *parsed;
-                        *parsed += taken;
-                        at
-                    }
-                    Ok(None) => return Parsed::Short,
-                    Err(error) => return Parsed::Malformed(error),
-                },
-                Source::Held(input) => match input.next(&limits, &mut group.args) {
-                    Ok(Some(frame)) => {
-                        group.frames.push(frame);
-                        group.frames.len() - 1
-                    }
-                    Ok(None) => return Parsed::Short,
-                    Err(error) => return Parsed::Malformed(error),
-                },
-            };
-            if group.args.len() == first {
-                continue;
-            }
-            let range = first as u32..group.args.len() as u32;
-            let args = source.args(group, at, &range);
-            let spec = resolve(&args).ok();
-            let keyed = spec.is_some_and(|spec| spec.keys.first == 1 && spec.keys.last == 1);
-            let place = keyed.then(|| self.place(args.get(1)));
-            let overtakes = !keyed && self.hot.may_hold() && spec.is_some_and(|spec| may_overtake(spec, &args));
-            let item = Item { at, args: range, spec, place, overtakes };
-            // What follows may be parsed under wider limits, or must wait, once this one has run.
-            let ends_group = !client.authenticated || item.is_long(client) || overtakes;
-            group.items.push(item);
-            if ends_group {
-                return Parsed::Full;
-            }
-        }
-        Parsed::Full
-    }
-
-    /// Where a key lives; its table is asked for if it is here.
-    #[inline]
-    pub(super) fn place(&self, key: &[u8]) -> Place {
-        let slot = slot_of(key);
-        let owner = if self.cores == 1 { self.core } else { self.table.owner(slot) };
-        if owner == self.core {
-            self.shard.prefetch_table(slot);
-        }
-        Place { slot, hash: self.shard.hash(key), owner, hint: None }
-    }
-
-    #[inline]
-    fn execute(&mut self, call: &mut Call, client: &mut Client, item: &Item, args: Args) {
+    fn execute(
+        &mut self,
+        call: &mut Call,
+        client: &mut Client,
+        spec: Option<&'static Spec>,
+        place: Option<Place>,
+        args: Args,
+    ) {
         client.commands += 1;
         self.stats.commands += 1;
-        match (item.spec, item.place) {
+        match (spec, place) {
             (Some(spec), Some(place)) if client.authenticated => {
                 client.last_command = spec.name;
                 self.operate(call, client, spec.command, place, args);
             }
-            _ => self.execute_other(call, client, item.spec, args),
+            _ => self.execute_other(call, client, spec, args),
         }
         client.command_ends();
     }

@@ -5,7 +5,8 @@
 
 use super::Engine;
 use super::gather::Gather;
-use super::ingress::{Call, Place};
+use super::group::{GROUP_KEYS_MAX, Place};
+use super::ingress::Call;
 use super::letter::Ticket;
 use super::sessions::Client;
 use crate::keyspace::command::{Request, apply};
@@ -14,9 +15,6 @@ use crate::protocol::resp::{Arg, Args, Output, Proto, Reply};
 use crate::routing::slot_of;
 use crate::types::Slot;
 use std::ops::Range;
-
-/// Keys that are looked up together before the first of them is used.
-const GROUP_KEYS_MAX: usize = 32;
 
 /// Keys of one command that run in one turn; a command on more goes on in the next, so that nobody waits for it.
 const SLICE_KEYS_MAX: usize = 32 * 1024;
@@ -166,12 +164,7 @@ impl Engine {
             for key in 0..keys.len() / stride {
                 places.push(self.place(args.get(1 + (first + key) * stride)));
             }
-            for place in places.iter().filter(|place| place.owner == self.core) {
-                self.shard.prefetch_entry(place.slot, place.hash);
-            }
-            for place in places.iter_mut().filter(|place| place.owner == self.core) {
-                place.hint = self.shard.probe(place.slot, place.hash);
-            }
+            self.look_up(&mut places);
             for (key, (place, parts)) in places.iter().zip(keys.chunks(stride)).enumerate() {
                 let mut part = [all[0]; 3];
                 part[1..=stride].copy_from_slice(parts);

@@ -7,6 +7,7 @@ mod admin;
 mod event;
 mod figures;
 mod gather;
+mod group;
 mod hot;
 mod ingress;
 mod keys;
@@ -35,8 +36,9 @@ use crate::keyspace::{Shard, ShardOptions};
 use crate::protocol::resp::{Arg, Limits, Output};
 use crate::routing::SlotTable;
 use crate::types::{ConnId, CoreId, Now};
+use group::{Group, Place};
 use hot::Hot;
-use ingress::Group;
+use ingress::Heads;
 use letter::Envelope;
 use long::Long;
 use news::NewsDesk;
@@ -80,9 +82,11 @@ pub struct Engine {
     tracking: Option<Box<Tracking>>,
     settings: Settings,
     limits: Limits,
+    heads: Heads,
     group: Group,
     envelopes: Vec<Envelope>,
     letter_args: Vec<Arg>,
+    letter_places: Vec<Place>,
     spare_outputs: Vec<Output>,
     /// Stalled connections that go on in the next turn: the post was full, or a long request is under way.
     waiting_for_turn: Vec<ConnId>,
@@ -112,9 +116,11 @@ impl Engine {
             tracking: None,
             post: Post::new(cores, options.settings.letters_bytes_max),
             limits: Limits::default(),
+            heads: Heads::default(),
             group: Group::default(),
             envelopes: Vec::new(),
             letter_args: Vec::new(),
+            letter_places: Vec::new(),
             spare_outputs: Vec::new(),
             waiting_for_turn: Vec::new(),
             long: Vec::new(),
@@ -138,7 +144,7 @@ impl Engine {
     /// Takes one event; what has to be done about it is added to `effects`.
     pub fn handle(&mut self, now: Now, event: Event, effects: &mut Effects) {
         match event {
-            Event::Received { conn, bytes } => self.received(now, conn, bytes, effects),
+            Event::Received { chunks } => self.received(now, chunks, effects),
             Event::Mail { from, batch } => self.mail(now, from, batch, effects),
             Event::Sent { conn, output } => self.sent(now, conn, output, effects),
             Event::Opened { conn, peer, local } => self.opened(now, conn, peer, local, effects),

@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::event::Effects;
+use super::group::GROUP_KEYS_MAX;
 use super::letter::{Batch, Envelope, Note, Ticket};
 use super::sessions::Client;
 use crate::keyspace::ItemRef;
@@ -11,9 +12,6 @@ use crate::protocol::resp::{Arg, Output, Reply};
 use crate::session::Fill;
 use crate::types::{ConnId, CoreId, Now};
 use std::ops::Range;
-
-/// Requests that are looked up together before the first of them runs.
-const GROUP_REQUESTS_MAX: usize = 32;
 
 impl Engine {
     pub(super) fn mail(&mut self, now: Now, from: CoreId, mut batch: Box<Batch>, effects: &mut Effects) {
@@ -44,21 +42,16 @@ impl Engine {
         let (mut envelopes, mut args) = (std::mem::take(&mut self.envelopes), std::mem::take(&mut self.letter_args));
         batch.open(&mut envelopes, &mut args);
         self.stats.letters_served += envelopes.len() as u64;
-        for group in envelopes.chunks(GROUP_REQUESTS_MAX) {
-            for envelope in group {
-                self.shard.prefetch_table(envelope.slot);
-            }
-            for envelope in group {
-                self.shard.prefetch_entry(envelope.slot, envelope.hash);
-            }
-            let mut hints = [None; GROUP_REQUESTS_MAX];
-            for (envelope, hint) in group.iter().zip(&mut hints) {
-                *hint = self.shard.probe(envelope.slot, envelope.hash);
-            }
-            for (envelope, hint) in group.iter().zip(hints) {
-                self.serve_one(now, from, batch, envelope, &args, hint, effects);
+        let mut places = std::mem::take(&mut self.letter_places);
+        for group in envelopes.chunks(GROUP_KEYS_MAX) {
+            places.clear();
+            places.extend(group.iter().map(|envelope| self.place_here(envelope.slot, envelope.hash)));
+            self.look_up(&mut places);
+            for (envelope, place) in group.iter().zip(&places) {
+                self.serve_one(now, from, batch, envelope, &args, place.hint, effects);
             }
         }
+        self.letter_places = places;
         envelopes.clear();
         args.clear();
         (self.envelopes, self.letter_args) = (envelopes, args);

@@ -3,7 +3,9 @@
 //! Must never know: commands, keys, replies; it hands bytes to the engine and performs what the engine asks.
 //! Read first: `worker.rs` (the loop), then `sockets.rs`, `mailbox.rs`; `uring/` is the one unsafe room.
 
+mod arrivals;
 mod clock;
+mod cpu_time;
 mod listener;
 mod mailbox;
 mod pace;

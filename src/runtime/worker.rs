@@ -1,6 +1,8 @@
 //! One core's loop: wait, handle, perform. One `io_uring_enter` a turn does all of submitting and waiting.
 
+use super::arrivals::Arrivals;
 use super::clock::Clock;
+use super::cpu_time::CpuTime;
 use super::mailbox::{Mail, Mailbox};
 use super::pace::{Gather, Pace};
 use super::sockets::{SendOutcome, Sockets};
@@ -8,10 +10,8 @@ use super::uring::{Armed, Chunk, Completion, Features, Payload, Ring, RingConfig
 use crate::engine::{Effects, Engine, Event, Ledger, ShellCounts};
 use crate::types::{ConnId, CoreId, Now};
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io::{self, PipeReader, Read};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -26,8 +26,6 @@ const MAIL_RETRY: Duration = Duration::from_micros(200);
 /// While draining, how long without a receive counts as quiet, and how long to drain at most.
 const DRAIN_QUIET_US: u64 = 20_000;
 const DRAIN_US_MAX: u64 = 5_000_000;
-/// How often a worker reads its own CPU time.
-const CPU_SAMPLE_US: u64 = 100_000;
 
 /// Between the main thread and all workers.
 #[derive(Default)]
@@ -84,15 +82,14 @@ pub struct Worker {
     alarm: PipeReader,
     on_shutdown: Box<dyn Fn() + Send>,
     effects: Effects,
+    arrivals: Arrivals,
     /// Accepted connections for cores whose mailbox is full.
     unplaced: VecDeque<(CoreId, OwnedFd)>,
     linger_until_us: Option<u64>,
     mail_is_stuck: bool,
     receives: u32,
     wakes: u64,
-    cpu_file: Option<File>,
-    cpu_us: u64,
-    cpu_read_us: u64,
+    cpu: CpuTime,
     drain: Drain,
 }
 
@@ -147,14 +144,13 @@ impl Worker {
             alarm: options.alarm,
             on_shutdown: options.on_shutdown,
             effects: Effects::default(),
+            arrivals: Arrivals::default(),
             unplaced: VecDeque::new(),
             linger_until_us: None,
             mail_is_stuck: false,
             receives: 0,
             wakes: 0,
-            cpu_file: File::open("/proc/thread-self/schedstat").ok(),
-            cpu_us: 0,
-            cpu_read_us: 0,
+            cpu: CpuTime::of_this_thread(),
             drain: Drain::Serving,
         })
     }
@@ -246,6 +242,12 @@ impl Worker {
                 }
             }
         }
+        self.hand_over(now);
+    }
+
+    /// What has arrived goes to the engine.
+    fn hand_over(&mut self, now: Now) {
+        self.arrivals.hand_over(now, &mut self.ring, &mut self.engine, &mut self.effects);
     }
 
     #[inline]
@@ -259,13 +261,17 @@ impl Worker {
                     if self.sockets.is_first_in(conn, self.pace.window()) {
                         self.pace.connection_active();
                     }
-                    let event = Event::Received { conn, bytes: self.ring.bytes(&chunk) };
-                    self.engine.handle(now, event, &mut self.effects);
+                    self.arrivals.push(conn, chunk);
+                    if self.arrivals.is_full() {
+                        self.hand_over(now);
+                    }
+                } else {
+                    self.ring.recycle(chunk);
                 }
-                self.ring.recycle(chunk);
             }
             Ok(None) => {
                 ended = true;
+                self.hand_over(now);
                 if let Some(conn) = conn.filter(|conn| self.sockets.is_open(*conn)) {
                     self.engine.handle(now, Event::Ended { conn }, &mut self.effects);
                 }
@@ -273,6 +279,7 @@ impl Worker {
             Err(error) if is_passing(&error) => {}
             Err(_) => {
                 ended = true;
+                self.hand_over(now);
                 if let Some(conn) = conn.filter(|conn| self.sockets.is_open(*conn)) {
                     self.effects.kill.push(conn);
                 }
@@ -442,19 +449,10 @@ impl Worker {
     }
 
     fn counts(&mut self, now: Now) -> ShellCounts {
-        if now.mono_us >= self.cpu_read_us + CPU_SAMPLE_US {
-            self.cpu_read_us = now.mono_us;
-            let mut text = [0; 64];
-            let read = self.cpu_file.as_ref().and_then(|file| file.read_at(&mut text, 0).ok()).unwrap_or(0);
-            let nanoseconds = text[..read]
-                .split(|byte| *byte == b' ')
-                .next()
-                .and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u64>().ok());
-            let cpu_us = nanoseconds.map_or(self.cpu_us, |ns| ns / 1000);
-            self.pace.spent(cpu_us - self.cpu_us);
-            self.cpu_us = cpu_us;
+        if let Some(us) = self.cpu.sample(now.mono_us) {
+            self.pace.spent(us);
         }
-        ShellCounts { enters: self.ring.enters(), wakes: self.wakes, cpu_us: self.cpu_us }
+        ShellCounts { enters: self.ring.enters(), wakes: self.wakes, cpu_us: self.cpu.us() }
     }
 
     /// Stops accepting; what clients have sent so far is still taken and answered.

@@ -6,6 +6,7 @@ use crate::world::World;
 use coldplate::engine::{Batch, Effects, Engine, Event, ShellCounts};
 use coldplate::types::{ConnId, CoreId, Now};
 use std::collections::VecDeque;
+use std::ops::Range;
 
 /// A row of a core's connections; rows are used again, and the generation tells their tenants apart.
 #[derive(Default)]
@@ -90,9 +91,14 @@ impl World {
         let Core { engine, effects, .. } = &mut self.cores[core];
         engine.turn_begins(now, effects);
         self.take_mail(core, now);
+        let mut arrivals = Vec::new();
         for (link, completion) in work {
-            self.complete(core, now, link, completion);
+            if completion != Completion::Received || self.rng.chance(20) {
+                self.hand_over(core, now, &mut arrivals);
+            }
+            self.complete(core, now, link, completion, &mut arrivals);
         }
+        self.hand_over(core, now, &mut arrivals);
         let Core { engine, effects, .. } = &mut self.cores[core];
         if engine.deadline().is_some_and(|deadline| deadline <= now.mono_us) {
             engine.handle(now, Event::Tick, effects);
@@ -108,7 +114,14 @@ impl World {
         engine.handle(now, event, effects);
     }
 
-    fn complete(&mut self, core: usize, now: Now, link: usize, completion: Completion) {
+    fn complete(
+        &mut self,
+        core: usize,
+        now: Now,
+        link: usize,
+        completion: Completion,
+        arrivals: &mut Vec<(usize, Range<usize>)>,
+    ) {
         if completion == Completion::Accepted {
             let conn = self.cores[core].open(link);
             (self.links[link].conn, self.links[link].state) = (Some(conn), State::Open);
@@ -117,7 +130,7 @@ impl World {
         let conn = self.links[link].conn.expect("an open connection has a name");
         match completion {
             Completion::Accepted => unreachable!("it was dealt with above"),
-            Completion::Received => self.receive(core, now, link, conn),
+            Completion::Received => self.receive(link, arrivals),
             Completion::Ended => {
                 self.links[link].end_told = true;
                 self.handle(core, now, Event::Ended { conn });
@@ -137,7 +150,8 @@ impl World {
         }
     }
 
-    fn receive(&mut self, core: usize, now: Now, link: usize, conn: ConnId) {
+    /// Bytes have come in; they are handed over together with those of other connections.
+    fn receive(&mut self, link: usize, arrivals: &mut Vec<(usize, Range<usize>)>) {
         self.event += 1;
         let there = &mut self.links[link];
         let bytes = there.receive_bytes(self.scenario.cut, &mut self.rng);
@@ -150,9 +164,17 @@ impl World {
             there.requests.pop_front();
             self.history.records[record].asked = Some(self.event);
         }
+        arrivals.push((link, from..from + bytes));
+    }
+
+    fn hand_over(&mut self, core: usize, now: Now, arrivals: &mut Vec<(usize, Range<usize>)>) {
+        let links = &self.links;
+        let chunk = |(link, range): (usize, Range<usize>)| {
+            (links[link].conn.expect("an open connection has a name"), &links[link].to_server[range])
+        };
+        let chunks: Vec<(ConnId, &[u8])> = arrivals.drain(..).map(chunk).collect();
         let Core { engine, effects, .. } = &mut self.cores[core];
-        let event = Event::Received { conn, bytes: &self.links[link].to_server[from..from + bytes] };
-        engine.handle(now, event, effects);
+        engine.handle(now, Event::Received { chunks: &chunks }, effects);
     }
 
     fn take_mail(&mut self, core: usize, now: Now) {

@@ -1,7 +1,7 @@
 //! This core's own hot keys: deciding which they are, serving folds, and keeping the copies of others true.
 
 use super::super::Engine;
-use super::super::ingress::Place;
+use super::super::group::Place;
 use super::super::letter::Note;
 use crate::heat::{Access, Decision, Reason, Report};
 use crate::keyspace::command::apply;

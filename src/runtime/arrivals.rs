@@ -1,0 +1,35 @@
+//! Received chunks of a turn, until there are enough of them: the engine looks the keys of all of them up together.
+
+use super::uring::{Chunk, Ring};
+use crate::engine::{Effects, Engine, Event};
+use crate::types::{ConnId, Now};
+
+/// Chunks that are handed over at once. At pipeline 1 each is one request; more do not overlap any better.
+const CHUNKS_MAX: usize = 32;
+
+#[derive(Default)]
+pub struct Arrivals {
+    chunks: Vec<(ConnId, Chunk)>,
+}
+
+impl Arrivals {
+    pub fn push(&mut self, conn: ConnId, chunk: Chunk) {
+        self.chunks.push((conn, chunk));
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.chunks.len() >= CHUNKS_MAX
+    }
+
+    /// Hands them to the engine, in the order in which they came, and their buffers back to the ring.
+    pub fn hand_over(&mut self, now: Now, ring: &mut Ring, engine: &mut Engine, effects: &mut Effects) {
+        let mut bytes: [(ConnId, &[u8]); CHUNKS_MAX] = [(ConnId { index: 0, generation: 0 }, &[]); CHUNKS_MAX];
+        for ((conn, chunk), bytes) in self.chunks.iter().zip(&mut bytes) {
+            *bytes = (*conn, ring.bytes(chunk));
+        }
+        engine.handle(now, Event::Received { chunks: &bytes[..self.chunks.len()] }, effects);
+        for (_, chunk) in self.chunks.drain(..) {
+            ring.recycle(chunk);
+        }
+    }
+}
