@@ -28,6 +28,8 @@ enum Sum {
     Heat(Box<Heat>),
     /// What took long: SLOWLOG.
     Slow(Box<Slow>),
+    /// Answers to a round of a command that moves values, in the order of its parts: the engine goes on with them.
+    Round(Vec<Output>),
     /// CLIENT KILL addr:port, which answers OK or an error.
     Killed(i64),
 }
@@ -68,6 +70,19 @@ impl Gather {
     pub fn killed(parts: usize) -> Gather {
         Gather::new(parts, Sum::Killed(0))
     }
+    pub fn round(parts: usize) -> Gather {
+        Gather::new(parts, Sum::Round(vec![Output::default(); parts]))
+    }
+    pub fn is_round(&self) -> bool {
+        matches!(self.sum, Sum::Round(_))
+    }
+    /// What a round was answered.
+    pub fn take_round(&mut self) -> Vec<Output> {
+        match &mut self.sum {
+            Sum::Round(answers) => std::mem::take(answers),
+            _ => unreachable!("only a round is taken"),
+        }
+    }
     pub fn info(parts: usize, request: info::InfoRequest) -> Gather {
         Gather::new(parts, Sum::Info { rows: Vec::with_capacity(parts), request: Box::new(request) })
     }
@@ -92,6 +107,7 @@ impl Gather {
             Sum::Heat(heat) => heat.add(part, bytes),
             Sum::Slow(slow) => slow.add(bytes),
             Sum::Text(text) => text.extend_from_slice(bytes),
+            Sum::Round(answers) => answers[part as usize].append(output, range),
             _ if bytes.first() == Some(&b'-') => {
                 self.error.get_or_insert_with(|| bytes.to_vec());
             }
@@ -131,6 +147,7 @@ impl Gather {
             Sum::Any { found: Some(found), .. } => reply.out.append(&found, 0..found.bytes.len()),
             Sum::Any { found: None, .. } => reply.null(),
             Sum::Text(text) => reply.verbatim("txt", &text),
+            Sum::Round(_) => unreachable!("the engine goes on with a round"),
             Sum::Heat(heat) => heat.encode(reply, host),
             Sum::Slow(slow) => slow.encode(reply),
             Sum::Info { mut rows, request } => {

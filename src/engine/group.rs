@@ -9,6 +9,7 @@ use super::Engine;
 use super::keys::shares_slots;
 use super::long;
 use super::sessions::Client;
+use super::transaction::is_move;
 use crate::keyspace::ItemRef;
 use crate::protocol::command::{Command, Spec, resolve};
 use crate::protocol::resp::{Arg, Args, Frame, Input, ProtocolError, parse};
@@ -42,6 +43,8 @@ pub(super) struct Item {
     /// It waits until the client's requests on hot keys have been answered: those are on their way to an owner together
     /// with others, and it would overtake them.
     pub overtakes: bool,
+    /// Its client may have to wait for locks before the next one runs.
+    may_wait: bool,
 }
 
 impl Item {
@@ -129,14 +132,23 @@ pub(super) enum Parsed {
 
 /// Whether a command goes past folds: one on the keys of all cores, or on several of one slot.
 fn may_overtake(spec: &'static Spec, args: &Args) -> bool {
-    use Command::{DbSize, Del, Exists, FlushAll, FlushDb, Keys, MGet, MSet, RandomKey, Scan, Touch, Unlink};
+    use Command::{
+        BitOp, Copy, DbSize, Del, Exec, Exists, FlushAll, FlushDb, Keys, Lcs, MGet, MSet, MSetNx, RandomKey, Rename,
+        RenameNx, Scan, Touch, Unlink,
+    };
     match spec.command {
         DbSize | FlushAll | FlushDb | Keys | RandomKey | Scan => true,
-        MGet | MSet | Del | Unlink | Exists | Touch => {
+        Exec | Rename | RenameNx | Copy | MSetNx | MSet | BitOp | Lcs => true,
+        MGet | Del | Unlink | Exists | Touch => {
             !long::is_long(Some(spec), args.len()) && shares_slots(args, usize::from(spec.keys.step))
         }
         _ => false,
     }
+}
+
+/// Whether a command may need locks on several cores.
+fn may_wait(command: Command) -> bool {
+    matches!(command, Command::Exec | Command::MSet | Command::FlushAll | Command::FlushDb) || is_move(command)
 }
 
 impl Engine {
@@ -170,10 +182,10 @@ impl Engine {
                 continue;
             }
             let args = first as u32..group.args.len() as u32;
-            let mut item = Item { at, args, spec: None, place: None, overtakes: false };
+            let mut item = Item { at, args, spec: None, place: None, overtakes: false, may_wait: false };
             self.resolve_item(group, &mut item, source);
             // What follows may be parsed under wider limits, or must wait, once this one has run.
-            let ends = !authenticated || item.overtakes || long::is_long(item.spec, item.args.len());
+            let ends = !authenticated || item.overtakes || item.may_wait || long::is_long(item.spec, item.args.len());
             group.items.push(item);
             if ends {
                 return Parsed::Full;
@@ -194,6 +206,7 @@ impl Engine {
             group.places.push(place);
         } else {
             item.overtakes = self.hot.may_hold() && may_overtake(spec, &args);
+            item.may_wait = self.cores > 1 && may_wait(spec.command);
         }
     }
 

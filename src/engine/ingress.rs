@@ -252,7 +252,7 @@ impl Engine {
         if post_full && !unread && !awaited {
             self.wait_for_turn(conn, client);
         }
-        unread || awaited || post_full
+        unread || awaited || post_full || client.transaction.is_some()
     }
 
     /// Has a stalled client looked at again in the next turn.
@@ -275,7 +275,7 @@ impl Engine {
         client.commands += 1;
         self.stats.commands += 1;
         match (spec, place) {
-            (Some(spec), Some(place)) if client.authenticated => {
+            (Some(spec), Some(place)) if client.is_plain() => {
                 client.last_command = spec.name;
                 self.operate(call, client, spec.command, place, args);
             }
@@ -286,10 +286,17 @@ impl Engine {
 
     /// What is no operation on one key, and what is refused.
     #[inline(never)]
-    fn execute_other(&mut self, call: &mut Call, client: &mut Client, spec: Option<&'static Spec>, mut args: Args) {
+    pub(super) fn execute_other(
+        &mut self,
+        call: &mut Call,
+        client: &mut Client,
+        spec: Option<&'static Spec>,
+        mut args: Args,
+    ) {
         let Some(spec) = spec else {
             // As in Redis, strangers learn this too.
             self.stats.errors += 1;
+            self.refuse_queueing(client);
             let error = resolve(&args).expect_err("it was refused when it was parsed");
             return client.answer(|reply| CommandError::write(&error, reply));
         };
@@ -298,7 +305,15 @@ impl Engine {
             return client.answer(|reply| reply.error(NOAUTH));
         }
         client.last_command = spec.name;
+        if client.multi.is_some() && self.queue(client, spec, &mut args)
+            || self.run_as_one(call, client, spec, &mut args)
+        {
+            return;
+        }
         match spec.command {
+            Command::Multi | Command::Exec | Command::Discard | Command::Watch | Command::Unwatch => {
+                self.transact(call, client, spec.command, &mut args);
+            }
             Command::MGet | Command::MSet | Command::Del | Command::Unlink | Command::Exists | Command::Touch => {
                 self.several(call, client, spec, &mut args);
             }
@@ -340,12 +355,18 @@ impl Engine {
     ) {
         let mut request = Request { command, args, slot: place.slot, hash: place.hash, hint: place.hint };
         self.track(&request, 0);
+        if self.transactions.is_active() && self.detour(call, client, place.owner, &mut request) {
+            return;
+        }
         self.dispatch_apart(call, client, place.owner, &mut request);
     }
 
     /// As [`Engine::operate`], uncounted.
     #[inline]
     pub(super) fn dispatch(&mut self, call: &Call, client: &mut Client, owner: CoreId, request: &mut Request) {
+        if self.transactions.is_active() && self.detour(call, client, owner, request) {
+            return;
+        }
         if owner == self.core {
             if self.waits_its_turn(call.now, client, request) {
                 let ticket = Ticket::new(call.conn, client.queue.wait(client.is_muted()), 0);
@@ -359,7 +380,7 @@ impl Engine {
 
     /// As [`Engine::dispatch`], past copies and folds: here, or by a letter of its own.
     #[inline(always)]
-    fn dispatch_apart(&mut self, call: &Call, client: &mut Client, owner: CoreId, request: &mut Request) {
+    pub(super) fn dispatch_apart(&mut self, call: &Call, client: &mut Client, owner: CoreId, request: &mut Request) {
         if owner == self.core {
             let shard = &mut self.shard;
             return client.answer(|reply| apply(shard, call.now.unix_ms(), request, reply));

@@ -130,6 +130,14 @@ impl Engine {
     ) {
         let mut request = Request { command, args, slot: place.slot, hash: place.hash, hint: place.hint };
         self.track(&request, 0);
+        let together = together || self.program_runs();
+        if self.transactions.is_active() {
+            let number = whole.number.unwrap_or_default();
+            let ticket = Ticket::new(call.conn, number, index as u32);
+            if self.detour_part(client, ticket, place.owner, &mut request) {
+                return;
+            }
+        }
         if !together && place.owner == self.core && self.waits_its_turn(call.now, client, &request) {
             let number = whole.number.expect("with other cores a slot was opened");
             let ticket = Ticket::new(call.conn, number, index as u32);
@@ -189,7 +197,10 @@ impl Engine {
     }
 
     /// Encodes the reply of a slot whose last part has come.
-    pub(super) fn complete(&self, client: &mut Client, number: u32) {
+    pub(super) fn complete(&mut self, client: &mut Client, number: u32) {
+        if client.queue.part(number).is_round() {
+            return self.round_answered(client);
+        }
         let (host, proto) = (&self.host, client.proto);
         client.queue.complete(number, |out, gather| gather.encode(&mut Reply { out, proto }, &|| host.report()));
     }

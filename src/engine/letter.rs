@@ -5,6 +5,7 @@
 //! travel by reference beside them.
 
 use super::news::News;
+use super::transaction::{LockRequest, Outcome};
 use crate::heat::Report;
 use crate::keyspace::command::Request;
 use crate::protocol::command::Command;
@@ -43,7 +44,7 @@ struct RequestHead {
     hash: u64,
     slot: u16,
     command: u8,
-    resp3: u8,
+    flags: u8,
     args: u32,
 }
 
@@ -54,6 +55,10 @@ struct AnswerHead {
     ticket: Ticket,
     bytes: u32,
 }
+
+/// Bits of [`RequestHead::flags`].
+const RESP3: u8 = 1;
+const HOLDS_LOCK: u8 = 2;
 
 const REQUEST_HEAD_BYTES: usize = size_of::<RequestHead>();
 const ANSWER_HEAD_BYTES: usize = size_of::<AnswerHead>();
@@ -75,9 +80,19 @@ pub enum Note {
     /// What it holds now.
     Refresh(Box<Refresh>),
     /// It is hot no more.
-    Remove { hash: KeyHash, key: Box<[u8]> },
+    Remove {
+        hash: KeyHash,
+        key: Box<[u8]>,
+    },
     /// The same for clients that listen.
     News(Arc<News>),
+    /// A transaction needs slots of the receiver's.
+    Lock(Box<LockRequest>),
+    /// What became of that, by the transaction's number.
+    Locked(u32, Outcome),
+    Unlock(u32),
+    /// A client of the sender's watches nothing any more.
+    Unwatch(ConnId),
 }
 
 /// All letters of one pair of cores and one turn.
@@ -97,6 +112,8 @@ pub struct Envelope {
     pub ticket: Ticket,
     pub command: Command,
     pub proto: Proto,
+    /// It is part of a transaction that has locked its slot.
+    pub holds_lock: bool,
     pub slot: Slot,
     pub hash: KeyHash,
     /// Its arguments among those that [`Batch::open`] filled in.
@@ -130,14 +147,14 @@ impl Batch {
     }
 
     /// Adds a request. Its first argument, the command's name, stays behind; bodies move.
-    pub fn push(&mut self, ticket: Ticket, proto: Proto, request: &mut Request) {
+    pub fn push(&mut self, ticket: Ticket, proto: Proto, holds_lock: bool, request: &mut Request) {
         let argc = request.args.len();
         let head = RequestHead {
             ticket,
             hash: request.hash.0,
             slot: request.slot.0,
             command: request.command as u8,
-            resp3: u8::from(proto == Proto::Resp3),
+            flags: if proto == Proto::Resp3 { RESP3 } else { 0 } | if holds_lock { HOLDS_LOCK } else { 0 },
             args: argc as u32 - 1,
         };
         self.requests.extend_from_slice(bytemuck::bytes_of(&head));
@@ -185,7 +202,8 @@ impl Batch {
             envelopes.push(Envelope {
                 ticket: head.ticket,
                 command: Command::ALL[usize::from(head.command)],
-                proto: if head.resp3 == 1 { Proto::Resp3 } else { Proto::Resp2 },
+                proto: if head.flags & RESP3 != 0 { Proto::Resp3 } else { Proto::Resp2 },
+                holds_lock: head.flags & HOLDS_LOCK != 0,
                 slot: Slot(head.slot),
                 hash: KeyHash(head.hash),
                 args: first_arg..args.len(),

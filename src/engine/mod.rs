@@ -24,6 +24,7 @@ mod settings;
 mod slow;
 mod stats;
 mod tracking;
+mod transaction;
 
 pub use event::{Effects, Event, Host, HostReport, ShellCounts};
 pub use hot::{HotPolicy, HotSettings};
@@ -48,6 +49,7 @@ use slow::SlowLog;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tracking::Tracking;
+use transaction::Transactions;
 
 /// Between ticks while something needs time: expiries, idle clients, memory over its limit.
 const TICK_US: u64 = 100_000;
@@ -80,6 +82,7 @@ pub struct Engine {
     hot: Hot,
     /// What HOTKEYS START began.
     tracking: Option<Box<Tracking>>,
+    transactions: Transactions,
     settings: Settings,
     limits: Limits,
     heads: Heads,
@@ -114,6 +117,7 @@ impl Engine {
             sessions: Sessions::new(options.core, cores),
             hot: Hot::new(options.core, cores, options.shard.draw_seed, &options.settings.hot),
             tracking: None,
+            transactions: Transactions::default(),
             post: Post::new(cores, options.settings.letters_bytes_max),
             limits: Limits::default(),
             heads: Heads::default(),
@@ -153,6 +157,7 @@ impl Engine {
             Event::Tick => self.tick(now, effects),
             Event::Drain => self.drain(now, effects),
         }
+        self.run_errands(now, effects);
     }
 
     /// Called once before the events of a turn.
@@ -171,6 +176,7 @@ impl Engine {
                 self.resume(now, conn, effects);
             }
         }
+        self.run_errands(now, effects);
     }
 
     /// Called once after the events of a turn, before its effects are performed: what this turn wrote becomes visible

@@ -5,9 +5,10 @@ use super::event::Effects;
 use super::group::GROUP_KEYS_MAX;
 use super::letter::{Batch, Envelope, Note, Ticket};
 use super::sessions::Client;
-use crate::keyspace::ItemRef;
+use super::transaction::{Errand, Holder};
 use crate::keyspace::command::{Request, apply};
-use crate::protocol::command::spec;
+use crate::keyspace::{ItemRef, Key};
+use crate::protocol::command::{Command, spec};
 use crate::protocol::resp::{Arg, Output, Reply};
 use crate::session::Fill;
 use crate::types::{ConnId, CoreId, Now};
@@ -27,13 +28,23 @@ impl Engine {
 
     fn take_note(&mut self, now: Now, from: CoreId, note: Note, effects: &mut Effects) {
         match note {
-            Note::Fold(fold) => self.serve_fold(now, from, fold),
+            Note::Fold(fold) => {
+                if let Some(fold) = self.fold_waits(from, fold) {
+                    self.serve_fold(now, from, fold);
+                }
+            }
             Note::Folded(fold) => self.fold_returned(now, fold, effects),
             Note::Report(report) => self.take_report(now, from, report),
             Note::Install(news) => self.hot.cache.install(*news),
             Note::Refresh(news) => self.hot.cache.refresh(*news),
             Note::Remove { hash, key } => self.hot.cache.remove(hash, &key),
             Note::News(news) => self.hear_news(news),
+            Note::Lock(request) => self.transactions.errand(Errand::Lock(from, *request)),
+            Note::Locked(number, outcome) => {
+                self.transactions.errand(Errand::Locked { number, core: from, outcome });
+            }
+            Note::Unlock(number) => self.transactions.errand(Errand::Unlock(Holder { core: from, number })),
+            Note::Unwatch(conn) => self.unwatch_here((from, conn)),
         }
     }
 
@@ -74,6 +85,14 @@ impl Engine {
             return self.serve_everywhere(now, from, ticket, command, args, effects);
         }
         let mut request = Request { command, args, slot: envelope.slot, hash: envelope.hash, hint };
+        if !envelope.holds_lock && self.transactions.locks_slot(envelope.slot) && command != Command::Watch {
+            return self.wait_for_unlock(from, ticket, proto, &mut request);
+        }
+        if command == Command::Watch {
+            let key = Key { bytes: request.args.get(1), slot: request.slot, hash: request.hash, hint };
+            self.watch_key(now, (from, ticket.conn()), &key);
+            return self.post.batch(from).answer(ticket, |out| Reply { out, proto }.ok());
+        }
         let shard = &mut self.shard;
         self.post
             .batch(from)

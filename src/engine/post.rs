@@ -21,19 +21,21 @@ struct Tray {
 pub struct Post {
     trays: Vec<Tray>,
     batch_bytes_max: usize,
+    /// What is asked for is part of a transaction that has locked its slots.
+    pub holds_locks: bool,
     pub sent: u64,
 }
 
 impl Post {
     pub fn new(cores: usize, batch_bytes_max: usize) -> Post {
-        Post { trays: (0..cores).map(|_| Tray::default()).collect(), batch_bytes_max, sent: 0 }
+        Post { trays: (0..cores).map(|_| Tray::default()).collect(), batch_bytes_max, holds_locks: false, sent: 0 }
     }
 
     /// Adds a request for its key's owner.
     #[inline]
     pub fn ask(&mut self, owner: CoreId, ticket: Ticket, proto: Proto, request: &mut Request) {
         self.sent += 1;
-        self.trays[owner.index()].batch.push(ticket, proto, request);
+        self.trays[owner.index()].batch.push(ticket, proto, self.holds_locks, request);
     }
 
     /// The batch that answers to `core` are written to.

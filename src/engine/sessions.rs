@@ -23,6 +23,8 @@ struct Row {
 /// All connections, by [`ConnId`]. The shell picks the rows; the generation tells tenants of a row apart.
 pub struct Sessions {
     rows: Vec<Row>,
+    /// Clients that are gone and whose transactions still run.
+    shadows: Vec<(ConnId, Box<Client>)>,
     open: usize,
     next_id: u64,
     id_step: u64,
@@ -30,7 +32,13 @@ pub struct Sessions {
 
 impl Sessions {
     pub fn new(core: CoreId, cores: usize) -> Sessions {
-        Sessions { rows: Vec::new(), open: 0, next_id: u64::from(core.0) + 1, id_step: cores as u64 }
+        Sessions {
+            rows: Vec::new(),
+            shadows: Vec::new(),
+            open: 0,
+            next_id: u64::from(core.0) + 1,
+            id_step: cores as u64,
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -66,12 +74,24 @@ impl Sessions {
     /// Takes a client out while its requests run; [`Sessions::put`] brings it back.
     #[inline]
     pub fn take(&mut self, conn: ConnId) -> Option<Box<Client>> {
-        let row = self.rows.get_mut(conn.index as usize).filter(|row| row.generation == conn.generation)?;
-        row.client.take()
+        let row = self.rows.get_mut(conn.index as usize).filter(|row| row.generation == conn.generation);
+        match row.and_then(|row| row.client.take()) {
+            None if !self.shadows.is_empty() => self.take_shadow(conn),
+            client => client,
+        }
+    }
+
+    #[cold]
+    fn take_shadow(&mut self, conn: ConnId) -> Option<Box<Client>> {
+        let row = self.shadows.iter().position(|(shadow, _)| *shadow == conn)?;
+        Some(self.shadows.swap_remove(row).1)
     }
 
     #[inline]
     pub fn put(&mut self, conn: ConnId, client: Box<Client>) {
+        if client.gone {
+            return self.shadows.push((conn, client));
+        }
         self.rows[conn.index as usize].client = Some(client);
     }
 
@@ -185,10 +205,22 @@ impl Engine {
     }
 
     pub(super) fn lost(&mut self, conn: ConnId) {
-        if let Some(client) = self.sessions.remove(conn) {
-            self.awaiting -= usize::from(client.awaits);
+        if let Some(mut client) = self.sessions.remove(conn) {
+            self.awaiting -= usize::from(std::mem::take(&mut client.awaits));
             self.forget_long(conn);
             self.ledger.drop_connection(self.core);
+            self.unwatch(conn, &mut client);
+            if self.abandon(conn) {
+                client.gone = true;
+                self.sessions.put(conn, client);
+            }
+        }
+    }
+
+    /// Forgets a client that is gone, when its transaction has ended.
+    pub(super) fn lay_to_rest(&mut self, conn: ConnId) {
+        if let Some(client) = self.sessions.take_shadow(conn) {
+            self.awaiting -= usize::from(client.awaits);
         }
     }
 

@@ -311,10 +311,11 @@ impl Shard {
 
     /// Forgets every key.
     pub fn clear(&mut self) {
+        let tables = &self.tables;
+        self.watch.note_all(|slot, hash| tables.probe(slot, hash).is_some());
         (self.tables, self.slab, self.large) = (Tables::default(), Slab::default(), Records::default());
         (self.sweep_hand, self.expiring) = (0, 0);
         self.eviction.forget_candidates();
-        self.watch.note_all();
     }
 
     /// Stores the changed value of an item that holds it itself, by way of the scratch buffer.

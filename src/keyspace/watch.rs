@@ -3,34 +3,51 @@
 //! Named by their hashes: should another key share one, its changes are told too, which does no harm.
 
 use super::shard::Shard;
-use crate::types::KeyHash;
+use crate::types::{KeyHash, Slot};
 use hashbrown::HashTable;
 
-/// The watched keys of a shard, and which of them have changed.
+/// The watched keys of a shard, which of them have changed, and how often those did whose changes are counted.
 #[derive(Default)]
 pub struct Watch {
     keys: HashTable<KeyHash>,
     changed: Vec<KeyHash>,
+    counted: HashTable<Counted>,
+}
+
+/// A key whose changes are counted.
+struct Counted {
+    hash: KeyHash,
+    slot: Slot,
+    changes: u64,
+    /// Who counts.
+    watchers: u32,
 }
 
 impl Watch {
     /// Notes a change, if it is one of a watched key. One branch while nothing is watched.
     #[inline]
     pub(super) fn note(&mut self, hash: KeyHash) {
-        if !self.keys.is_empty() {
+        if !self.keys.is_empty() || !self.counted.is_empty() {
             self.note_watched(hash);
         }
     }
 
     fn note_watched(&mut self, hash: KeyHash) {
+        if let Some(counted) = self.counted.find_mut(hash.0, |counted| counted.hash == hash) {
+            counted.changes += 1;
+        }
         // A key that changes often changes often in a row; the same one twice is harmless otherwise.
         if self.keys.find(hash.0, |known| *known == hash).is_some() && self.changed.last() != Some(&hash) {
             self.changed.push(hash);
         }
     }
 
-    pub(super) fn note_all(&mut self) {
+    /// Every key is about to go; `exists` tells which there are.
+    pub(super) fn note_all(&mut self, exists: impl Fn(Slot, KeyHash) -> bool) {
         self.changed.extend(self.keys.iter());
+        for counted in self.counted.iter_mut().filter(|counted| exists(counted.slot, counted.hash)) {
+            counted.changes += 1;
+        }
     }
 }
 
@@ -44,6 +61,32 @@ impl Shard {
         if let Ok(found) = self.watch.keys.find_entry(hash.0, |known| *known == hash) {
             found.remove();
         }
+    }
+
+    /// Counts the changes to keys with this hash from now on, until as many have called [`Shard::stop_counting`] as this.
+    pub fn count_changes(&mut self, slot: Slot, hash: KeyHash) {
+        let new = || Counted { hash, slot, changes: 0, watchers: 0 };
+        let counted =
+            self.watch.counted.entry(hash.0, |known| known.hash == hash, |known| known.hash.0).or_insert_with(new);
+        counted.into_mut().watchers += 1;
+    }
+
+    pub fn stop_counting(&mut self, hash: KeyHash) {
+        if let Ok(mut found) = self.watch.counted.find_entry(hash.0, |known| known.hash == hash) {
+            found.get_mut().watchers -= 1;
+            if found.get().watchers == 0 {
+                found.remove();
+            }
+        }
+    }
+
+    /// The changes counted so far.
+    ///
+    /// # Panics
+    /// If nobody counts them.
+    pub fn changes(&self, hash: KeyHash) -> u64 {
+        let found = self.watch.counted.find(hash.0, |known| known.hash == hash);
+        found.expect("its changes are counted").changes
     }
 
     /// Moves the hashes of watched keys that have changed since the last call to `changed`; one may be named again.

@@ -3,14 +3,16 @@
 //! Must never know: sockets, which core owns a key, what a command does.
 //! Read first: `queue.rs` (replies in order), then this file's `Session`.
 
+mod multi;
 mod order;
 mod queue;
 
+pub use multi::{Multi, Queued};
 pub use order::Order;
 pub use queue::{Fill, ReplyQueue};
 
 use crate::protocol::resp::{Input, Output, Proto, Reply};
-use crate::types::{KeyHash, Now};
+use crate::types::{KeyHash, Now, Slot};
 
 /// Whether replies reach the client (CLIENT REPLY).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -49,8 +51,16 @@ pub struct Session<G> {
     pub proto: Proto,
     pub authenticated: bool,
     pub reply_mode: ReplyMode,
+    /// Set between MULTI and EXEC.
+    pub multi: Option<Box<Multi>>,
+    /// The slots of the keys that WATCH has named since the last EXEC.
+    pub watched: Vec<Slot>,
+    /// The transaction that it waits for; nothing else of it runs meanwhile.
+    pub transaction: Option<u32>,
     /// Set once the connection ends after what it is owed: QUIT, a protocol error, the peer's end of stream.
     pub closing: bool,
+    /// The connection is lost, and a transaction of it still runs.
+    pub gone: bool,
     /// The peer sends no more; once no request waits, `closing`.
     pub ended: bool,
     /// The shell was told to close.
@@ -86,7 +96,11 @@ impl<G> Session<G> {
             proto: Proto::Resp2,
             authenticated,
             reply_mode: ReplyMode::On,
+            multi: None,
+            watched: Vec::new(),
+            transaction: None,
             closing: false,
+            gone: false,
             ended: false,
             close_requested: false,
             announced: false,
@@ -139,6 +153,12 @@ impl<G> Session<G> {
         self.order.is_past(epoch, self.queue.numbers()) && !self.order.awaits(hash)
     }
 
+    /// Whether an operation on one key may simply run.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        self.authenticated && self.multi.is_none()
+    }
+
     /// Ends the command: SKIP counts for one.
     #[inline]
     pub fn command_ends(&mut self) {
@@ -155,6 +175,7 @@ impl<G> Session<G> {
         self.authenticated = authenticated;
         self.reply_mode = ReplyMode::On;
         self.hears_heat = false;
+        self.multi = None;
         self.profile.name.clear();
         (self.profile.no_evict, self.profile.no_touch) = (false, false);
     }

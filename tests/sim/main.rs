@@ -121,7 +121,7 @@ fn the_bounds_are_reached() {
 #[test]
 fn hot_keys_are_reached() {
     let (mut folds, mut own_folds, mut copy_reads) = (0, 0, 0);
-    for seed in (1..128).step_by(8) {
+    for seed in (1..192).step_by(8) {
         let reached = expect_good(seed).reached;
         folds += reached.folds;
         own_folds += reached.own_folds;

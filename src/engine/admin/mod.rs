@@ -34,6 +34,7 @@ impl Engine {
                 client.closing = true;
             }
             Command::Reset => {
+                self.unwatch(call.conn, client);
                 client.reset(self.settings.requirepass.is_empty());
                 client.answer(|reply| reply.simple("RESET"));
             }

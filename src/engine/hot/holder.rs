@@ -71,7 +71,8 @@ impl Engine {
 
     /// When a turn begins, before anything else: serves what waited for it.
     pub(in super::super) fn serve_own_folds(&mut self, now: Now, effects: &mut Effects) {
-        for mut fold in std::mem::take(&mut self.hot.own_folds) {
+        for fold in std::mem::take(&mut self.hot.own_folds) {
+            let Some(mut fold) = self.fold_waits(self.core, fold) else { continue };
             let shard = &mut self.shard;
             fold.serve(|request, reply| apply(shard, now.unix_ms(), request, reply));
             self.fold_returned(now, fold, effects);

@@ -105,7 +105,9 @@ impl Engine {
         let mut served = std::mem::take(&mut self.hot.served);
         for (_, fold) in &mut served {
             let row = self.hot.directory.get(fold.hash).filter(|row| row.replicates && *row.key == *fold.key());
-            if fold.wants_copy && fold.copy.is_none() && row.is_some_and(|row| !row.pushes) {
+            if self.transactions.locks_slot(fold.slot) {
+                fold.copy = None;
+            } else if fold.wants_copy && fold.copy.is_none() && row.is_some_and(|row| !row.pushes) {
                 fold.copy = Some(copy_of(&mut self.shard, fold.key(), fold.slot, fold.hash, now.unix_ms()));
             }
         }
@@ -142,7 +144,7 @@ impl Engine {
         changed.dedup();
         for hash in changed.drain(..) {
             let Some(row) = self.hot.directory.get(hash) else { continue };
-            if !row.pushes {
+            if !row.pushes || self.transactions.locks_slot(row.slot) {
                 row.cell.advance();
                 continue;
             }
@@ -214,12 +216,13 @@ impl Engine {
             return;
         }
         let (replicates, combines) = self.settings.hot.treatment(&key);
+        let locked = self.transactions.locks_slot(slot);
         let cell = Arc::new(Cell::default());
         self.shard.watch(hash);
         let copy = copy_of(&mut self.shard, &key, slot, hash, now.unix_ms());
         log::debug!("hot: {} ({reason})", String::from_utf8_lossy(&key));
         for core in self.other_cores() {
-            let copy = replicates.then(|| copy.clone().at(cell.version()));
+            let copy = (replicates && !locked).then(|| copy.clone().at(cell.version()));
             let (key, cell, owner) = (key.clone(), Arc::clone(&cell), self.core);
             let news = Install { key, slot, hash, owner, cell, copy, combines };
             self.post.note(core, Note::Install(Box::new(news)));

@@ -3,14 +3,19 @@
 //! Must never know: which core it runs on, whether the key is hot or logged, who asked.
 //! Read first: `string.rs`, whose GET and SET are the shape of all others.
 
+mod bitop;
 mod counter;
 mod expiry;
 mod generic;
+mod lcs;
+mod moves;
 mod object;
 mod options;
 mod string;
 
+pub use bitop::{BitOp, bitop};
 pub use generic::{SCAN_END, ScanFilter, ScanPlace};
+pub use lcs::{LcsOptions, lcs};
 
 use super::shard::{Key, NewValue, Shard};
 use super::slab::ItemRef;
@@ -100,6 +105,10 @@ fn apply_other(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mu
         Command::ObjectEncoding | Command::ObjectFreq | Command::ObjectIdleTime | Command::ObjectRefCount => {
             object::object(shard, now_ms, request, reply)
         }
+        Command::Rename | Command::RenameNx | Command::Copy => moves::carry(shard, now_ms, request, reply),
+        Command::MSetNx => moves::set_new(shard, now_ms, request, reply),
+        Command::BitOp => moves::combine(shard, now_ms, request, reply),
+        Command::Lcs => string::get(shard, now_ms, request, reply),
         Command::Persist => expiry::persist(shard, now_ms, request, reply),
         other => unreachable!("{other:?} is no operation on one key"),
     }

@@ -24,7 +24,7 @@ fn reply_value(value: Value, range: Range<usize>, reply: &mut Reply) {
     }
 }
 
-fn reply_item(shard: &Shard, item: Option<ItemRef>, reply: &mut Reply) {
+pub(super) fn reply_item(shard: &Shard, item: Option<ItemRef>, reply: &mut Reply) {
     match item {
         Some(item) => {
             let value = shard.value(item);

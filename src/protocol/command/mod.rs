@@ -45,6 +45,8 @@ commands! {
     Del, Unlink, Exists, Type, Touch, Expire, PExpire, ExpireAt, PExpireAt, Ttl, PTtl, ExpireTime, PExpireTime,
     Persist, Scan, Keys, RandomKey,
     Object, ObjectEncoding, ObjectFreq, ObjectIdleTime, ObjectRefCount, ObjectHelp,
+    // Transactions, and several keys in one step.
+    Multi, Exec, Discard, Watch, Unwatch, Rename, RenameNx, Copy, MSetNx, BitOp, Lcs,
     // The connection.
     Ping, Echo, Quit, Reset, Hello, Auth, Select,
     Client, ClientId, ClientInfo, ClientList, ClientKill, ClientGetName, ClientSetName, ClientSetInfo, ClientReply,

@@ -45,6 +45,8 @@ pub struct Keys {
     pub step: u8,
     /// Bits of [`access`].
     pub access: u32,
+    /// Bits of [`access`] for the keys behind the first, where they are used otherwise; 0 where all are used alike.
+    pub others: u32,
     /// A remark that COMMAND INFO shows beside `access`; empty where there is none.
     pub notes: &'static str,
 }
@@ -54,6 +56,8 @@ pub struct Keys {
 pub enum Group {
     Generic,
     String,
+    Bitmap,
+    Transactions,
     Connection,
     Server,
     Cluster,
@@ -142,6 +146,8 @@ impl Spec {
         let acl = match group {
             Group::Generic => category::KEYSPACE,
             Group::String => category::STRING,
+            Group::Bitmap => category::BITMAP,
+            Group::Transactions => category::TRANSACTION,
             Group::Connection => category::CONNECTION,
             Group::Server | Group::Cluster => 0,
         };
@@ -183,21 +189,31 @@ impl Spec {
 }
 
 impl Keys {
-    pub const NONE: Keys = Keys { first: 0, last: 0, step: 0, access: 0, notes: "" };
+    pub const NONE: Keys = Keys { first: 0, last: 0, step: 0, access: 0, others: 0, notes: "" };
 
     /// The first argument.
     pub const fn one(access: u32) -> Keys {
-        Keys { first: 1, last: 1, step: 1, access, notes: "" }
+        Keys { first: 1, last: 1, step: 1, access, others: 0, notes: "" }
     }
 
     /// Each argument.
     pub const fn all(access: u32) -> Keys {
-        Keys { first: 1, last: -1, step: 1, access, notes: "" }
+        Keys { first: 1, last: -1, step: 1, access, others: 0, notes: "" }
     }
 
     /// Each other argument, values between them.
     pub const fn pairs(access: u32) -> Keys {
-        Keys { first: 1, last: -1, step: 2, access, notes: "" }
+        Keys { first: 1, last: -1, step: 2, access, others: 0, notes: "" }
+    }
+
+    /// The first argument, and the second, which is used otherwise.
+    pub const fn two(access: u32, others: u32) -> Keys {
+        Keys { last: 2, others, ..Keys::one(access) }
+    }
+
+    /// How the key at a position is used.
+    pub const fn access_at(self, position: usize) -> u32 {
+        if self.others != 0 && position > self.first as usize { self.others } else { self.access }
     }
 
     pub const fn notes(self, notes: &'static str) -> Keys {
@@ -231,6 +247,8 @@ impl Group {
         match self {
             Group::Generic => "generic",
             Group::String => "string",
+            Group::Bitmap => "bitmap",
+            Group::Transactions => "transactions",
             Group::Connection => "connection",
             Group::Server => "server",
             Group::Cluster => "cluster",
@@ -261,7 +279,12 @@ impl Arg {
     }
 
     /// The argument `key`, the usual name of a key.
-    pub const KEY: Arg = Arg::new("key", ArgKind::Key);
+    pub const KEY: Arg = Arg::key("key");
+
+    /// A key under another name.
+    pub const fn key(name: &'static str) -> Arg {
+        Arg::new(name, ArgKind::Key)
+    }
 
     pub const fn text(name: &'static str) -> Arg {
         Arg::new(name, ArgKind::Text)

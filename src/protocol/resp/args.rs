@@ -107,3 +107,45 @@ impl<'a> Args<'a> {
         }
     }
 }
+
+/// A request's arguments kept for later, apart from the buffer they came in.
+#[derive(Debug, Default)]
+pub struct OwnedArgs {
+    text: Vec<u8>,
+    args: Vec<Arg>,
+    bodies: Vec<Vec<u8>>,
+}
+
+impl OwnedArgs {
+    /// Copies the arguments; bodies move.
+    pub fn take(args: &mut Args) -> OwnedArgs {
+        let mut owned = OwnedArgs::default();
+        for index in 0..args.len() {
+            match args.take_body(index) {
+                Some(body) => owned.push_body(body),
+                None => owned.push(args.get(index)),
+            }
+        }
+        owned
+    }
+
+    pub fn push(&mut self, arg: &[u8]) {
+        self.args.push(Arg::text(self.text.len(), arg.len()));
+        self.text.extend_from_slice(arg);
+    }
+
+    /// Adds an argument that moves on without a copy.
+    pub fn push_body(&mut self, body: Vec<u8>) {
+        self.args.push(Arg::body(self.bodies.len(), body.len()));
+        self.bodies.push(body);
+    }
+
+    /// Bytes of all arguments, and of what keeps them.
+    pub fn bytes(&self) -> usize {
+        self.text.len() + self.args.len() * size_of::<Arg>() + self.bodies.iter().map(Vec::len).sum::<usize>()
+    }
+
+    pub fn args(&mut self) -> Args<'_> {
+        Args::new(&self.text, &self.args, &mut self.bodies)
+    }
+}

@@ -16,7 +16,7 @@ mod reply;
 #[cfg(test)]
 mod tests;
 
-pub use args::{Arg, Args};
+pub use args::{Arg, Args, OwnedArgs};
 pub use error::ProtocolError;
 pub use input::{BODY_BYTES_MIN, Frame, Input};
 pub use limits::Limits;

@@ -44,12 +44,21 @@ fn entry(spec: &Spec, reply: &mut Reply<'_>) {
     }
 }
 
-/// One specification at most: each command of the table names its keys by one range.
+/// Each command of the table names its keys by one range; one whose first key is used otherwise has it apart.
 fn key_specifications(keys: Keys, reply: &mut Reply<'_>) {
     if keys.is_none() {
         return reply.set(0);
     }
-    reply.set(1);
+    if keys.others == 0 {
+        reply.set(1);
+        return key_specification(keys, reply);
+    }
+    reply.set(2);
+    key_specification(Keys { last: keys.first as i8, ..keys }, reply);
+    key_specification(Keys { first: keys.first + 1, access: keys.others, ..keys }, reply);
+}
+
+fn key_specification(keys: Keys, reply: &mut Reply<'_>) {
     reply.map(if keys.notes.is_empty() { 3 } else { 4 });
     if !keys.notes.is_empty() {
         field("notes", keys.notes, reply);

@@ -23,13 +23,12 @@ pub fn keys(args: &Args<'_>, reply: &mut Reply<'_>) {
 pub fn keys_and_flags(args: &Args<'_>, reply: &mut Reply<'_>) {
     match asked(args) {
         Ok(spec) => {
-            let access = access_of(spec, args);
             let positions = spec.keys.positions(args.len() - ASKED);
             reply.array(positions.clone().count());
             for i in positions {
                 reply.array(2);
                 reply.bulk(args.get(ASKED + i));
-                name_set(access, access::NAMES, reply);
+                name_set(access_of(spec, args, i), access::NAMES, reply);
             }
         }
         Err(text) => reply.error(text),
@@ -53,9 +52,9 @@ fn asked(args: &Args<'_>) -> Result<&'static Spec, &'static str> {
 }
 
 /// SET reads its key only if told to.
-fn access_of(spec: &Spec, args: &Args<'_>) -> u32 {
+fn access_of(spec: &Spec, args: &Args<'_>, position: usize) -> u32 {
     if spec.command != Command::Set {
-        return spec.keys.access;
+        return spec.keys.access_at(position);
     }
     let reads = (ASKED + 3..args.len()).any(|i| args.get(i).eq_ignore_ascii_case(b"GET"));
     if reads { access::RW | access::ACCESS | access::UPDATE } else { access::OW | access::UPDATE }

@@ -9,11 +9,12 @@ mod generic;
 mod hotkeys;
 mod server;
 mod string;
+mod transaction;
 
 use super::spec::Spec;
 
-pub(super) static GROUPS: [&[Spec]; 6] =
-    [string::ROWS, generic::ROWS, connection::ROWS, server::ROWS, hotkeys::ROWS, cluster::ROWS];
+pub(super) static GROUPS: [&[Spec]; 7] =
+    [string::ROWS, generic::ROWS, transaction::ROWS, connection::ROWS, server::ROWS, hotkeys::ROWS, cluster::ROWS];
 
 /// Each command once; subcommands are found in their containers.
 pub fn rows() -> impl Iterator<Item = &'static Spec> {

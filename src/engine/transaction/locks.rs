@@ -1,0 +1,226 @@
+//! The slots of this core that transactions have locked, and what waits for them.
+//!
+//! While a slot is locked its keys are the transaction's alone: operations of others wait here, in the order in which they
+//! came. A lock is held from when all cores of the transaction
+//! have granted theirs until its last operation here, about a round trip.
+
+use super::super::letter::Ticket;
+use crate::protocol::command::Command;
+use crate::protocol::resp::{OwnedArgs, Proto};
+use crate::replica::Fold;
+use crate::types::{ConnId, CoreId, KeyHash, Slot};
+use std::collections::VecDeque;
+
+/// What one transaction needs of one core.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SlotSet {
+    /// In order, each once.
+    These(Vec<Slot>),
+    All,
+}
+
+impl SlotSet {
+    pub fn contains(&self, slot: Slot) -> bool {
+        match self {
+            SlotSet::These(slots) => slots.binary_search(&slot).is_ok(),
+            SlotSet::All => true,
+        }
+    }
+
+    pub fn meets(&self, other: &SlotSet) -> bool {
+        match (self, other) {
+            (SlotSet::These(a), SlotSet::These(b)) => a.iter().any(|slot| b.binary_search(slot).is_ok()),
+            (SlotSet::These(some), SlotSet::All) | (SlotSet::All, SlotSet::These(some)) => !some.is_empty(),
+            (SlotSet::All, SlotSet::All) => true,
+        }
+    }
+}
+
+/// A transaction, by the core that runs it and that core's number for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder {
+    pub core: CoreId,
+    pub number: u32,
+}
+
+/// Asks a core for a lock.
+#[derive(Debug)]
+pub struct LockRequest {
+    pub number: u32,
+    pub slots: SlotSet,
+    /// Whether it waits for others to let go, or is refused.
+    pub waits: bool,
+    /// Whose watched keys must be as they were.
+    pub watcher: Option<ConnId>,
+}
+
+/// One operation on one key that waits.
+#[derive(Debug)]
+pub struct WaitingRequest {
+    pub from: CoreId,
+    pub ticket: Ticket,
+    pub proto: Proto,
+    pub command: Command,
+    pub slot: Slot,
+    pub hash: KeyHash,
+    pub args: OwnedArgs,
+}
+
+#[derive(Debug)]
+pub enum Waiting {
+    Request(WaitingRequest),
+    /// Another core's fold, or one of this core's own.
+    Fold(CoreId, Box<Fold>),
+    Lock(CoreId, LockRequest),
+}
+
+#[derive(Debug)]
+struct Lock {
+    holder: Holder,
+    slots: SlotSet,
+}
+
+/// See the module. Nothing waits while no lock is held.
+#[derive(Debug, Default)]
+pub struct Locks {
+    held: Vec<Lock>,
+    queue: VecDeque<Waiting>,
+}
+
+impl Locks {
+    pub fn is_idle(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// Whether operations on a slot wait.
+    pub fn is_locked(&self, slot: Slot) -> bool {
+        self.held.iter().any(|lock| lock.slots.contains(slot))
+    }
+
+    /// Whether a lock would have to wait, for one that is held or for one that waits itself.
+    pub fn is_in_the_way(&self, slots: &SlotSet) -> bool {
+        let waits = |waiting: &Waiting| matches!(waiting, Waiting::Lock(_, lock) if lock.slots.meets(slots));
+        self.held.iter().any(|lock| lock.slots.meets(slots)) || self.queue.iter().any(waits)
+    }
+
+    pub fn hold(&mut self, holder: Holder, slots: SlotSet) {
+        self.held.push(Lock { holder, slots });
+    }
+
+    pub fn release(&mut self, holder: Holder) {
+        let row = self.held.iter().position(|lock| lock.holder == holder);
+        self.held.swap_remove(row.expect("a lock is released once, by its holder"));
+    }
+
+    pub fn wait(&mut self, waiting: Waiting) {
+        self.queue.push_back(waiting);
+    }
+
+    /// Takes out, in order, what can go on. Locks among them are held from here on.
+    ///
+    /// An operation waits for locks that are held, and only for these: it takes no time, so it delays no lock that waits,
+    /// and an operation that comes later finds the same slot locked and stands behind it. A lock waits for those that wait
+    /// before it, too.
+    pub fn take_ready(&mut self) -> Vec<Waiting> {
+        let (mut ready, mut passed) = (Vec::new(), Vec::<SlotSet>::new());
+        for waiting in std::mem::take(&mut self.queue) {
+            let stays = match &waiting {
+                Waiting::Request(request) => self.is_locked(request.slot),
+                Waiting::Fold(_, fold) => self.is_locked(fold.slot),
+                Waiting::Lock(_, lock) => {
+                    let meets = |other: &SlotSet| other.meets(&lock.slots);
+                    let stays = self.held.iter().any(|held| meets(&held.slots)) || passed.iter().any(meets);
+                    if stays {
+                        passed.push(lock.slots.clone());
+                    }
+                    stays
+                }
+            };
+            match waiting {
+                waiting if stays => self.queue.push_back(waiting),
+                Waiting::Lock(from, lock) => {
+                    self.hold(Holder { core: from, number: lock.number }, lock.slots.clone());
+                    ready.push(Waiting::Lock(from, lock));
+                }
+                waiting => ready.push(waiting),
+            }
+        }
+        ready
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn these(slots: &[u16]) -> SlotSet {
+        SlotSet::These(slots.iter().map(|slot| Slot(*slot)).collect())
+    }
+
+    fn holder(number: u32) -> Holder {
+        Holder { core: CoreId(0), number }
+    }
+
+    fn request(slot: u16, mark: u32) -> Waiting {
+        let conn = crate::types::ConnId { index: mark, generation: 0 };
+        Waiting::Request(WaitingRequest {
+            from: CoreId(1),
+            ticket: Ticket::new(conn, 0, 0),
+            proto: Proto::Resp2,
+            command: Command::Get,
+            slot: Slot(slot),
+            hash: KeyHash(0),
+            args: OwnedArgs::default(),
+        })
+    }
+
+    fn lock(slots: &[u16], number: u32) -> Waiting {
+        Waiting::Lock(CoreId(1), LockRequest { number, slots: these(slots), waits: true, watcher: None })
+    }
+
+    fn ready(locks: &mut Locks) -> Vec<u32> {
+        let mark = |waiting: Waiting| match waiting {
+            Waiting::Request(request) => request.ticket.conn().index,
+            Waiting::Lock(_, lock) => lock.number,
+            Waiting::Fold(..) => unreachable!("none was put in"),
+        };
+        locks.take_ready().into_iter().map(mark).collect()
+    }
+
+    /// Whoever waits goes on in order of arrival, and nobody passes one that waits for the same slot.
+    #[test]
+    fn first_come_first_served() {
+        let mut locks = Locks::default();
+        locks.hold(holder(1), these(&[3, 5]));
+        locks.hold(holder(2), these(&[7]));
+        assert!(locks.is_locked(Slot(5)) && !locks.is_locked(Slot(4)));
+        for waiting in [request(3, 10), lock(&[3, 7], 11), request(3, 12), request(5, 13), lock(&[5, 9], 14)] {
+            locks.wait(waiting);
+        }
+        assert_eq!(ready(&mut locks), []);
+        locks.release(holder(1));
+        assert_eq!(ready(&mut locks), [10, 12, 13, 14]);
+        locks.wait(request(9, 15));
+        locks.wait(request(3, 16));
+        assert_eq!(ready(&mut locks), [16], "a lock that waits for 7, too, keeps nobody from 3");
+        locks.release(holder(2));
+        assert_eq!(ready(&mut locks), [11]);
+        locks.release(Holder { core: CoreId(1), number: 14 });
+        assert_eq!(ready(&mut locks), [15]);
+        locks.wait(request(3, 17));
+        assert_eq!(ready(&mut locks), []);
+        locks.release(Holder { core: CoreId(1), number: 11 });
+        assert_eq!(ready(&mut locks), [17]);
+        assert!(locks.is_idle());
+    }
+
+    /// A lock that does not wait is refused where another waits, too: otherwise that one could wait for ever.
+    #[test]
+    fn nobody_pushes_in() {
+        let mut locks = Locks::default();
+        locks.hold(holder(1), these(&[1]));
+        locks.wait(lock(&[1, 2], 2));
+        assert!(locks.is_in_the_way(&these(&[2])) && !locks.is_in_the_way(&these(&[3])));
+        assert!(locks.is_in_the_way(&SlotSet::All) && !locks.is_in_the_way(&these(&[])));
+    }
+}

@@ -1,0 +1,89 @@
+//! Owns: what makes several operations one step: MULTI and EXEC, WATCH, and commands whose keys live on several cores.
+//! Knows: slots locked at their owners, programs of requests, clients that wait for them.
+//! Must never know: what an operation does to its key.
+//! Read first: `coordinator.rs` (locks asked for, then the program), `locks.rs` (the owner's side), `moves.rs`.
+//!
+//! Operations that all run on one core need no lock: they run in one go there, or wait, each in its turn, for slots that
+//! others have locked; nobody can see the state between. Over several cores all slots are locked first.
+
+mod coordinator;
+mod footprint;
+mod locks;
+mod moves;
+mod multi;
+mod owner;
+mod program;
+mod watches;
+
+pub use locks::{Holder, LockRequest};
+pub use moves::is_move;
+
+use crate::types::{ConnId, CoreId, Slot};
+use coordinator::Transaction;
+use locks::Locks;
+use std::collections::VecDeque;
+use watches::Watches;
+
+/// What became of a request for a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Granted,
+    /// Others are in the way, and the request was not to wait.
+    Refused,
+    /// A watched key is not as it was; nothing is locked.
+    Changed,
+}
+
+/// What is to be done about transactions once no client is in the middle of a request.
+pub(super) enum Errand {
+    /// A client waits for a transaction that has not asked for its locks yet.
+    Begin(u32),
+    /// A core asks for a lock here.
+    Lock(CoreId, LockRequest),
+    /// What a core has answered to a request for a lock.
+    Locked {
+        number: u32,
+        core: CoreId,
+        outcome: Outcome,
+    },
+    /// A round of a command that moves values has been answered.
+    GoOn(u32),
+    Unlock(Holder),
+}
+
+/// One core's part in all transactions.
+#[derive(Default)]
+pub(super) struct Transactions {
+    /// Of clients of this core.
+    under_way: Vec<Transaction>,
+    next_number: u32,
+    errands: VecDeque<Errand>,
+    locks: Locks,
+    watches: Watches,
+    /// A program's requests run now: no copy and no fold has a part in it.
+    runs: bool,
+    /// It holds the locks of all slots that it needs.
+    holds: bool,
+}
+
+impl Transactions {
+    /// Whether operations need a second look: some slots are locked, or a program runs.
+    #[inline]
+    pub fn is_active(&self) -> bool {
+        self.runs || !self.locks.is_idle()
+    }
+
+    /// Whether a slot's keys are a transaction's alone: operations on them wait, and no copy of them is given out.
+    #[inline]
+    pub fn locks_slot(&self, slot: Slot) -> bool {
+        !self.locks.is_idle() && self.locks.is_locked(slot)
+    }
+
+    pub fn errand(&mut self, errand: Errand) {
+        self.errands.push_back(errand);
+    }
+
+    fn of(&mut self, conn: ConnId) -> Option<&mut Transaction> {
+        self.under_way.iter_mut().find(|transaction| transaction.conn == conn)
+    }
+}

@@ -1,0 +1,149 @@
+//! MULTI, EXEC, DISCARD, WATCH, UNWATCH, and what a client may queue.
+
+use super::super::Engine;
+use super::super::gather::Gather;
+use super::super::ingress::Call;
+use super::super::keys::Whole;
+use super::super::letter::{Note, Ticket};
+use super::super::sessions::Client;
+use super::coordinator::Program;
+use super::footprint::Footprint;
+use crate::keyspace::Key;
+use crate::keyspace::command::{OUT_OF_MEMORY, Request};
+use crate::protocol::command::{Command, Spec, flags::flag};
+use crate::protocol::resp::{Args, Output, Proto};
+use crate::types::{ConnId, CoreId};
+
+/// What a client may queue; as Redis bounds what it keeps of a client's requests.
+const QUEUED_BYTES_MAX: usize = 1 << 30;
+const EXEC_ABORT: &str = "EXECABORT Transaction discarded because of previous errors.";
+
+impl Engine {
+    /// Queues a request between MULTI and EXEC; false: it is to run at once.
+    pub(in super::super) fn queue(&mut self, client: &mut Client, spec: &'static Spec, args: &mut Args) -> bool {
+        use Command::{Discard, Exec, Multi, Quit, Reset, Watch};
+        if matches!(spec.command, Discard | Exec | Multi | Quit | Reset | Watch) {
+            return false;
+        }
+        if spec.has(flag::NO_MULTI) {
+            self.refuse_queueing(client);
+            client.answer(|reply| reply.error("ERR Command not allowed inside a transaction"));
+            return true;
+        }
+        if spec.has(flag::DENYOOM) && self.shard.is_short() && !self.shard.make_room() {
+            self.refuse_queueing(client);
+            client.answer(|reply| reply.error(OUT_OF_MEMORY));
+            return true;
+        }
+        let multi = client.multi.as_mut().expect("it queues");
+        multi.queue(spec, args);
+        if multi.bytes() > QUEUED_BYTES_MAX {
+            log::warn!("closing {}: it has queued more than {QUEUED_BYTES_MAX} bytes", client.profile.peer);
+            client.closing = true;
+        }
+        client.answer(|reply| reply.simple("QUEUED"));
+        true
+    }
+
+    /// A request could not be queued: EXEC will run none.
+    pub(in super::super) fn refuse_queueing(&mut self, client: &mut Client) {
+        if let Some(multi) = &mut client.multi {
+            multi.refused = true;
+        }
+    }
+
+    pub(in super::super) fn transact(
+        &mut self,
+        call: &mut Call,
+        client: &mut Client,
+        command: Command,
+        args: &mut Args,
+    ) {
+        match command {
+            Command::Multi if client.multi.is_some() => {
+                client.answer(|reply| reply.error("ERR MULTI calls can not be nested"));
+            }
+            Command::Multi => {
+                client.multi = Some(Box::default());
+                client.answer(|reply| reply.ok());
+            }
+            Command::Discard => {
+                self.unwatch(call.conn, client);
+                match client.multi.take() {
+                    Some(_) => client.answer(|reply| reply.ok()),
+                    None => client.answer(|reply| reply.error("ERR DISCARD without MULTI")),
+                }
+            }
+            Command::Watch if client.multi.is_some() => {
+                client.answer(|reply| reply.error("ERR WATCH inside MULTI is not allowed"));
+            }
+            Command::Watch => self.watch(call, client, args),
+            Command::Unwatch => {
+                self.unwatch(call.conn, client);
+                client.answer(|reply| reply.ok());
+            }
+            _ => self.exec(call, client),
+        }
+    }
+
+    fn exec(&mut self, call: &mut Call, client: &mut Client) {
+        let Some(multi) = client.multi.take() else {
+            return client.answer(|reply| reply.error("ERR EXEC without MULTI"));
+        };
+        let mut refusal = multi.refused.then(|| EXEC_ABORT.to_string());
+        let grows = multi.requests.iter().any(|queued| queued.spec.has(flag::DENYOOM));
+        if refusal.is_none() && grows && self.shard.is_short() && !self.shard.make_room() {
+            refusal = Some(format!("EXECABORT Transaction discarded because of: {OUT_OF_MEMORY}"));
+        }
+        if let Some(refusal) = refusal {
+            self.stats.errors += 1;
+            self.unwatch(call.conn, client);
+            return client.answer(|reply| reply.error(&refusal));
+        }
+        let mut footprint = Footprint::default();
+        let mut requests = multi.requests;
+        for queued in &mut requests {
+            footprint.add(queued.spec, &queued.args.args());
+        }
+        footprint.add_slots(&client.watched);
+        self.start(call, client, Program::new(requests, true), footprint);
+    }
+
+    fn watch(&mut self, call: &mut Call, client: &mut Client, args: &mut Args) {
+        let keys = args.len() - 1;
+        let mut whole = Whole::open(client, Gather::ok(keys), self.cores == 1);
+        for index in 0..keys {
+            let place = self.place(args.get(1 + index));
+            client.watched.push(place.slot);
+            if place.owner == self.core {
+                let key = Key { bytes: args.get(1 + index), slot: place.slot, hash: place.hash, hint: None };
+                self.watch_key(call.now, (self.core, call.conn), &key);
+                let ok = Output { bytes: b"+OK\r\n".to_vec(), ..Output::default() };
+                whole.add(client, index as u32, &ok);
+                continue;
+            }
+            let number = whole.number.expect("with other cores a slot was opened");
+            let places = [args.places()[0], args.places()[1 + index]];
+            let (slot, hash) = (place.slot, place.hash);
+            let mut request = Request { command: Command::Watch, args: args.narrow(&places), slot, hash, hint: None };
+            self.post.ask(place.owner, Ticket::new(call.conn, number, index as u32), Proto::Resp2, &mut request);
+        }
+        client.watched.sort_unstable();
+        client.watched.dedup();
+        self.close_whole(client, whole);
+    }
+
+    /// Forgets all that a client watches, wherever.
+    pub(in super::super) fn unwatch(&mut self, conn: ConnId, client: &mut Client) {
+        let mut owners: Vec<CoreId> = client.watched.drain(..).map(|slot| self.table.owner(slot)).collect();
+        owners.sort_unstable();
+        owners.dedup();
+        for owner in owners {
+            if owner == self.core {
+                self.unwatch_here((self.core, conn));
+            } else {
+                self.post.note(owner, Note::Unwatch(conn));
+            }
+        }
+    }
+}

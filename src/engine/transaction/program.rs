@@ -1,0 +1,240 @@
+//! Running a program: its requests one after the other, each as if it came alone, but past copies and folds.
+
+use super::super::Engine;
+use super::super::gather::Gather;
+use super::super::ingress::Call;
+use super::super::letter::Ticket;
+use super::super::sessions::Client;
+use super::Errand;
+use super::coordinator::Program;
+use super::footprint::Footprint;
+use super::locks::{Waiting, WaitingRequest};
+use super::moves::{Move, Part, Step, is_move};
+use crate::keyspace::command::{Request, apply};
+use crate::protocol::command::{Command, Spec};
+use crate::protocol::resp::{Args, Output, OwnedArgs, Proto, Reply};
+use crate::session::{Queued, ReplyMode};
+use crate::types::CoreId;
+
+impl Engine {
+    /// Runs a command that is one step over all of its keys, if it has to be run as a program; false: it is an ordinary one.
+    pub(in super::super) fn run_as_one(
+        &mut self,
+        call: &mut Call,
+        client: &mut Client,
+        spec: &'static Spec,
+        args: &mut Args,
+    ) -> bool {
+        let over_cores = match spec.command {
+            command if is_move(command) => true,
+            _ if self.transactions.runs || self.cores == 1 => false,
+            Command::FlushAll | Command::FlushDb => true,
+            Command::MSet => {
+                let mut owners =
+                    spec.keys.positions(args.len()).map(|at| self.table.owner(crate::routing::slot_of(args.get(at))));
+                owners.next().is_some_and(|first| owners.any(|owner| owner != first))
+            }
+            _ => false,
+        };
+        if over_cores {
+            let mut footprint = Footprint::default();
+            footprint.add(spec, args);
+            let queued = Queued { spec, args: OwnedArgs::take(args) };
+            self.start(call, client, Program::new(vec![queued], false), footprint);
+        }
+        over_cores
+    }
+
+    /// Runs a program, or runs it on; false: it awaits answers from other cores. `holds`: all of its slots are locked for
+    /// it; otherwise they are on one core, and none is.
+    pub(super) fn run_program(
+        &mut self,
+        call: &mut Call,
+        client: &mut Client,
+        program: &mut Program,
+        holds: bool,
+    ) -> bool {
+        let reply_mode = client.reply_mode;
+        if program.muted {
+            client.reply_mode = ReplyMode::Off;
+        }
+        (self.transactions.runs, self.transactions.holds) = (true, holds);
+        self.post.holds_locks = holds;
+        let ended = self.run_requests(call, client, program);
+        (self.transactions.runs, self.transactions.holds) = (false, false);
+        self.post.holds_locks = false;
+        if program.muted {
+            client.reply_mode = reply_mode;
+        }
+        // Its letters are on their way: no copy answers this client before they have been answered.
+        client.order.hold(client.queue.numbers().end);
+        ended
+    }
+
+    fn run_requests(&mut self, call: &mut Call, client: &mut Client, program: &mut Program) -> bool {
+        if !std::mem::replace(&mut program.begun, true) && program.is_exec {
+            client.answer(|reply| reply.array(program.count));
+        }
+        if let Some((number, mut step)) = program.pending.take()
+            && !self.advance_move(call, client, number, &mut step)
+        {
+            program.pending = Some((number, step));
+            return false;
+        }
+        for mut queued in program.requests.by_ref() {
+            let spec = queued.spec;
+            let mut args = queued.args.args();
+            if program.is_exec {
+                client.commands += 1;
+                self.stats.commands += 1;
+            }
+            if !is_move(spec.command) {
+                self.run_one(call, client, spec, args);
+                continue;
+            }
+            match Move::new(spec, &mut args) {
+                Err(error) => client.answer(|reply| reply.error(&error)),
+                Ok(mut step) => {
+                    let number = client.queue.gather(Gather::round(0), client.is_muted());
+                    if !self.advance_move(call, client, number, &mut step) {
+                        program.pending = Some((number, step));
+                        return false;
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    fn run_one(&mut self, call: &mut Call, client: &mut Client, spec: &'static Spec, args: Args) {
+        if spec.keys.first == 1 && spec.keys.last == 1 {
+            let place = self.place(args.get(1));
+            self.count_heat(spec.command, place, &args);
+            client.last_command = spec.name;
+            return self.operate(call, client, spec.command, place, args);
+        }
+        self.execute_other(call, client, Some(spec), args);
+    }
+
+    /// Goes through the rounds of a command that moves values; false: a round awaits answers from other cores.
+    fn advance_move(&mut self, call: &mut Call, client: &mut Client, number: u32, step: &mut Move) -> bool {
+        loop {
+            let answers = client.queue.part(number).take_round();
+            match step.next(&answers) {
+                Step::Answer(answer) => {
+                    let proto = client.proto;
+                    client.queue.complete(number, |out, _| answer(&mut Reply { out, proto }));
+                    client.queue.settle(&mut client.output);
+                    return true;
+                }
+                Step::Ask(parts) => {
+                    *client.queue.part(number) = Gather::round(parts.len());
+                    let mut answered = false;
+                    for (index, part) in parts.into_iter().enumerate() {
+                        answered = self.ask_part_of_move(call, client, (number, index as u32), part);
+                    }
+                    if !answered {
+                        return false;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Runs a part here, or posts it; true when all parts have been answered.
+    fn ask_part_of_move(&mut self, call: &Call, client: &mut Client, (number, index): (u32, u32), part: Part) -> bool {
+        let Part { command, mut args } = part;
+        let args = args.args();
+        let place = self.place(args.get(1));
+        let mut request = Request { command, args, slot: place.slot, hash: place.hash, hint: None };
+        if place.owner != self.core {
+            self.post.ask(place.owner, Ticket::new(call.conn, number, index), Proto::Resp2, &mut request);
+            return false;
+        }
+        let mut out = Output::default();
+        let mut reply = Reply { out: &mut out, proto: Proto::Resp2 };
+        apply(&mut self.shard, call.now.unix_ms(), &mut request, &mut reply);
+        client.queue.part(number).add(index, &out, 0..out.bytes.len())
+    }
+
+    /// A round of a client's command has been answered; it goes on as soon as no client is in the middle of a request.
+    pub(in super::super) fn round_answered(&mut self, client: &Client) {
+        let number = client.transaction.expect("only a transaction has rounds");
+        self.transactions.errand(Errand::GoOn(number));
+    }
+
+    /// Runs an operation whose slot may be locked, or that is part of a program. False: it is an ordinary one.
+    #[cold]
+    pub(in super::super) fn detour(
+        &mut self,
+        call: &Call,
+        client: &mut Client,
+        owner: CoreId,
+        request: &mut Request,
+    ) -> bool {
+        let locked = owner == self.core && !self.transactions.holds && self.transactions.locks.is_locked(request.slot);
+        if locked {
+            let ticket = Ticket::new(call.conn, client.queue.wait(client.is_muted()), 0);
+            self.wait_here(client, ticket, client.proto, request);
+        } else if self.transactions.runs {
+            self.dispatch_apart(call, client, owner, request);
+        }
+        locked || self.transactions.runs
+    }
+
+    /// The same for a part of a reply that is gathered. False: it is an ordinary one.
+    #[cold]
+    pub(in super::super) fn detour_part(
+        &mut self,
+        client: &mut Client,
+        ticket: Ticket,
+        owner: CoreId,
+        request: &mut Request,
+    ) -> bool {
+        let locked = owner == self.core && !self.transactions.holds && self.transactions.locks.is_locked(request.slot);
+        if locked {
+            self.wait_here(client, ticket, Proto::Resp2, request);
+        } else if self.transactions.runs && owner != self.core {
+            self.post.ask(owner, ticket, Proto::Resp2, request);
+            return true;
+        }
+        locked
+    }
+
+    /// Whether a program runs: what is part of it goes past copies and folds.
+    pub(in super::super) fn program_runs(&self) -> bool {
+        self.transactions.runs
+    }
+
+    /// Has an operation of this core's client wait for its slot: behind what the client has in the key's draft, if anything.
+    fn wait_here(&mut self, client: &mut Client, ticket: Ticket, proto: Proto, request: &mut Request) {
+        let in_draft =
+            client.order.awaits(request.hash) && self.hot.own.get(request.hash, request.args.get(1)).is_some();
+        if in_draft {
+            self.join(true, client, ticket, proto, request);
+        } else {
+            self.wait_for_unlock(self.core, ticket, proto, request);
+        }
+    }
+
+    /// Keeps an operation until its slot is unlocked.
+    pub(in super::super) fn wait_for_unlock(
+        &mut self,
+        from: CoreId,
+        ticket: Ticket,
+        proto: Proto,
+        request: &mut Request,
+    ) {
+        let Request { command, slot, hash, .. } = *request;
+        let args = OwnedArgs::take(&mut request.args);
+        self.transactions.locks.wait(Waiting::Request(WaitingRequest {
+            from,
+            ticket,
+            proto,
+            command,
+            slot,
+            hash,
+            args,
+        }));
+    }
+}
