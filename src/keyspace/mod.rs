@@ -1,8 +1,9 @@
 //! Owns: the keys of one core, in memory: tables, items, expiry, eviction, and what each command does to them.
 //! Knows: commands, arguments and replies as values; the time, as an argument.
 //! Must never know: connections, other cores, heat, copies, the log; nothing here does I/O.
-//! Read first: `shard.rs` (the primitives), `item.rs` and `slab.rs` (the memory), `command/string.rs` (a family).
+//! Read first: `shard.rs` and `change.rs` (primitives), `item.rs` and `slab.rs` (memory), `command/string.rs` (a family).
 
+mod change;
 pub mod command;
 mod eviction;
 pub mod glob;
