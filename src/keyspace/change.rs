@@ -3,6 +3,7 @@
 //! All changes to the keyspace go through `put`, `edit`, `set_expiry` and `remove`, so that whoever must see each
 //! change (the log, the copies of a hot key) has one place to stand.
 
+use super::event::EventClasses;
 use super::item::{self, EXPIRES, Header, LARGE, RAW};
 use super::large::{Record, Records};
 use super::shard::{Key, NewValue, Shard, stored_hash};
@@ -56,6 +57,15 @@ impl Shard {
                 let flags = if header.has(RAW) { RAW } else { 0 };
                 self.rewrite(key, existing, expiry_ms, flags, |_| {});
             }
+        }
+    }
+
+    /// Notes that an edit has been at a value, also where it left the bytes as they were.
+    pub fn mark_edited(&mut self, item: ItemRef) {
+        let bytes = self.slab.bytes_mut(item);
+        let header = Header::read(bytes);
+        if !header.has(LARGE) {
+            header.with(RAW).write(bytes);
         }
     }
 
@@ -210,6 +220,7 @@ impl Shard {
             None => {
                 let (slab, large, hasher) = (&self.slab, &self.large, &self.hasher);
                 self.tables.insert(key.slot, key.hash, new, |item| stored_hash(slab, large, hasher, item));
+                self.notify(EventClasses::NEW, "new", key.bytes);
             }
         }
     }

@@ -6,6 +6,7 @@
 //! cache's own insertions and accesses, so that the history is as fine for a cache that turns over in a
 //! second as for one that does in a day. Draws come from item memory, so they are uniform and O(1).
 
+use super::event::EventClasses;
 use super::item::{self, Header};
 use super::shard::Shard;
 use super::slab::ItemRef;
@@ -247,6 +248,14 @@ impl Shard {
         self.eviction.frequency_of(self.slab.bytes(item))
     }
 
+    /// Notes how often an item was used elsewhere, from 0 to 255, if the eviction policy counts that.
+    pub fn set_frequency(&mut self, item: ItemRef, frequency: u8) {
+        if self.eviction.policy.history() == History::Frequency {
+            let steps = (u16::from(frequency) * u16::from(FREQUENCY_MAX)).div_ceil(255) as u8;
+            item::set_clock(self.slab.bytes_mut(item), steps << 3 | self.eviction.epoch & 7);
+        }
+    }
+
     /// A uniform 64-bit number from the shard's dice.
     pub fn draw(&mut self) -> u64 {
         self.eviction.draw()
@@ -288,6 +297,7 @@ impl Shard {
     }
 
     fn evict(&mut self, item: ItemRef) -> bool {
+        self.notify_item(EventClasses::EVICTED, "evicted", item);
         self.remove_found(item);
         self.counts.evicted += 1;
         true

@@ -60,6 +60,11 @@ impl Header {
         self.word & flag != 0
     }
 
+    /// The same with a flag set.
+    pub fn with(self, flag: u32) -> Header {
+        Header { word: self.word | flag }
+    }
+
     /// Whether the item is allocated, holds its key and value itself, and never expires.
     #[inline]
     pub fn is_plain(self) -> bool {

@@ -5,6 +5,7 @@
 
 mod change;
 pub mod command;
+mod event;
 mod eviction;
 pub mod glob;
 mod item;
@@ -19,6 +20,7 @@ mod sweep;
 mod table;
 mod watch;
 
+pub use event::{EventClasses, KeyEvent};
 pub use eviction::Policy;
 pub use memory::Allowance;
 pub use shard::{Counts, Key, NewValue, Shard, ShardOptions, Value};

@@ -1,6 +1,7 @@
 //! The keys of one core: how they are found and read, and what is accounted. How they change is in `change.rs`; every
 //! command is built from these two.
 
+use super::event::{EventClasses, KeyEvent};
 use super::eviction::{Eviction, Policy};
 use super::item::{self, Header, LARGE};
 use super::large::Records;
@@ -81,6 +82,10 @@ pub struct Shard {
     pub(super) policy: Policy,
     pub(super) allowance: Allowance,
     pub(super) watch: Watch,
+    /// Which events are told; none while they would be published in no channel.
+    pub(super) event_classes: EventClasses,
+    /// Those that nobody has taken yet.
+    pub(super) events: Vec<KeyEvent>,
     pub counts: Counts,
     pub(super) hasher: ahash::RandomState,
     pub(super) place: fn(&[u8]) -> Slot,
@@ -101,6 +106,8 @@ impl Shard {
             policy: Policy::NoEviction,
             allowance: Allowance::default(),
             watch: Watch::default(),
+            event_classes: EventClasses::NONE,
+            events: Vec::new(),
             counts: Counts::default(),
             hasher: ahash::RandomState::with_seeds(a, b, c, d),
             place: options.place,
@@ -183,6 +190,7 @@ impl Shard {
         {
             self.counts.expired += 1;
             self.remove_item(key.slot, key.hash, item);
+            self.notify(EventClasses::EXPIRED, "expired", key.bytes);
             return None;
         }
         Some(item)
@@ -193,6 +201,7 @@ impl Shard {
     pub fn read(&mut self, key: &Key, now_ms: u64) -> Option<ItemRef> {
         let Some(item) = self.find(key, now_ms) else {
             self.counts.misses += 1;
+            self.notify(EventClasses::KEY_MISS, "keymiss", key.bytes);
             return None;
         };
         self.counts.hits += 1;
@@ -217,6 +226,15 @@ impl Shard {
 
     /// As [`Shard::read`] for a command that asks about a key and does not use it: no access is noted.
     pub fn read_untouched(&mut self, key: &Key, now_ms: u64) -> Option<ItemRef> {
+        let item = self.inspect(key, now_ms);
+        if item.is_none() {
+            self.notify(EventClasses::KEY_MISS, "keymiss", key.bytes);
+        }
+        item
+    }
+
+    /// As [`Shard::read_untouched`] for a command that asks about the item: no event tells that the key is missing.
+    pub fn inspect(&mut self, key: &Key, now_ms: u64) -> Option<ItemRef> {
         let item = self.find(key, now_ms);
         let count = if item.is_some() { &mut self.counts.hits } else { &mut self.counts.misses };
         *count += 1;
@@ -245,9 +263,7 @@ impl Shard {
 
     /// The key of an item.
     pub fn key_of(&self, item: ItemRef) -> &[u8] {
-        let bytes = self.slab.bytes(item);
-        let header = Header::read(bytes);
-        if header.has(LARGE) { &self.large.get(header.row(bytes)).key } else { header.key(bytes) }
+        stored_key(&self.slab, &self.large, item)
     }
 
     /// When the item expires, in milliseconds since 1970.
@@ -259,8 +275,12 @@ impl Shard {
 }
 
 pub(super) fn stored_hash(slab: &Slab, large: &Records, hasher: &ahash::RandomState, item: ItemRef) -> KeyHash {
+    KeyHash(hasher.hash_one(stored_key(slab, large, item)))
+}
+
+/// The key of an item, with no more of its shard borrowed than holds it.
+pub(super) fn stored_key<'a>(slab: &'a Slab, large: &'a Records, item: ItemRef) -> &'a [u8] {
     let bytes = slab.bytes(item);
     let header = Header::read(bytes);
-    let key = if header.has(LARGE) { &large.get(header.row(bytes)).key } else { header.key(bytes) };
-    KeyHash(hasher.hash_one(key))
+    if header.has(LARGE) { &large.get(header.row(bytes)).key } else { header.key(bytes) }
 }

@@ -5,6 +5,7 @@
 //! work when an expiry changes, and nothing to cancel; the price is that a page is read again as its bound
 //! passes, at most once a sweep. Work a call is bounded; the hand goes on where it stopped.
 
+use super::event::EventClasses;
 use super::shard::Shard;
 use super::slab::ItemRef;
 
@@ -43,6 +44,7 @@ impl Shard {
         self.slab.set_due_ms(row, due_ms);
         self.counts.expired += expired.len() as u64;
         for item in expired {
+            self.notify_item(EventClasses::EXPIRED, "expired", item);
             self.remove_found(item);
         }
         read

@@ -1,6 +1,7 @@
 //! INCR and its kin.
 
 use super::{NOT_A_FLOAT, NOT_AN_INTEGER, Request};
+use crate::keyspace::event::EventClasses;
 use crate::keyspace::number::{Float80, parse_i64};
 use crate::keyspace::shard::{NewValue, Shard};
 use crate::protocol::command::Command;
@@ -28,6 +29,7 @@ pub fn add(shard: &mut Shard, now_ms: u64, request: &Request, reply: &mut Reply)
     };
     let expiry_ms = existing.and_then(|item| shard.expiry_ms(item));
     shard.put(&key, existing, NewValue::Bytes(itoa::Buffer::new().format(after).as_bytes()), expiry_ms);
+    shard.notify(EventClasses::STRING, "incrby", key.bytes);
     reply.integer(after);
 }
 
@@ -47,5 +49,6 @@ pub fn add_float(shard: &mut Shard, now_ms: u64, request: &Request, reply: &mut 
     };
     let (text, expiry_ms) = (after.to_text(), existing.and_then(|item| shard.expiry_ms(item)));
     shard.put(&key, existing, NewValue::Bytes(text.as_bytes()), expiry_ms);
+    shard.notify(EventClasses::STRING, "incrbyfloat", key.bytes);
     reply.bulk(text.as_bytes());
 }

@@ -2,6 +2,7 @@
 
 use super::options::invalid_expire_time;
 use super::{NOT_AN_INTEGER, Request};
+use crate::keyspace::event::EventClasses;
 use crate::keyspace::number::parse_i64;
 use crate::keyspace::shard::Shard;
 use crate::protocol::command::Command;
@@ -66,8 +67,14 @@ pub fn expire(shard: &mut Shard, now_ms: u64, request: &Request, reply: &mut Rep
         return reply.integer(0);
     }
     match u64::try_from(at_ms) {
-        Ok(at_ms) if at_ms > now_ms => shard.set_expiry(&key, item, Some(at_ms)),
-        _ => shard.remove(&key, item),
+        Ok(at_ms) if at_ms > now_ms => {
+            shard.set_expiry(&key, item, Some(at_ms));
+            shard.notify(EventClasses::GENERIC, "expire", key.bytes);
+        }
+        _ => {
+            shard.remove(&key, item);
+            shard.notify(EventClasses::GENERIC, "del", key.bytes);
+        }
     }
     reply.integer(1);
 }
@@ -90,6 +97,7 @@ pub fn persist(shard: &mut Shard, now_ms: u64, request: &Request, reply: &mut Re
     let item = shard.find(&key, now_ms).filter(|item| shard.expiry_ms(*item).is_some());
     if let Some(item) = item {
         shard.set_expiry(&key, item, None);
+        shard.notify(EventClasses::GENERIC, "persist", key.bytes);
     }
     reply.integer(i64::from(item.is_some()));
 }

@@ -1,6 +1,7 @@
 //! Commands on any key, and the ones that walk all keys of a shard.
 
 use super::Request;
+use crate::keyspace::event::EventClasses;
 use crate::keyspace::glob;
 use crate::keyspace::shard::Shard;
 use crate::protocol::resp::Reply;
@@ -12,6 +13,7 @@ pub fn delete(shard: &mut Shard, now_ms: u64, request: &Request, reply: &mut Rep
     let item = shard.find(&key, now_ms);
     if let Some(item) = item {
         shard.remove(&key, item);
+        shard.notify(EventClasses::GENERIC, "del", key.bytes);
     }
     reply.integer(i64::from(item.is_some()));
 }

@@ -23,7 +23,7 @@ const EMBEDDED_BYTES_MAX: usize = 44;
 ///   an eviction policy that reads it.
 /// - REFCOUNT answers 1: values are not shared between keys.
 pub fn object(shard: &mut Shard, now_ms: u64, request: &Request, reply: &mut Reply) {
-    let Some(item) = shard.read_untouched(&request.key(), now_ms) else { return reply.null() };
+    let Some(item) = shard.inspect(&request.key(), now_ms) else { return reply.null() };
     match (request.command, shard.frequency(item)) {
         (Command::ObjectFreq, Some(frequency)) => reply.integer(i64::from(frequency)),
         (Command::ObjectFreq, None) => reply.error(NO_LFU),

@@ -2,6 +2,7 @@
 
 use super::options::{self, Expiry};
 use super::{NOT_AN_INTEGER, Request, TOO_LONG};
+use crate::keyspace::event::EventClasses;
 use crate::keyspace::number::parse_i64;
 use crate::keyspace::shard::{Key, Shard, Value};
 use crate::keyspace::slab::ItemRef;
@@ -58,6 +59,7 @@ pub fn put(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut Re
     let key = request.key();
     let existing = shard.find(&key, now_ms);
     shard.put(&key, existing, request.value(2, body), None);
+    shard.notify(EventClasses::STRING, "set", key.bytes);
     reply.ok();
 }
 
@@ -92,6 +94,10 @@ pub fn set(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut Re
         _ => expiry_ms,
     };
     shard.put(&key, existing, request.value(2, body), expiry_ms);
+    shard.notify(EventClasses::STRING, "set", key.bytes);
+    if matches!(options.expiry, Expiry::At { .. }) {
+        shard.notify(EventClasses::GENERIC, "expire", key.bytes);
+    }
 }
 
 /// SETNX key value
@@ -101,6 +107,7 @@ pub fn set_nx(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut
     let existing = shard.find(&key, now_ms);
     if existing.is_none() {
         shard.put(&key, None, request.value(2, body), None);
+        shard.notify(EventClasses::STRING, "set", key.bytes);
     }
     reply.integer(i64::from(existing.is_none()));
 }
@@ -115,6 +122,8 @@ pub fn set_ex(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut
     let key = request.key();
     let existing = shard.find(&key, now_ms);
     shard.put(&key, existing, request.value(3, body), expiry_ms);
+    shard.notify(EventClasses::STRING, "set", key.bytes);
+    shard.notify(EventClasses::GENERIC, "expire", key.bytes);
     reply.ok();
 }
 
@@ -125,6 +134,7 @@ pub fn get_set(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mu
     let existing = shard.read(&key, now_ms);
     reply_item(shard, existing, reply);
     shard.put(&key, existing, request.value(2, body), None);
+    shard.notify(EventClasses::STRING, "set", key.bytes);
 }
 
 /// GETDEL key
@@ -134,6 +144,7 @@ pub fn get_del(shard: &mut Shard, now_ms: u64, request: &Request, reply: &mut Re
     reply_item(shard, existing, reply);
     if let Some(item) = existing {
         shard.remove(&key, item);
+        shard.notify(EventClasses::GENERIC, "del", key.bytes);
     }
 }
 
@@ -150,12 +161,22 @@ pub fn get_ex(shard: &mut Shard, now_ms: u64, request: &Request, reply: &mut Rep
         Err(error) => return reply.error(&error),
     };
     reply_item(shard, Some(item), reply);
-    match expiry_ms {
-        Some(at_ms) if at_ms <= now_ms => shard.remove(&key, item),
-        Some(at_ms) => shard.set_expiry(&key, item, Some(at_ms)),
-        None if options.persist => shard.set_expiry(&key, item, None),
-        None => {}
-    }
+    let event = match expiry_ms {
+        Some(at_ms) if at_ms <= now_ms => {
+            shard.remove(&key, item);
+            "del"
+        }
+        Some(at_ms) => {
+            shard.set_expiry(&key, item, Some(at_ms));
+            "expire"
+        }
+        None if options.persist && shard.expiry_ms(item).is_some() => {
+            shard.set_expiry(&key, item, None);
+            "persist"
+        }
+        None => return,
+    };
+    shard.notify(EventClasses::GENERIC, event, key.bytes);
 }
 
 /// STRLEN key
@@ -172,6 +193,7 @@ pub fn append(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut
         let value = request.value(2, body);
         let bytes = value.len();
         shard.put(&key, None, value, None);
+        shard.notify(EventClasses::STRING, "append", key.bytes);
         return reply.integer(bytes as i64);
     };
     let tail = body.as_deref().unwrap_or_else(|| request.args.get(2));
@@ -180,6 +202,7 @@ pub fn append(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut
         return reply.error(TOO_LONG);
     }
     shard.edit(&key, item, |value| value.extend_from_slice(tail));
+    shard.notify(EventClasses::STRING, "append", key.bytes);
     reply.integer(bytes as i64);
 }
 
@@ -227,19 +250,25 @@ pub fn set_range(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &
         }
         Some(item) => set_range_of(shard, &key, item, range, patch),
     };
+    shard.notify(EventClasses::STRING, "setrange", key.bytes);
     reply.integer(bytes as i64);
 }
 
 fn set_range_of(shard: &mut Shard, key: &Key, item: ItemRef, range: Range<usize>, patch: &[u8]) -> usize {
     let bytes = shard.value(item).bytes().len().max(range.end);
     shard.edit(key, item, |value| {
-        if bytes - value.len() >= ZERO_BY_MAPPING_BYTES_MIN {
-            let mut grown = vec![0; bytes];
-            grown[..value.len()].copy_from_slice(value);
-            *value = grown;
-        }
-        value.resize(bytes, 0);
+        grow(value, bytes);
         value[range].copy_from_slice(patch);
     });
     bytes
+}
+
+/// Extends a value with zeros to so many bytes.
+pub(super) fn grow(value: &mut Vec<u8>, bytes: usize) {
+    if bytes - value.len() >= ZERO_BY_MAPPING_BYTES_MIN {
+        let mut grown = vec![0; bytes];
+        grown[..value.len()].copy_from_slice(value);
+        *value = grown;
+    }
+    value.resize(bytes, 0);
 }
