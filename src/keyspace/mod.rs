@@ -10,6 +10,7 @@ mod eviction;
 pub mod glob;
 mod item;
 mod large;
+mod lzf;
 mod memory;
 pub mod number;
 mod shard;

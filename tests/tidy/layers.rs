@@ -32,7 +32,7 @@ const MACHINE: [&str; 14] = [
 ];
 
 /// A package, and the files or folders that may name it.
-const ADDRESSES: [(&str, &[&str]); 13] = [
+const ADDRESSES: [(&str, &[&str]); 14] = [
     ("io_uring", &["src/runtime/uring/"]),
     ("core_affinity", &["src/runtime/worker.rs"]),
     // boot.rs: each core's thread reports once whether it could start. That is no mail, and mailboxes do not exist yet.
@@ -57,6 +57,7 @@ const ADDRESSES: [(&str, &[&str]); 13] = [
     ("signal_hook", &["src/server/"]),
     ("env_logger", &["src/server/logger.rs"]),
     ("ahash", &["src/keyspace/shard.rs"]),
+    ("crc", &["src/keyspace/command/dump.rs"]),
 ];
 
 fn rank(layer: &str) -> Option<usize> {

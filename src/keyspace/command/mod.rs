@@ -3,8 +3,11 @@
 //! Must never know: which core it runs on, whether the key is hot or logged, who asked.
 //! Read first: `string.rs`, whose GET and SET are the shape of all others.
 
+mod bitfield;
 mod bitop;
+mod bits;
 mod counter;
+mod dump;
 mod expiry;
 mod generic;
 mod lcs;
@@ -12,6 +15,8 @@ mod moves;
 mod object;
 mod options;
 mod string;
+#[cfg(test)]
+mod tests;
 
 pub use bitop::{BitOp, bitop};
 pub use generic::{SCAN_END, ScanFilter, ScanPlace};
@@ -86,7 +91,7 @@ fn apply_other(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mu
         Command::GetEx => string::get_ex(shard, now_ms, request, reply),
         Command::Append => string::append(shard, now_ms, request, reply),
         Command::StrLen => string::str_len(shard, now_ms, request, reply),
-        Command::GetRange => string::get_range(shard, now_ms, request, reply),
+        Command::GetRange | Command::SubStr => string::get_range(shard, now_ms, request, reply),
         Command::SetRange => string::set_range(shard, now_ms, request, reply),
         Command::Incr | Command::Decr | Command::IncrBy | Command::DecrBy => {
             counter::add(shard, now_ms, request, reply)
@@ -110,6 +115,20 @@ fn apply_other(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mu
         Command::BitOp => moves::combine(shard, now_ms, request, reply),
         Command::Lcs => string::get(shard, now_ms, request, reply),
         Command::Persist => expiry::persist(shard, now_ms, request, reply),
+        other => apply_rare(other, shard, now_ms, request, reply),
+    }
+}
+
+/// What is left of [`apply_other`]: bits and dumps.
+fn apply_rare(command: Command, shard: &mut Shard, now_ms: u64, request: &Request, reply: &mut Reply) {
+    match command {
+        Command::SetBit => bits::set_bit(shard, now_ms, request, reply),
+        Command::GetBit => bits::get_bit(shard, now_ms, request, reply),
+        Command::BitCount => bits::bit_count(shard, now_ms, request, reply),
+        Command::BitPos => bits::bit_pos(shard, now_ms, request, reply),
+        Command::BitField | Command::BitFieldRo => bitfield::bit_field(shard, now_ms, request, reply),
+        Command::Dump => dump::dump(shard, now_ms, request, reply),
+        Command::Restore => dump::restore(shard, now_ms, request, reply),
         other => unreachable!("{other:?} is no operation on one key"),
     }
 }

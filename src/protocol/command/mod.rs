@@ -41,12 +41,16 @@ commands! {
     // Strings.
     Get, Set, SetNx, SetEx, PSetEx, GetSet, GetDel, GetEx, MGet, MSet, Append, StrLen, GetRange, SetRange,
     Incr, Decr, IncrBy, DecrBy, IncrByFloat,
+    SubStr,
+    // Bits.
+    SetBit, GetBit, BitCount, BitPos, BitField, BitFieldRo,
     // Any key.
     Del, Unlink, Exists, Type, Touch, Expire, PExpire, ExpireAt, PExpireAt, Ttl, PTtl, ExpireTime, PExpireTime,
     Persist, Scan, Keys, RandomKey,
     Object, ObjectEncoding, ObjectFreq, ObjectIdleTime, ObjectRefCount, ObjectHelp,
     // Transactions, and several keys in one step.
     Multi, Exec, Discard, Watch, Unwatch, Rename, RenameNx, Copy, MSetNx, BitOp, Lcs,
+    Dump, Restore,
     // The connection.
     Ping, Echo, Quit, Reset, Hello, Auth, Select,
     Client, ClientId, ClientInfo, ClientList, ClientKill, ClientGetName, ClientSetName, ClientSetInfo, ClientReply,

@@ -74,6 +74,8 @@ pub struct Arg {
     pub deprecated_since: &'static str,
     pub optional: bool,
     pub multiple: bool,
+    /// The token comes again before each of several values.
+    pub multiple_token: bool,
     /// The alternatives of a [`ArgKind::OneOf`], the parts of a [`ArgKind::Block`].
     pub args: &'static [Arg],
 }
@@ -275,7 +277,8 @@ impl ArgKind {
 impl Arg {
     const fn new(name: &'static str, kind: ArgKind) -> Arg {
         let (token, since, deprecated_since) = ("", "", "");
-        Arg { name, kind, token, since, deprecated_since, optional: false, multiple: false, args: &[] }
+        let (optional, multiple, multiple_token) = (false, false, false);
+        Arg { name, kind, token, since, deprecated_since, optional, multiple, multiple_token, args: &[] }
     }
 
     /// The argument `key`, the usual name of a key.
@@ -338,5 +341,9 @@ impl Arg {
 
     pub const fn multiple(self) -> Arg {
         Arg { multiple: true, ..self }
+    }
+
+    pub const fn multiple_tokens(self) -> Arg {
+        Arg { multiple: true, multiple_token: true, ..self }
     }
 }

@@ -51,7 +51,7 @@ fn arguments(args: &[Arg], reply: &mut Reply<'_>) {
 fn argument(arg: &Arg, reply: &mut Reply<'_>) {
     let texts = [("token", arg.token), ("since", arg.since), ("deprecated_since", arg.deprecated_since)];
     let texts = texts.iter().filter(|(_, value)| !value.is_empty());
-    let flags = [("optional", arg.optional), ("multiple", arg.multiple)];
+    let flags = [("optional", arg.optional), ("multiple", arg.multiple), ("multiple_token", arg.multiple_token)];
     let flags = flags.iter().filter(|(_, set)| *set);
     let has_flags = arg.optional || arg.multiple;
     let is_key = arg.kind == ArgKind::Key;

@@ -123,6 +123,26 @@ pub static ROWS: &[Spec] = &[
         .acl(0)
         .doc("2.2.3", "Depends on subcommand.", "Commands about how a key's value is kept")
         .subcommands(OBJECT),
+    row("dump", C::Dump, 2)
+        .flags(READ)
+        .keys(Keys::one(RO | ACCESS))
+        .doc("2.6.0", "O(N) where N is the length of the value", "Read a key's value in the form that RESTORE takes")
+        .tips(&["nondeterministic_output"])
+        .args(&[Arg::KEY]),
+    row("restore", C::Restore, -4)
+        .flags(WRITE | flag::DENYOOM)
+        .keys(Keys::one(OW | UPDATE))
+        .acl(category::KEYSPACE | category::DANGEROUS)
+        .doc("2.6.0", "O(N) where N is the length of the value", "Set a key to what DUMP has answered")
+        .args(&[
+            Arg::KEY,
+            Arg::integer("ttl"),
+            Arg::text("serialized-value"),
+            Arg::word("replace", "REPLACE").since("3.0.0").optional(),
+            Arg::word("absttl", "ABSTTL").since("5.0.0").optional(),
+            Arg::integer("seconds").after("IDLETIME").since("5.0.0").optional(),
+            Arg::integer("frequency").after("FREQ").since("5.0.0").optional(),
+        ]),
 ];
 
 /// A subcommand of OBJECT: its key is the argument behind its name.

@@ -3,6 +3,7 @@
 //! Must never know: what a command does.
 //! Read first: `string.rs`.
 
+mod bits;
 mod cluster;
 mod connection;
 mod generic;
@@ -13,8 +14,17 @@ mod transaction;
 
 use super::spec::Spec;
 
-pub(super) static GROUPS: [&[Spec]; 7] =
-    [string::ROWS, generic::ROWS, transaction::ROWS, connection::ROWS, server::ROWS, hotkeys::ROWS, cluster::ROWS];
+#[rustfmt::skip]
+pub(super) static GROUPS: &[&[Spec]] = &[
+    string::ROWS,
+    bits::ROWS,
+    generic::ROWS,
+    transaction::ROWS,
+    connection::ROWS,
+    server::ROWS,
+    hotkeys::ROWS,
+    cluster::ROWS,
+];
 
 /// Each command once; subcommands are found in their containers.
 pub fn rows() -> impl Iterator<Item = &'static Spec> {

@@ -113,6 +113,12 @@ pub static ROWS: &[Spec] = &[
         .keys(Keys::one(RO | ACCESS))
         .doc("2.4.0", "O(N) where N is the number of bytes returned", "Read a part of a value")
         .args(&[Arg::KEY, Arg::integer("start"), Arg::integer("end")]),
+    row("substr", C::SubStr, 4)
+        .flags(READ)
+        .keys(Keys::one(RO | ACCESS))
+        .doc("1.0.0", "O(N) where N is the number of bytes returned", "Read a part of a value")
+        .deprecated("2.0.0", "`GETRANGE`")
+        .args(&[Arg::KEY, Arg::integer("start"), Arg::integer("end")]),
     row("setrange", C::SetRange, 4)
         .flags(GROW)
         .keys(Keys::one(RW | UPDATE))
