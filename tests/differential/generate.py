@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 
 from differential import words
+from differential.bits import Bits
 from lib import resp
 
 # A whole batch may end with bytes that are no command; the server answers with an error and closes.
@@ -52,7 +53,7 @@ class Batch:
     ends: bool
 
 
-class Generator:
+class Generator(Bits):
     """One episode's commands. `relative` allows expiries counted from now; their readings are then compared loosely.
 
     `modest` keeps to what a server grants before AUTH: short requests, and few unread replies. Past that it closes.
@@ -156,7 +157,8 @@ class Generator:
 
     def ranges(self):
         if self.rng.random() < 0.5:
-            return self.command("GETRANGE", self.key(), words.index(self.rng), words.index(self.rng))
+            name = self.rng.choice(("GETRANGE", "SUBSTR"))
+            return self.command(name, self.key(), words.index(self.rng), words.index(self.rng))
         return self.command("SETRANGE", self.key(), words.offset(self.rng), self.value())
 
     def expiry(self, option):
@@ -257,7 +259,7 @@ class Generator:
         ]
         if words.is_order_free(name, args):
             return self.plain()
-        return self.command(name, *args, compare=self.clock_rule(name))
+        return self.command(name, *args, compare="dump" if name == "DUMP" else self.clock_rule(name))
 
     def unknown(self):
         return self.command(*words.unknown(self.rng))
@@ -281,6 +283,9 @@ FAMILIES = (
     (8, "ttl"),
     (4, "keyspace"),
     (6, "connection"),
+    (12, "bits"),
+    (8, "bitfield"),
+    (6, "dumps"),
     (1, "reply_mode"),
     (4, "malformed"),
     (1, "unknown"),
