@@ -2,6 +2,7 @@
 //! a part is shows by the number of its arguments.
 
 use super::{Request, string};
+use crate::keyspace::event::EventClasses;
 use crate::keyspace::number::parse_i64;
 use crate::keyspace::shard::Shard;
 use crate::protocol::command::Command;
@@ -16,14 +17,17 @@ pub fn carry(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut 
             let key = request.key();
             if let Some(item) = shard.find(&key, now_ms) {
                 shard.remove(&key, item);
+                shard.notify(EventClasses::GENERIC, "rename_from", key.bytes);
             }
             reply.ok();
         }
         _ => {
+            let event = if request.command == Command::Copy { "copy_to" } else { "rename_to" };
             let body = request.take_value(2);
             let key = request.key();
             let existing = shard.find(&key, now_ms);
             shard.put(&key, existing, request.value(2, body), parse_i64(request.args.get(3)).map(|at_ms| at_ms as u64));
+            shard.notify(EventClasses::GENERIC, event, key.bytes);
             reply.ok();
         }
     }
@@ -60,9 +64,15 @@ pub fn combine(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mu
     let value = request.value(2, body);
     let (bytes, existing) = (value.len(), shard.find(&key, now_ms));
     match existing {
-        Some(item) if bytes == 0 => shard.remove(&key, item),
+        Some(item) if bytes == 0 => {
+            shard.remove(&key, item);
+            shard.notify(EventClasses::GENERIC, "del", key.bytes);
+        }
         None if bytes == 0 => {}
-        _ => shard.put(&key, existing, value, None),
+        _ => {
+            shard.put(&key, existing, value, None);
+            shard.notify(EventClasses::STRING, "set", key.bytes);
+        }
     }
     reply.integer(bytes as i64);
 }
