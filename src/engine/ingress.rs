@@ -338,7 +338,7 @@ impl Engine {
     #[inline]
     pub(super) fn operate(&mut self, call: &Call, client: &mut Client, command: Command, place: Place, args: Args) {
         let mut request = Request { command, args, slot: place.slot, hash: place.hash, hint: place.hint };
-        if self.tracking.is_some() {
+        if self.hot_session.is_some() {
             return self.operate_tracked(call, client, place.owner, request);
         }
         self.dispatch(call, client, place.owner, &mut request);

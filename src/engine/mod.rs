@@ -9,6 +9,7 @@ mod figures;
 mod gather;
 mod group;
 mod hot;
+mod hot_session;
 mod ingress;
 mod keys;
 mod ledger;
@@ -23,7 +24,6 @@ mod sessions;
 mod settings;
 mod slow;
 mod stats;
-mod tracking;
 mod transaction;
 
 pub use event::{Effects, Event, Host, HostReport, ShellCounts};
@@ -39,6 +39,7 @@ use crate::routing::SlotTable;
 use crate::types::{ConnId, CoreId, Now};
 use group::{Group, Place};
 use hot::Hot;
+use hot_session::HotSession;
 use ingress::Heads;
 use letter::Envelope;
 use long::Long;
@@ -48,7 +49,6 @@ use sessions::Sessions;
 use slow::SlowLog;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use tracking::Tracking;
 use transaction::Transactions;
 
 /// Between ticks while something needs time: expiries, idle clients, memory over its limit.
@@ -81,7 +81,7 @@ pub struct Engine {
     post: Post,
     hot: Hot,
     /// What HOTKEYS START began.
-    tracking: Option<Box<Tracking>>,
+    hot_session: Option<Box<HotSession>>,
     transactions: Transactions,
     settings: Settings,
     limits: Limits,
@@ -116,7 +116,7 @@ impl Engine {
             shard: Shard::new(&options.shard),
             sessions: Sessions::new(options.core, cores),
             hot: Hot::new(options.core, cores, options.shard.draw_seed, &options.settings.hot),
-            tracking: None,
+            hot_session: None,
             transactions: Transactions::default(),
             post: Post::new(cores, options.settings.letters_bytes_max),
             limits: Limits::default(),

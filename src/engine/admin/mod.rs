@@ -105,7 +105,7 @@ impl Engine {
             Command::RandomKey => Ok(Gather::any(cores, self.draw_core())),
             Command::Info => {
                 let request = info::InfoRequest::new(args, &self.settings, call.now, self.core);
-                let tracking = self.tracking.as_ref().map(|tracking| tracking.is_active());
+                let tracking = self.hot_session.as_ref().map(|tracking| tracking.is_active());
                 Ok(Gather::info(cores, request.with_tracking(tracking)))
             }
             Command::ConfigSet => self.check_config_set(args).map(|()| Gather::ok(cores)),

@@ -5,7 +5,7 @@ use super::{field, text_field};
 use crate::engine::Engine;
 use crate::engine::event::HostReport;
 use crate::engine::figures::{self, Tracked, TrackedKey};
-use crate::engine::tracking::{Tracking, TrackingOptions, Work};
+use crate::engine::hot_session::{HotSession, HotSessionOptions, Work};
 use crate::keyspace::number::parse_i64;
 use crate::protocol::resp::{Args, Reply};
 use crate::types::{Now, SLOTS};
@@ -19,7 +19,7 @@ const COUNT_MAX: i64 = 64;
 const DURATION_S_MAX: i64 = 1_000_000;
 
 /// `HOTKEYS START METRICS count [CPU] [NET] [COUNT k] [DURATION s] [SAMPLE ratio]`; an error is what Redis says.
-fn parse(args: &Args) -> Result<TrackingOptions, &'static str> {
+fn parse(args: &Args) -> Result<HotSessionOptions, &'static str> {
     if args.len() < 4 || !args.get(2).eq_ignore_ascii_case(b"metrics") {
         return Err("ERR METRICS parameter is required");
     }
@@ -47,7 +47,7 @@ fn parse(args: &Args) -> Result<TrackingOptions, &'static str> {
     if !cpu && !net {
         return Err("ERR METRICS no valid metrics passed. Supported: CPU|NET");
     }
-    let mut options = TrackingOptions { cpu, net, count: COUNT_DEFAULT, duration_us: None, sample: 1 };
+    let mut options = HotSessionOptions { cpu, net, count: COUNT_DEFAULT, duration_us: None, sample: 1 };
     while at < args.len() {
         let value = args.try_get(at + 1).ok_or("ERR syntax error")?;
         let within = |max: i64| parse_i64(value).filter(|number| (1..=max).contains(number));
@@ -78,7 +78,7 @@ pub enum Report {
 
 /// A session's report while its parts come in.
 pub struct Session {
-    options: TrackingOptions,
+    options: HotSessionOptions,
     active: bool,
     began_unix_ms: u64,
     duration_ms: u64,
@@ -129,7 +129,7 @@ impl Report {
 
 impl Session {
     fn encode(&self, reply: &mut Reply, host: &HostReport) {
-        let TrackingOptions { cpu, net, .. } = self.options;
+        let HotSessionOptions { cpu, net, .. } = self.options;
         reply.array(1);
         reply.map(7 + if cpu { 3 } else { 0 } + if net { 2 } else { 0 });
         field(reply, "tracking-active", u64::from(self.active));
@@ -175,7 +175,7 @@ impl Session {
 
 impl Engine {
     pub(super) fn is_tracking(&self) -> bool {
-        self.tracking.as_ref().is_some_and(|tracking| tracking.is_active())
+        self.hot_session.as_ref().is_some_and(|tracking| tracking.is_active())
     }
 
     /// Whether START may go to all cores.
@@ -200,20 +200,20 @@ impl Engine {
             let host = self.host.report();
             let process_us = (host.cpu_user_us, host.cpu_system_us);
             let seed = self.shard.draw();
-            self.tracking = Some(Box::new(Tracking::new(options, now, self.work(), process_us, seed)));
+            self.hot_session = Some(Box::new(HotSession::new(options, now, self.work(), process_us, seed)));
         }
     }
 
     pub(super) fn stop_part(&mut self, now: Now) {
         let work = self.work();
-        if let Some(tracking) = &mut self.tracking {
+        if let Some(tracking) = &mut self.hot_session {
             tracking.stop(now, work);
         }
     }
 
     /// What GET is answered with, as this core knows it now.
     pub(super) fn report_request(&self, now: Now) -> Report {
-        let Some(tracking) = &self.tracking else { return Report::Hottest(Vec::new()) };
+        let Some(tracking) = &self.hot_session else { return Report::Hottest(Vec::new()) };
         Report::Session(Box::new(Session {
             options: tracking.options.clone(),
             active: tracking.is_active(),
@@ -230,7 +230,7 @@ impl Engine {
     pub(super) fn report_part(&mut self, now: Now, out: &mut Vec<u8>) {
         let work = self.work();
         let (mut head, mut rows) = (Tracked::default(), Vec::new());
-        if let Some(tracking) = &mut self.tracking {
+        if let Some(tracking) = &mut self.hot_session {
             tracking.close_window(now, work);
             (head.cpu_us, head.net_bytes) = tracking.totals();
             for (key, used) in tracking.keys() {
@@ -242,7 +242,7 @@ impl Engine {
         }
         figures::write(out, &head);
         out.extend_from_slice(&rows);
-        if self.tracking.is_none() {
+        if self.hot_session.is_none() {
             write_keys(&self.watched_keys(now, VALKEY_KEYS_MAX, |_| true), out);
         }
     }
@@ -251,7 +251,7 @@ impl Engine {
     #[inline]
     pub(in crate::engine) fn track_turn(&mut self, now: Now) {
         let work = self.work();
-        if let Some(tracking) = &mut self.tracking {
+        if let Some(tracking) = &mut self.hot_session {
             tracking.turn(now, work);
         }
     }
@@ -267,7 +267,7 @@ mod tests {
     use super::*;
     use crate::protocol::resp::{Limits, parse as parse_request};
 
-    fn start(words: &str) -> Result<TrackingOptions, &'static str> {
+    fn start(words: &str) -> Result<HotSessionOptions, &'static str> {
         let words: Vec<&str> = "HOTKEYS START".split(' ').chain(words.split(' ').filter(|w| !w.is_empty())).collect();
         let sent: String = words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len())).collect();
         let sent = format!("*{}\r\n{sent}", words.len());
@@ -302,9 +302,9 @@ mod tests {
         ] {
             assert_eq!(start(words), Err(error), "{words}");
         }
-        let plain = TrackingOptions { cpu: true, net: false, count: 10, duration_us: None, sample: 1 };
+        let plain = HotSessionOptions { cpu: true, net: false, count: 10, duration_us: None, sample: 1 };
         assert_eq!(start("metrics 2 GPU cpu"), Ok(plain.clone()));
-        let full = TrackingOptions { net: true, count: 3, duration_us: Some(9_000_000), sample: 7, ..plain };
+        let full = HotSessionOptions { net: true, count: 3, duration_us: Some(9_000_000), sample: 7, ..plain };
         assert_eq!(start("METRICS 2 net CPU SAMPLE 7 COUNT 64 COUNT 3 DURATION 9"), Ok(full));
     }
 }

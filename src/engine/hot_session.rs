@@ -30,7 +30,7 @@ const KEYS_FACTOR: usize = 4;
 
 /// What HOTKEYS START asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrackingOptions {
+pub struct HotSessionOptions {
     pub cpu: bool,
     pub net: bool,
     /// Keys that each list shows.
@@ -57,8 +57,8 @@ pub struct Work {
 }
 
 /// One core's part of a session.
-pub struct Tracking {
-    pub options: TrackingOptions,
+pub struct HotSession {
+    pub options: HotSessionOptions,
     pub began: Now,
     /// CPU time of the process in user and system mode when it began.
     pub process_us: (u64, u64),
@@ -76,14 +76,14 @@ pub struct Tracking {
     keys_max: usize,
 }
 
-impl Tracking {
-    pub fn new(options: TrackingOptions, now: Now, work: Work, process_us: (u64, u64), seed: u64) -> Tracking {
+impl HotSession {
+    pub fn new(options: HotSessionOptions, now: Now, work: Work, process_us: (u64, u64), seed: u64) -> HotSession {
         let candidates_max = (options.count * CANDIDATES_FACTOR).max(CANDIDATES_MIN);
         let heat =
             HeatOptions { seed, window_us: WINDOW_US, candidates_max, report_ops_min: 0.0, ..Default::default() };
         let mut heat = Heat::new(heat);
         heat.turn(now.mono_us);
-        Tracking {
+        HotSession {
             options,
             began: now,
             process_us,
@@ -221,7 +221,7 @@ impl Engine {
         let before = owed(client);
         self.dispatch(call, client, owner, &mut request);
         let answered = owed(client).saturating_sub(before) as u64;
-        if let Some(tracking) = self.tracking.as_mut().filter(|tracking| tracking.is_active()) {
+        if let Some(tracking) = self.hot_session.as_mut().filter(|tracking| tracking.is_active()) {
             tracking.count(&key, slot, hash, access, asked + answered);
         }
     }
@@ -229,7 +229,7 @@ impl Engine {
     /// Counts an operation whose reply is a part of a sum.
     #[inline]
     pub(super) fn track(&mut self, request: &Request, answered: u64) {
-        if let Some(tracking) = self.tracking.as_mut().filter(|tracking| tracking.is_active()) {
+        if let Some(tracking) = self.hot_session.as_mut().filter(|tracking| tracking.is_active()) {
             let bytes = request_bytes(request) + answered;
             tracking.count(request.args.get(1), request.slot, request.hash, access(request), bytes);
         }
@@ -251,8 +251,8 @@ fn request_bytes(request: &Request) -> u64 {
 mod tests {
     use super::*;
 
-    fn started(options: TrackingOptions) -> Tracking {
-        let mut tracking = Tracking::new(options, at(0), Work::default(), (0, 0), 7);
+    fn started(options: HotSessionOptions) -> HotSession {
+        let mut tracking = HotSession::new(options, at(0), Work::default(), (0, 0), 7);
         tracking.turn(at(0), Work::default());
         tracking
     }
@@ -261,11 +261,11 @@ mod tests {
         Now { mono_us, unix_us: mono_us }
     }
 
-    fn all() -> TrackingOptions {
-        TrackingOptions { cpu: true, net: true, count: 10, duration_us: None, sample: 1 }
+    fn all() -> HotSessionOptions {
+        HotSessionOptions { cpu: true, net: true, count: 10, duration_us: None, sample: 1 }
     }
 
-    fn count(tracking: &mut Tracking, key: u64, times: usize) {
+    fn count(tracking: &mut HotSession, key: u64, times: usize) {
         for _ in 0..times {
             tracking.count(&key.to_le_bytes(), Slot(0), KeyHash(key << 32 | key), Access::Read, 100);
         }
@@ -289,7 +289,7 @@ mod tests {
     /// A session ends at its time, whenever the next turn is, and counts no more.
     #[test]
     fn a_session_ends_by_itself() {
-        let mut tracking = started(TrackingOptions { duration_us: Some(50_000), ..all() });
+        let mut tracking = started(HotSessionOptions { duration_us: Some(50_000), ..all() });
         count(&mut tracking, 1, 10);
         tracking.turn(at(49_999), Work::default());
         assert!(tracking.is_active());
@@ -301,7 +301,7 @@ mod tests {
     /// One of ten commands is looked at and is not scaled up, while the totals have all of them.
     #[test]
     fn samples_are_not_scaled_up() {
-        let mut tracking = started(TrackingOptions { sample: 10, ..all() });
+        let mut tracking = started(HotSessionOptions { sample: 10, ..all() });
         count(&mut tracking, 1, 10_000);
         tracking.stop(at(WINDOW_US), Work { cpu_us: 10_000, ops: 10_000 });
         let (_, used) = tracking.keys().next().expect("it was counted");
