@@ -6,7 +6,7 @@
 use super::event::EventClasses;
 use super::item::{self, EXPIRES, Header, LARGE, RAW};
 use super::large::{Record, Records};
-use super::shard::{Key, NewValue, Shard, stored_hash};
+use super::shard::{Key, NewValue, Shard, stored_hash, stored_key};
 use super::slab::{ItemRef, Slab, class_bytes};
 use super::table::Tables;
 use crate::types::{KeyHash, Slot};
@@ -30,7 +30,7 @@ impl Shard {
         let bytes = self.slab.bytes(existing);
         let header = Header::read(bytes);
         if header.has(LARGE) {
-            self.watch.note(key.hash);
+            self.watch.note(key.hash, key.bytes);
             return self.large.edit(header.row(bytes), |value| change(Arc::make_mut(value)));
         }
         self.rewrite(key, existing, header.expiry_ms(bytes), RAW, change);
@@ -38,7 +38,7 @@ impl Shard {
 
     /// Gives an existing key another expiry, or none.
     pub fn set_expiry(&mut self, key: &Key, existing: ItemRef, expiry_ms: Option<u64>) {
-        self.watch.note(key.hash);
+        self.watch.note(key.hash, key.bytes);
         let bytes = self.slab.bytes_mut(existing);
         let header = Header::read(bytes);
         match expiry_ms {
@@ -113,7 +113,7 @@ impl Shard {
         expiry_ms: Option<u64>,
         flags: u32,
     ) {
-        self.watch.note(key.hash);
+        self.watch.note(key.hash, key.bytes);
         let flags = if expiry_ms.is_some() { flags | EXPIRES } else { flags };
         let bytes = item::inline_bytes(key.bytes.len(), value.len(), expiry_ms.is_some());
         if !item::is_inline(bytes) {
@@ -229,11 +229,13 @@ impl Shard {
     pub(super) fn remove_found(&mut self, item: ItemRef) {
         let key = self.key_of(item);
         let (slot, hash) = ((self.place)(key), self.hash(key));
-        self.remove_item(slot, hash, item);
+        self.remove_unmarked(slot, hash, item);
     }
 
     pub(super) fn remove_item(&mut self, slot: Slot, hash: KeyHash, item: ItemRef) {
-        self.watch.note(hash);
+        if self.watch.is_armed() {
+            self.watch.note_watched(hash, stored_key(&self.slab, &self.large, item));
+        }
         let (slab, large, hasher) = (&self.slab, &self.large, &self.hasher);
         self.tables.remove(slot, hash, item, |item| stored_hash(slab, large, hasher, item));
         self.release(item);

@@ -26,3 +26,4 @@ pub use eviction::Policy;
 pub use memory::Allowance;
 pub use shard::{Counts, Key, NewValue, Shard, ShardOptions, Value};
 pub use slab::ItemRef;
+pub use watch::{Change, Changes, Mark, interest};

@@ -189,7 +189,7 @@ impl Shard {
             && at_ms <= now_ms
         {
             self.counts.expired += 1;
-            self.remove_item(key.slot, key.hash, item);
+            self.remove_unmarked(key.slot, key.hash, item);
             self.notify(EventClasses::EXPIRED, "expired", key.bytes);
             return None;
         }

@@ -1,16 +1,84 @@
 //! Keys whose changes somebody asked to hear of, without the keyspace knowing why.
 //!
-//! Named by their hashes: should another key share one, its changes are told too, which does no harm.
+//! Named by their hashes: should another key share one, its changes are told too, which does no harm. A key can be
+//! watched for several reasons at once, and its changes are kept apart by reason, since each has its own listener and
+//! its own time to ask. Changes of some keys are counted besides, for those who ask later whether there was one.
 
 use super::shard::Shard;
+use super::slab::ItemRef;
 use crate::types::{KeyHash, Slot};
 use hashbrown::HashTable;
+use std::ops::Range;
+
+/// Why a key is watched: one bit each.
+pub mod interest {
+    /// There are copies of it, which become stale. Told until the watch ends.
+    pub const COPIES: u8 = 1;
+    /// Clients have read it and keep what they read. Told once, then the watch for this reason is over.
+    pub const READERS: u8 = 2;
+}
+
+/// Whoever makes a change, as a number that is handed back with it and never looked at here. 0 is nobody in particular.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark(pub u128);
+
+struct Watched {
+    hash: KeyHash,
+    interests: u8,
+}
+
+/// A change to a key that readers keep, or to any key while all changes are listened to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    pub hash: KeyHash,
+    /// Readers of the key were waiting for it.
+    pub read: bool,
+    pub mark: Mark,
+    /// Where its key is; empty unless all changes are listened to.
+    key: Range<usize>,
+}
+
+/// Changes in their order, with the keys of those that have one.
+#[derive(Debug, Default)]
+pub struct Changes {
+    rows: Vec<Change>,
+    text: Vec<u8>,
+}
+
+impl Changes {
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&Change, &[u8])> {
+        self.rows.iter().map(|change| (change, &self.text[change.key.clone()]))
+    }
+
+    /// Forgets them and keeps the memory, unless it grew large.
+    pub fn clear(&mut self) {
+        self.rows.clear();
+        self.rows.shrink_to(KEPT_CHANGES_MAX);
+        self.text.clear();
+        self.text.shrink_to(KEPT_BYTES_MAX);
+    }
+}
+
+const KEPT_CHANGES_MAX: usize = 1024;
+const KEPT_BYTES_MAX: usize = 64 * 1024;
 
 /// The watched keys of a shard, which of them have changed, and how often those did whose changes are counted.
 #[derive(Default)]
 pub struct Watch {
-    keys: HashTable<KeyHash>,
+    /// Any key is watched, or all are. The one thing that is looked at while none is.
+    armed: bool,
+    /// Every change is told, whatever its key.
+    every: bool,
+    mark: Mark,
+    keys: HashTable<Watched>,
+    /// Changes of keys with copies.
     changed: Vec<KeyHash>,
+    /// All others that somebody waits for.
+    told: Changes,
     counted: HashTable<Counted>,
 }
 
@@ -24,43 +92,89 @@ struct Counted {
 }
 
 impl Watch {
+    /// Whether anything is watched. A caller that has to look for the key asks first.
+    #[inline]
+    pub(super) fn is_armed(&self) -> bool {
+        self.armed
+    }
+
     /// Notes a change, if it is one of a watched key. One branch while nothing is watched.
     #[inline]
-    pub(super) fn note(&mut self, hash: KeyHash) {
-        if !self.keys.is_empty() || !self.counted.is_empty() {
-            self.note_watched(hash);
+    pub(super) fn note(&mut self, hash: KeyHash, key: &[u8]) {
+        if self.armed {
+            self.note_watched(hash, key);
         }
     }
 
-    fn note_watched(&mut self, hash: KeyHash) {
+    #[inline(never)]
+    pub(super) fn note_watched(&mut self, hash: KeyHash, key: &[u8]) {
         if let Some(counted) = self.counted.find_mut(hash.0, |counted| counted.hash == hash) {
             counted.changes += 1;
         }
-        // A key that changes often changes often in a row; the same one twice is harmless otherwise.
-        if self.keys.find(hash.0, |known| *known == hash).is_some() && self.changed.last() != Some(&hash) {
-            self.changed.push(hash);
+        let mut read = false;
+        if let Ok(mut found) = self.keys.find_entry(hash.0, |known| known.hash == hash) {
+            let watched = found.get_mut();
+            // A key that changes often changes often in a row; the same one twice is harmless otherwise.
+            if watched.interests & interest::COPIES != 0 && self.changed.last() != Some(&hash) {
+                self.changed.push(hash);
+            }
+            read = watched.interests & interest::READERS != 0;
+            watched.interests &= !interest::READERS;
+            if watched.interests == 0 {
+                found.remove();
+                self.arm();
+            }
+        }
+        let again = |last: &Change| last.hash == hash && last.mark == self.mark;
+        if read || self.every && !self.told.rows.last().is_some_and(again) {
+            let from = self.told.text.len();
+            if self.every {
+                self.told.text.extend_from_slice(key);
+            }
+            let key = from..self.told.text.len();
+            self.told.rows.push(Change { hash, read, mark: self.mark, key });
         }
     }
 
-    /// Every key is about to go; `exists` tells which there are.
+    /// Every key is about to go; `exists` tells which there are. Whoever has readers or listens to all changes does it, and
+    /// tells them in one word.
     pub(super) fn note_all(&mut self, exists: impl Fn(Slot, KeyHash) -> bool) {
-        self.changed.extend(self.keys.iter());
         for counted in self.counted.iter_mut().filter(|counted| exists(counted.slot, counted.hash)) {
             counted.changes += 1;
         }
+        let copies = self.keys.iter().filter(|watched| watched.interests & interest::COPIES != 0);
+        self.changed.extend(copies.map(|watched| watched.hash));
+        self.keys.retain(|watched| {
+            watched.interests &= !interest::READERS;
+            watched.interests != 0
+        });
+        self.arm();
+    }
+
+    fn arm(&mut self) {
+        self.armed = self.every || !self.keys.is_empty() || !self.counted.is_empty();
     }
 }
 
 impl Shard {
-    /// Tells of every change to keys with this hash from now on: writes, removals, expiry, eviction.
-    pub fn watch(&mut self, hash: KeyHash) {
-        self.watch.keys.entry(hash.0, |known| *known == hash, |known| known.0).or_insert(hash);
+    /// Tells of changes to keys with this hash from now on, for a reason of [`interest`]: writes, removals, expiry,
+    /// eviction.
+    pub fn watch(&mut self, hash: KeyHash, interest: u8) {
+        let watched = Watched { hash, interests: 0 };
+        let keys = &mut self.watch.keys;
+        let mut found = keys.entry(hash.0, |known| known.hash == hash, |known| known.hash.0).or_insert(watched);
+        found.get_mut().interests |= interest;
+        self.watch.arm();
     }
 
-    pub fn unwatch(&mut self, hash: KeyHash) {
-        if let Ok(found) = self.watch.keys.find_entry(hash.0, |known| *known == hash) {
-            found.remove();
+    pub fn unwatch(&mut self, hash: KeyHash, interest: u8) {
+        if let Ok(mut found) = self.watch.keys.find_entry(hash.0, |known| known.hash == hash) {
+            found.get_mut().interests &= !interest;
+            if found.get().interests == 0 {
+                found.remove();
+            }
         }
+        self.watch.arm();
     }
 
     /// Counts the changes to keys with this hash from now on, until as many have called [`Shard::stop_counting`] as this.
@@ -69,6 +183,7 @@ impl Shard {
         let counted =
             self.watch.counted.entry(hash.0, |known| known.hash == hash, |known| known.hash.0).or_insert_with(new);
         counted.into_mut().watchers += 1;
+        self.watch.arm();
     }
 
     pub fn stop_counting(&mut self, hash: KeyHash) {
@@ -78,6 +193,7 @@ impl Shard {
                 found.remove();
             }
         }
+        self.watch.arm();
     }
 
     /// The changes counted so far.
@@ -89,15 +205,45 @@ impl Shard {
         found.expect("its changes are counted").changes
     }
 
-    /// Moves the hashes of watched keys that have changed since the last call to `changed`; one may be named again.
+    /// Tells of every change from now on, with its key; or no more.
+    pub fn watch_every(&mut self, every: bool) {
+        self.watch.every = every;
+        self.watch.arm();
+    }
+
+    /// Says who makes the changes that follow. What expires or is evicted meanwhile is nobody's doing.
+    pub fn mark(&mut self, mark: Mark) {
+        self.watch.mark = mark;
+    }
+
+    /// Moves the hashes of keys with copies that have changed since the last call to `changed`; one may be named again.
     pub fn take_changes(&mut self, changed: &mut Vec<KeyHash>) {
         changed.append(&mut self.watch.changed);
     }
 
-    /// Whether a watched key has changed since the changes were taken.
+    /// Whether a key with copies has changed since the changes were taken.
     #[inline]
     pub fn has_changes(&self) -> bool {
         !self.watch.changed.is_empty()
+    }
+
+    /// Whether there are changes for [`Shard::swap_told`].
+    #[inline]
+    pub fn has_told(&self) -> bool {
+        !self.watch.told.is_empty()
+    }
+
+    /// Hands out the changes to keys that readers keep, or to all keys, since the last call, for an empty list.
+    pub fn swap_told(&mut self, changes: &mut Changes) {
+        assert!(changes.is_empty(), "changes that were handed out have been dealt with");
+        std::mem::swap(&mut self.watch.told, changes);
+    }
+
+    /// Removes an item that nobody asked to remove: it has expired or is evicted.
+    pub(super) fn remove_unmarked(&mut self, slot: Slot, hash: KeyHash, item: ItemRef) {
+        let mark = std::mem::take(&mut self.watch.mark);
+        self.remove_item(slot, hash, item);
+        self.watch.mark = mark;
     }
 }
 
@@ -128,7 +274,7 @@ mod tests {
     fn every_change_is_told() {
         let mut shard = shard();
         let (hot, cold) = (key(&shard, b"hot"), key(&shard, b"cold"));
-        shard.watch(hot.hash);
+        shard.watch(hot.hash, interest::COPIES);
         type Step = fn(&mut Shard, &Key);
         let steps: [(&str, bool, Step); 9] = [
             ("put", true, |shard, key| shard.put(key, None, NewValue::Bytes(b"1"), None)),
@@ -168,8 +314,61 @@ mod tests {
         assert_eq!(changes(&mut shard), [hot.hash], "swept");
         shard.clear();
         assert_eq!(changes(&mut shard), [hot.hash], "cleared");
-        shard.unwatch(hot.hash);
+        shard.unwatch(hot.hash, interest::COPIES);
         shard.put(&hot, None, NewValue::Bytes(b"1"), None);
         assert!(!shard.has_changes());
+    }
+
+    fn told(shard: &mut Shard) -> Vec<(KeyHash, bool, u128, Vec<u8>)> {
+        let mut changes = Changes::default();
+        shard.swap_told(&mut changes);
+        changes.iter().map(|(change, key)| (change.hash, change.read, change.mark.0, key.to_vec())).collect()
+    }
+
+    /// A key can be watched for two reasons: readers are told once, copies until their watch ends, and neither loses what
+    /// the other has taken.
+    #[test]
+    fn reasons_are_kept_apart() {
+        let mut shard = shard();
+        let key = key(&shard, b"both");
+        shard.watch(key.hash, interest::COPIES);
+        shard.watch(key.hash, interest::READERS);
+        for _ in 0..2 {
+            let item = shard.find(&key, 0);
+            shard.put(&key, item, NewValue::Bytes(b"1"), None);
+        }
+        assert_eq!(told(&mut shard), [(key.hash, true, 0, Vec::new())], "once");
+        assert_eq!(changes(&mut shard), [key.hash]);
+        let item = shard.find(&key, 0);
+        shard.put(&key, item, NewValue::Bytes(b"1"), None);
+        assert_eq!((changes(&mut shard), shard.has_told()), (vec![key.hash], false));
+        shard.watch(key.hash, interest::READERS);
+        shard.unwatch(key.hash, interest::COPIES);
+        let item = shard.find(&key, 0).expect("it is there");
+        shard.remove(&key, item);
+        assert!(shard.has_told() && !shard.has_changes());
+        assert!(!shard.watch.is_armed(), "nothing is watched any more");
+    }
+
+    /// While all changes are listened to each is told with its key and with who made it, but for what nobody did.
+    #[test]
+    fn all_changes_are_told_with_their_keys() {
+        let mut shard = shard();
+        let (one, two) = (key(&shard, b"one"), key(&shard, b"two"));
+        shard.watch_every(true);
+        shard.mark(Mark(7));
+        shard.put(&one, None, NewValue::Bytes(b"1"), None);
+        let item = shard.find(&one, 0);
+        shard.put(&one, item, NewValue::Bytes(&[b'x'; 100_000]), Some(5));
+        shard.mark(Mark(8));
+        shard.put(&two, None, NewValue::Bytes(b"1"), Some(5));
+        assert!(shard.find(&one, 5).is_none(), "it has expired");
+        shard.mark(Mark::default());
+        assert!(!shard.sweep(10, 1000));
+        let rows = [(&one, 7), (&two, 8), (&one, 0), (&two, 0)];
+        assert_eq!(told(&mut shard), rows.map(|(key, mark)| (key.hash, false, mark, key.bytes.to_vec())));
+        shard.watch_every(false);
+        shard.put(&one, None, NewValue::Bytes(b"1"), None);
+        assert!(!shard.has_told());
     }
 }

@@ -5,7 +5,7 @@ use super::super::group::Place;
 use super::super::letter::Note;
 use crate::heat::{Access, Decision, Reason, Report};
 use crate::keyspace::command::apply;
-use crate::keyspace::{Key, Shard, Value};
+use crate::keyspace::{Key, Shard, Value, interest};
 use crate::protocol::command::{Command, flags::flag, spec};
 use crate::protocol::resp::Args;
 use crate::replica::{Cell, Copy, Fold, Install, Refresh, Row};
@@ -218,7 +218,7 @@ impl Engine {
         let (replicates, combines) = self.settings.hot.treatment(&key);
         let locked = self.transactions.locks_slot(slot);
         let cell = Arc::new(Cell::default());
-        self.shard.watch(hash);
+        self.shard.watch(hash, interest::COPIES);
         let copy = copy_of(&mut self.shard, &key, slot, hash, now.unix_ms());
         log::debug!("hot: {} ({reason})", String::from_utf8_lossy(&key));
         for core in self.other_cores() {
@@ -249,7 +249,7 @@ impl Engine {
     /// A key is hot no more: no copy is current from here on, and the others are told to forget it.
     fn demote(&mut self, hash: KeyHash, reason: Reason) {
         let Some(row) = self.hot.directory.remove(hash) else { return };
-        self.shard.unwatch(hash);
+        self.shard.unwatch(hash, interest::COPIES);
         self.hot.own.remove(hash, &row.key);
         log::debug!("cool: {} ({reason})", String::from_utf8_lossy(&row.key));
         for core in self.other_cores() {

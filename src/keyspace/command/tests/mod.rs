@@ -1,7 +1,7 @@
 //! Commands against what redis-server answered to the same ones, and against the events that it told.
 
 use super::{BitOp, LcsOptions, Request, apply, bitop, lcs};
-use crate::keyspace::{EventClasses, Key, KeyEvent, NewValue, Policy, Shard, ShardOptions, Value};
+use crate::keyspace::{EventClasses, Key, KeyEvent, NewValue, Policy, Shard, ShardOptions, Value, interest};
 use crate::protocol::command::{Command, lookup, lookup_full};
 use crate::protocol::resp::{Arg, Args, Output, Proto, Reply};
 use crate::types::Slot;
@@ -276,7 +276,7 @@ fn a_bit_set_to_what_it_was_is_no_change() {
     let mut stage = Stage::new(Proto::Resp2);
     stage.run("SET k 0");
     let hash = stage.shard.hash(b"k");
-    stage.shard.watch(hash);
+    stage.shard.watch(hash, interest::COPIES);
     assert_eq!(stage.run("SETBIT k 7 0"), ":0");
     assert!(!stage.shard.has_changes());
     assert_eq!(stage.run("OBJECT ENCODING k"), "$3 raw");
