@@ -130,14 +130,15 @@ pub(super) enum Parsed {
     Malformed(ProtocolError),
 }
 
-/// Whether a command goes past folds: one on the keys of all cores, or on several of one slot.
+/// Whether a command goes past folds: one on the keys of all cores, or on several of one slot. Behind CLIENT TRACKING
+/// all of them do.
 fn may_overtake(spec: &'static Spec, args: &Args) -> bool {
     use Command::{
-        BitOp, Copy, DbSize, Del, Exec, Exists, FlushAll, FlushDb, Keys, Lcs, MGet, MSet, MSetNx, RandomKey, Rename,
+        BitOp, ClientTracking, Copy, DbSize, Del, Exec, Exists, FlushAll, FlushDb, Keys, Lcs, MGet, MSet, MSetNx, RandomKey, Rename,
         RenameNx, Scan, Touch, Unlink,
     };
     match spec.command {
-        DbSize | FlushAll | FlushDb | Keys | RandomKey | Scan => true,
+        ClientTracking | DbSize | FlushAll | FlushDb | Keys | RandomKey | Scan => true,
         Exec | Rename | RenameNx | Copy | MSetNx | MSet | BitOp | Lcs => true,
         MGet | Del | Unlink | Exists | Touch => {
             !long::is_long(Some(spec), args.len()) && shares_slots(args, usize::from(spec.keys.step))

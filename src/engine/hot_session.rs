@@ -212,14 +212,38 @@ impl HotSession {
 }
 
 impl Engine {
-    /// Runs an operation while a session exists: what the client's output grows by is the reply.
+    /// Runs an operation that needs more than that: its client is told of changes, or a session exists.
     #[inline(never)]
-    pub(super) fn operate_tracked(&mut self, call: &Call, client: &mut Client, owner: CoreId, mut request: Request) {
+    pub(super) fn operate_attentively(
+        &mut self,
+        call: &Call,
+        client: &mut Client,
+        owner: CoreId,
+        mut request: Request,
+    ) {
+        let spec = spec(request.command);
+        match self.hot_session {
+            Some(_) => self.operate_counted(call, client, owner, request),
+            None => self.dispatch_for(call, client, owner, &mut request),
+        }
+        self.request_ends(client, spec);
+    }
+
+    /// As [`Engine::dispatch`], for a client that may be one whom owners heed.
+    pub(super) fn dispatch_for(&mut self, call: &Call, client: &mut Client, owner: CoreId, request: &mut Request) {
+        if self.is_heeded(client) {
+            return self.dispatch_heeded(call, client, owner, request);
+        }
+        self.dispatch(call, client, owner, request);
+    }
+
+    /// What the client's output grows by is the reply.
+    fn operate_counted(&mut self, call: &Call, client: &mut Client, owner: CoreId, mut request: Request) {
         let owed = |client: &Client| client.output.len_bytes() + client.queue.stashed_bytes();
         let (key, asked) = (request.args.get(1).to_vec(), request_bytes(&request));
         let (slot, hash, access) = (request.slot, request.hash, access(&request));
         let before = owed(client);
-        self.dispatch(call, client, owner, &mut request);
+        self.dispatch_for(call, client, owner, &mut request);
         let answered = owed(client).saturating_sub(before) as u64;
         if let Some(tracking) = self.hot_session.as_mut().filter(|tracking| tracking.is_active()) {
             tracking.count(&key, slot, hash, access, asked + answered);

@@ -305,10 +305,11 @@ impl Engine {
             return client.answer(|reply| reply.error(NOAUTH));
         }
         client.last_command = spec.name;
-        if client.multi.is_some() && self.queue(client, spec, &mut args)
-            || self.run_as_one(call, client, spec, &mut args)
-        {
+        if client.multi.is_some() && self.queue(client, spec, &mut args) {
             return;
+        }
+        if self.run_as_one(call, client, spec, &mut args) {
+            return self.request_ends(client, spec);
         }
         match spec.command {
             Command::Multi | Command::Exec | Command::Discard | Command::Watch | Command::Unwatch => {
@@ -322,6 +323,7 @@ impl Engine {
             }
             _ => self.administer(call, client, spec.command, &mut args),
         }
+        self.request_ends(client, spec);
     }
 
     /// An operation on one key that stands behind a subcommand's name. To ask about a key is no use of it, so it adds
@@ -331,15 +333,15 @@ impl Engine {
         let places = [args.places()[0], args.places()[2]];
         let Place { slot, hash, owner, hint } = place;
         let mut request = Request { command, args: args.narrow(&places), slot, hash, hint };
-        self.dispatch(call, client, owner, &mut request);
+        self.dispatch_for(call, client, owner, &mut request);
     }
 
     /// Runs an operation on one key, here or by letter.
     #[inline]
     pub(super) fn operate(&mut self, call: &Call, client: &mut Client, command: Command, place: Place, args: Args) {
         let mut request = Request { command, args, slot: place.slot, hash: place.hash, hint: place.hint };
-        if self.hot_session.is_some() {
-            return self.operate_tracked(call, client, place.owner, request);
+        if self.attentive {
+            return self.operate_attentively(call, client, place.owner, request);
         }
         self.dispatch(call, client, place.owner, &mut request);
     }
@@ -355,6 +357,9 @@ impl Engine {
     ) {
         let mut request = Request { command, args, slot: place.slot, hash: place.hash, hint: place.hint };
         self.track(&request, 0);
+        if self.is_heeded(client) {
+            return self.dispatch_heeded(call, client, place.owner, &mut request);
+        }
         if self.transactions.is_active() && self.detour(call, client, place.owner, &mut request) {
             return;
         }

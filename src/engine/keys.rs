@@ -7,6 +7,7 @@ use super::Engine;
 use super::gather::Gather;
 use super::group::{GROUP_KEYS_MAX, Place};
 use super::ingress::Call;
+use super::invalidation::mark_of;
 use super::letter::Ticket;
 use super::sessions::Client;
 use crate::keyspace::command::{Request, apply};
@@ -28,8 +29,11 @@ pub(super) struct Several {
     keys: usize,
     /// `None` for MGET, whose replies are no sum.
     whole: Option<Whole>,
-    /// Keys of it share a slot, so its parts travel together, past copies and folds: see [`shares_slots`].
+    /// Keys of it share a slot, so its parts travel together, past copies and folds: see [`shares_slots`]. So do those of
+    /// a client whom owners heed.
     together: bool,
+    /// What owners are to heed.
+    heed: u8,
 }
 
 /// Whether two keys of a command lie in one slot. What it does to the keys of a slot is one step: all of it travels in
@@ -44,7 +48,7 @@ impl Engine {
     /// Runs a command on several keys, all of them at once.
     pub(super) fn several(&mut self, call: &Call, client: &mut Client, spec: &'static Spec, args: &mut Args) {
         if let Some(mut several) = self.start_several(client, spec, args.len()) {
-            several.together = self.hot.may_hold() && shares_slots(args, several.stride);
+            several.together |= self.hot.may_hold() && shares_slots(args, several.stride);
             self.advance(call, client, &mut several, args, usize::MAX);
             if several.together {
                 // Its letters are on their way: no copy answers this client before they have been answered.
@@ -70,7 +74,8 @@ impl Engine {
             Command::MSet => Some(Whole::open(client, Gather::ok(keys), self.cores == 1)),
             _ => Some(Whole::open(client, Gather::count(keys), self.cores == 1)),
         };
-        Some(Several { spec, stride, next: 0, keys, whole, together: false })
+        let (together, heed) = (self.is_heeded(client), self.heed_of(client, spec));
+        Some(Several { spec, stride, next: 0, keys, whole, together, heed })
     }
 
     /// Runs the next slice of a command; true when that was the last.
@@ -94,6 +99,7 @@ impl Engine {
     ) -> bool {
         let end = several.next.saturating_add(keys_max).min(several.keys);
         let (range, command, together) = (several.next..end, several.spec.command, several.together);
+        let heed = several.heed;
         several.next = end;
         match &mut several.whole {
             None => self.each_key(args, several.stride, range, |engine, _, place, part| {
@@ -107,7 +113,7 @@ impl Engine {
                 let mut scratch = Output::default();
                 self.each_key(args, several.stride, range, |engine, index, place, part| {
                     engine.count_heat(command, place, &part);
-                    engine.part_of(call, client, whole, &mut scratch, (command, index, place, together), part);
+                    engine.part_of(call, client, whole, &mut scratch, (command, index, place, together, heed), part);
                 });
             }
         }
@@ -125,7 +131,7 @@ impl Engine {
         client: &mut Client,
         whole: &mut Whole,
         scratch: &mut Output,
-        (command, index, place, together): (Command, usize, Place, bool),
+        (command, index, place, together, heed): (Command, usize, Place, bool, u8),
         args: Args,
     ) {
         let mut request = Request { command, args, slot: place.slot, hash: place.hash, hint: place.hint };
@@ -134,7 +140,7 @@ impl Engine {
         if self.transactions.is_active() {
             let number = whole.number.unwrap_or_default();
             let ticket = Ticket::new(call.conn, number, index as u32);
-            if self.detour_part(client, ticket, place.owner, &mut request) {
+            if self.detour_part(client, ticket, place.owner, heed, &mut request) {
                 return;
             }
         }
@@ -145,13 +151,18 @@ impl Engine {
         } else if place.owner == self.core {
             scratch.clear();
             let mut reply = Reply { out: scratch, proto: Proto::Resp2 };
+            let asker = mark_of(self.core, call.conn);
+            self.begin_heeded(heed, asker);
             apply(&mut self.shard, call.now.unix_ms(), &mut request, &mut reply);
+            if heed != 0 {
+                self.end_heeded(heed, asker, &request);
+            }
             whole.add(client, index as u32, scratch);
         } else {
             let number = whole.number.expect("with other cores a slot was opened");
             let ticket = Ticket::new(call.conn, number, index as u32);
             if together || !self.ask_part(client, ticket, &mut request) {
-                self.post.ask(place.owner, ticket, Proto::Resp2, &mut request);
+                self.post.ask_heeded(place.owner, ticket, Proto::Resp2, heed, &mut request);
             }
         }
     }

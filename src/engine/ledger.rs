@@ -13,14 +13,21 @@ struct Row {
     connections: AtomicU64,
 }
 
+/// Alone on its cache lines: whoever tracks no keys never touches it.
+#[repr(align(128))]
+#[derive(Default)]
+struct Tracked(AtomicU64);
+
 /// A row a core.
 pub struct Ledger {
     rows: Box<[Row]>,
+    /// Keys that clients of CLIENT TRACKING have read, over all cores.
+    tracked_keys: Tracked,
 }
 
 impl Ledger {
     pub fn new(cores: usize) -> Ledger {
-        Ledger { rows: (0..cores).map(|_| Row::default()).collect() }
+        Ledger { rows: (0..cores).map(|_| Row::default()).collect(), tracked_keys: Tracked::default() }
     }
 
     pub fn cores(&self) -> usize {
@@ -43,6 +50,19 @@ impl Ledger {
     /// Connections over all cores.
     pub fn connections(&self) -> u64 {
         self.rows.iter().map(|row| row.connections.load(Ordering::Relaxed)).sum()
+    }
+
+    /// A core's tracked keys were so many and are now so many.
+    pub fn count_tracked(&self, before: u64, now: u64) {
+        // Wrapping, which is exact in the end: a difference below zero is added as its complement.
+        self.tracked_keys.0.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
+    }
+
+    /// Takes one of the tracked keys off the sum if there are more than `max`. So cores that look at the same time take
+    /// out as many as there are too many, and no more.
+    pub fn claim_tracked_above(&self, max: u64) -> bool {
+        let less = |keys: u64| (keys > max).then(|| keys - 1);
+        self.tracked_keys.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
     }
 
     /// Takes a place on the core with the fewest connections. Called by the one core that accepts, so that 50

@@ -4,6 +4,7 @@
 //! that are used again: writing one is a copy of a fixed head and the arguments. Large arguments and large values
 //! travel by reference beside them.
 
+use super::invalidation::Word;
 use super::news::News;
 use super::transaction::{LockRequest, Outcome};
 use crate::heat::Report;
@@ -44,6 +45,7 @@ struct RequestHead {
     hash: u64,
     slot: u16,
     command: u8,
+    /// Bits: who asks, and what the owner is to heed.
     flags: u8,
     args: u32,
 }
@@ -56,9 +58,14 @@ struct AnswerHead {
     bytes: u32,
 }
 
-/// Bits of [`RequestHead::flags`].
+/// The asking client speaks RESP3.
 const RESP3: u8 = 1;
+/// It runs a transaction that has locked the slot.
 const HOLDS_LOCK: u8 = 2;
+/// It keeps what it reads, and is told when that changes.
+pub const READER: u8 = 4;
+/// It is not told of what it changes itself.
+pub const AUTHOR: u8 = 8;
 
 const REQUEST_HEAD_BYTES: usize = size_of::<RequestHead>();
 const ANSWER_HEAD_BYTES: usize = size_of::<AnswerHead>();
@@ -67,7 +74,7 @@ const BODY: u32 = u32::MAX;
 /// Buffers past this are not kept for the next batch.
 const KEPT_BYTES_MAX: usize = 256 * 1024;
 
-/// What cores tell each other about hot keys.
+/// What cores tell each other about hot keys, and about keys that clients keep.
 pub enum Note {
     /// Operations on a hot key, for its owner.
     Fold(Box<Fold>),
@@ -93,6 +100,8 @@ pub enum Note {
     Unlock(u32),
     /// A client of the sender's watches nothing any more.
     Unwatch(ConnId),
+    /// About keys that clients keep.
+    Invalidation(Word),
 }
 
 /// All letters of one pair of cores and one turn.
@@ -114,6 +123,8 @@ pub struct Envelope {
     pub proto: Proto,
     /// It is part of a transaction that has locked its slot.
     pub holds_lock: bool,
+    /// [`READER`], [`AUTHOR`].
+    pub heed: u8,
     pub slot: Slot,
     pub hash: KeyHash,
     /// Its arguments among those that [`Batch::open`] filled in.
@@ -147,14 +158,14 @@ impl Batch {
     }
 
     /// Adds a request. Its first argument, the command's name, stays behind; bodies move.
-    pub fn push(&mut self, ticket: Ticket, proto: Proto, holds_lock: bool, request: &mut Request) {
+    pub fn push(&mut self, ticket: Ticket, proto: Proto, holds_lock: bool, heed: u8, request: &mut Request) {
         let argc = request.args.len();
         let head = RequestHead {
             ticket,
             hash: request.hash.0,
             slot: request.slot.0,
             command: request.command as u8,
-            flags: if proto == Proto::Resp3 { RESP3 } else { 0 } | if holds_lock { HOLDS_LOCK } else { 0 },
+            flags: (u8::from(proto == Proto::Resp3) * RESP3) | (u8::from(holds_lock) * HOLDS_LOCK) | heed,
             args: argc as u32 - 1,
         };
         self.requests.extend_from_slice(bytemuck::bytes_of(&head));
@@ -204,6 +215,7 @@ impl Batch {
                 command: Command::ALL[usize::from(head.command)],
                 proto: if head.flags & RESP3 != 0 { Proto::Resp3 } else { Proto::Resp2 },
                 holds_lock: head.flags & HOLDS_LOCK != 0,
+                heed: head.flags & (READER | AUTHOR),
                 slot: Slot(head.slot),
                 hash: KeyHash(head.hash),
                 args: first_arg..args.len(),

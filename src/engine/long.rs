@@ -81,6 +81,7 @@ impl Engine {
         }
         if done {
             client.command_ends();
+            self.request_ends(client, long.several.spec());
             if !long.pushes.is_empty() {
                 client.push(|reply| reply.out.append(&long.pushes, 0..long.pushes.bytes.len()));
             }

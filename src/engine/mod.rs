@@ -11,6 +11,7 @@ mod group;
 mod hot;
 mod hot_session;
 mod ingress;
+mod invalidation;
 mod keys;
 mod ledger;
 mod letter;
@@ -41,6 +42,7 @@ use group::{Group, Place};
 use hot::Hot;
 use hot_session::HotSession;
 use ingress::Heads;
+use invalidation::Invalidation;
 use letter::Envelope;
 use long::Long;
 use news::NewsDesk;
@@ -83,6 +85,10 @@ pub struct Engine {
     /// What HOTKEYS START began.
     hot_session: Option<Box<HotSession>>,
     transactions: Transactions,
+    /// What clients of CLIENT TRACKING keep.
+    invalidation: Invalidation,
+    /// Operations of this core's clients may need more than to be run: see [`Engine::attend`].
+    attentive: bool,
     settings: Settings,
     limits: Limits,
     heads: Heads,
@@ -118,6 +124,8 @@ impl Engine {
             hot: Hot::new(options.core, cores, options.shard.draw_seed, &options.settings.hot),
             hot_session: None,
             transactions: Transactions::default(),
+            invalidation: Invalidation::new(cores),
+            attentive: false,
             post: Post::new(cores, options.settings.letters_bytes_max),
             limits: Limits::default(),
             heads: Heads::default(),
@@ -167,6 +175,7 @@ impl Engine {
         self.serve_own_folds(now, effects);
         self.track_turn(now);
         self.tell_news(now, effects);
+        self.tell_invalidations(now, effects);
         self.release_held(now, effects);
         if !self.waiting_for_turn.is_empty() {
             for conn in std::mem::take(&mut self.waiting_for_turn) {
@@ -183,6 +192,7 @@ impl Engine {
     /// to other cores here, and only then may replies and letters leave.
     pub fn turn_ends(&mut self, now: Now, shell: ShellCounts) {
         self.publish(now);
+        self.spread_invalidations();
         self.shell = shell;
         self.ledger.set_used_bytes(self.core, self.shard.used_bytes() as u64);
     }
@@ -192,7 +202,7 @@ impl Engine {
         let ticks = self.shard.expiring() > 0
             || self.settings.timeout_s > 0 && !self.sessions.is_empty()
             || self.shard.is_short();
-        if !self.waiting_for_turn.is_empty() || !self.desk.is_empty() {
+        if !self.waiting_for_turn.is_empty() || !self.desk.is_empty() || self.invalidation.wants_turn() {
             return Some(0);
         }
         let tick_us = ticks.then_some(self.next_tick_us);

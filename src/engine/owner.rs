@@ -3,6 +3,7 @@
 use super::Engine;
 use super::event::Effects;
 use super::group::GROUP_KEYS_MAX;
+use super::invalidation::mark_of;
 use super::letter::{Batch, Envelope, Note, Ticket};
 use super::sessions::Client;
 use super::transaction::{Errand, Holder};
@@ -45,6 +46,7 @@ impl Engine {
             }
             Note::Unlock(number) => self.transactions.errand(Errand::Unlock(Holder { core: from, number })),
             Note::Unwatch(conn) => self.unwatch_here((from, conn)),
+            Note::Invalidation(word) => self.take_word(now, from, word, effects),
         }
     }
 
@@ -86,17 +88,32 @@ impl Engine {
         }
         let mut request = Request { command, args, slot: envelope.slot, hash: envelope.hash, hint };
         if !envelope.holds_lock && self.transactions.locks_slot(envelope.slot) && command != Command::Watch {
-            return self.wait_for_unlock(from, ticket, proto, &mut request);
+            return self.wait_for_unlock(from, ticket, proto, envelope.heed, &mut request);
         }
         if command == Command::Watch {
             let key = Key { bytes: request.args.get(1), slot: request.slot, hash: request.hash, hint };
             self.watch_key(now, (from, ticket.conn()), &key);
             return self.post.batch(from).answer(ticket, |out| Reply { out, proto }.ok());
         }
+        if envelope.heed != 0 {
+            return self.serve_heeded(now, from, envelope, &mut request);
+        }
         let shard = &mut self.shard;
         self.post
             .batch(from)
             .answer(ticket, |out| apply(shard, now.unix_ms(), &mut request, &mut Reply { out, proto }));
+    }
+
+    /// For a client that is told when what it reads changes: the reader is known before its answer leaves.
+    #[inline(never)]
+    fn serve_heeded(&mut self, now: Now, from: CoreId, envelope: &Envelope, request: &mut Request) {
+        let (ticket, proto, heed) = (envelope.ticket, envelope.proto, envelope.heed);
+        let asker = mark_of(from, ticket.conn());
+        self.begin_heeded(heed, asker);
+        let shard = &mut self.shard;
+        let answers = self.post.batch(from);
+        answers.answer(ticket, |out| apply(shard, now.unix_ms(), request, &mut Reply { out, proto }));
+        self.end_heeded(heed, asker, request);
     }
 
     /// Fills the answers of a batch into the reply slots of the connections that asked. Answers of one connection

@@ -34,8 +34,14 @@ impl Post {
     /// Adds a request for its key's owner.
     #[inline]
     pub fn ask(&mut self, owner: CoreId, ticket: Ticket, proto: Proto, request: &mut Request) {
+        self.ask_heeded(owner, ticket, proto, 0, request);
+    }
+
+    /// The same, with bits of what the owner is to heed.
+    #[inline]
+    pub fn ask_heeded(&mut self, owner: CoreId, ticket: Ticket, proto: Proto, heed: u8, request: &mut Request) {
         self.sent += 1;
-        self.trays[owner.index()].batch.push(ticket, proto, self.holds_locks, request);
+        self.trays[owner.index()].batch.push(ticket, proto, self.holds_locks, heed, request);
     }
 
     /// The batch that answers to `core` are written to.
@@ -43,7 +49,7 @@ impl Post {
         &mut self.trays[core.index()].batch
     }
 
-    /// Adds a word about hot keys.
+    /// Adds a word about keys that are hot, or that clients keep.
     pub fn note(&mut self, core: CoreId, note: Note) {
         self.trays[core.index()].batch.notes.push(note);
     }

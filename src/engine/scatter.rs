@@ -33,6 +33,7 @@ impl Engine {
         client.order.hold(client.queue.numbers().end);
         let (mut output, proto) = (Output::default(), client.proto);
         self.part(call.now, Some(client), command, args, &mut Reply { out: &mut output, proto }, call.effects);
+        self.part_done(command, own);
         whole.add(client, u32::from(self.core.0), &output);
         self.close_whole(client, whole);
     }
@@ -76,7 +77,15 @@ impl Engine {
     ) {
         let mut output = Output::default();
         self.part(now, None, command, &args, &mut Reply { out: &mut output, proto: Proto::Resp2 }, effects);
+        self.part_done(command, from);
         self.post.batch(from).answer(ticket, |out| out.append(&output, 0..output.bytes.len()));
+    }
+
+    /// Clients that keep keys are told to forget them once core `asked`, where the command came in, knows of all parts.
+    fn part_done(&mut self, command: Command, asked: CoreId) {
+        if matches!(command, Command::FlushAll | Command::FlushDb) {
+            self.tell_flushed(asked);
+        }
     }
 
     /// This core's part of a command that concerns every core. `asking` is the client, if it is here: while its
@@ -198,6 +207,10 @@ impl Engine {
             replica_hits: hot.cache.hits(),
             folds: hot.cache.folds,
             fold_members: hot.cache.members,
+            tracking_clients: self.invalidation.clients,
+            tracked_keys: self.invalidation.readers.len() as u64,
+            tracked_items: self.invalidation.readers.items() as u64,
+            tracked_prefixes: self.invalidation.prefixes.first_of(self.core) as u64,
             ..self.stats
         }
     }

@@ -6,6 +6,7 @@ use super::{Engine, SPARE_OUTPUTS_MAX};
 use crate::protocol::resp::{Output, Proto, Reply};
 use crate::session::{Profile, Session};
 use crate::types::{ConnId, CoreId, Now};
+use std::collections::BTreeMap;
 
 /// How long ready replies wait for awaited ones of the same connection at most.
 const HOLD_US: u64 = 500;
@@ -26,6 +27,7 @@ pub struct Sessions {
     /// Clients that are gone and whose transactions still run.
     shadows: Vec<(ConnId, Box<Client>)>,
     open: usize,
+    ids: BTreeMap<u64, ConnId>,
     next_id: u64,
     id_step: u64,
 }
@@ -36,6 +38,7 @@ impl Sessions {
             rows: Vec::new(),
             shadows: Vec::new(),
             open: 0,
+            ids: BTreeMap::new(),
             next_id: u64::from(core.0) + 1,
             id_step: cores as u64,
         }
@@ -61,6 +64,7 @@ impl Sessions {
         if self.rows.len() <= index {
             self.rows.resize_with(index + 1, Row::default);
         }
+        self.ids.insert(client.id, conn);
         self.rows[index] = Row { generation: conn.generation, client: Some(Box::new(client)) };
         self.open += 1;
     }
@@ -69,6 +73,11 @@ impl Sessions {
     pub fn get_mut(&mut self, conn: ConnId) -> Option<&mut Box<Client>> {
         let row = self.rows.get_mut(conn.index as usize).filter(|row| row.generation == conn.generation)?;
         row.client.as_mut()
+    }
+
+    /// The connection with this id.
+    pub fn conn_of(&self, id: u64) -> Option<ConnId> {
+        self.ids.get(&id).copied()
     }
 
     /// Takes a client out while its requests run; [`Sessions::put`] brings it back.
@@ -97,6 +106,7 @@ impl Sessions {
 
     fn remove(&mut self, conn: ConnId) -> Option<Box<Client>> {
         let client = self.take(conn)?;
+        self.ids.remove(&client.id);
         self.open -= 1;
         Some(client)
     }
@@ -165,7 +175,11 @@ impl Engine {
         if client.announced {
             effects.ready.push(conn);
         }
-        if client.stalled {
+        let (stalled, owes_forget) = (client.stalled, client.owes_forget);
+        if owes_forget {
+            self.settle_forget(now, conn, effects);
+        }
+        if stalled {
             self.resume(now, conn, effects);
         }
     }
@@ -206,6 +220,7 @@ impl Engine {
 
     pub(super) fn lost(&mut self, conn: ConnId) {
         if let Some(mut client) = self.sessions.remove(conn) {
+            self.forget_tracker(conn, &mut client);
             self.awaiting -= usize::from(std::mem::take(&mut client.awaits));
             self.forget_long(conn);
             self.ledger.drop_connection(self.core);

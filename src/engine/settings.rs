@@ -34,6 +34,8 @@ pub struct Settings {
     pub slowlog_slower_than_us: i64,
     /// Requests that the log keeps.
     pub slowlog_len_max: u64,
+    /// Keys that clients of CLIENT TRACKING have read and that are kept in mind, over all cores; 0 for no limit.
+    pub tracking_table_keys_max: u64,
     /// What CONFIG GET shows and CONFIG SET refuses to change: name and value, as Redis prints it.
     pub fixed: Vec<(String, String)>,
 }
@@ -56,6 +58,7 @@ impl Default for Settings {
             hot: HotSettings::default(),
             slowlog_slower_than_us: 10_000,
             slowlog_len_max: 128,
+            tracking_table_keys_max: 1_000_000,
             fixed: Vec::new(),
         }
     }
@@ -124,6 +127,7 @@ impl Settings {
             ("loglevel", self.log_level.clone().into_bytes()),
             ("slowlog-log-slower-than", self.slowlog_slower_than_us.to_string().into_bytes()),
             ("slowlog-max-len", number(self.slowlog_len_max)),
+            ("tracking-table-max-keys", number(self.tracking_table_keys_max)),
             ("client-output-bytes-max", number(self.client_output_bytes_max as u64)),
             ("client-waiting-bytes-max", number(self.client_waiting_bytes_max as u64)),
             ("hot", if self.hot.on { "on" } else { "off" }.into()),
@@ -161,6 +165,7 @@ impl Settings {
                 let in_range = Some(us).filter(|us| *us >= -1);
                 self.slowlog_slower_than_us = in_range.ok_or(SettingError::OutOfRange { min: -1, max: BYTES_MAX })?;
             }
+            b"tracking-table-max-keys" => self.tracking_table_keys_max = number(value, 0, BYTES_MAX)?,
             b"slowlog-max-len" => self.slowlog_len_max = number(value, 0, SLOWLOG_LEN_MAX)?,
             b"client-query-buffer-limit" => {
                 self.client_query_bytes_max = bytes(value, REDIS_BYTES_MIN, BYTES_MAX)? as usize;
@@ -251,6 +256,7 @@ mod tests {
             ("loglevel", "DEBUG", "debug"),
             ("slowlog-log-slower-than", "-1", "-1"),
             ("slowlog-max-len", "0", "0"),
+            ("tracking-table-max-keys", "5", "5"),
             ("client-output-bytes-max", "8kb", "8192"),
             ("client-waiting-bytes-max", "1g", "1000000000"),
             ("HOT", "Off", "off"),

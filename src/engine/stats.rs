@@ -36,6 +36,12 @@ pub struct Stats {
     /// Folds sent to other cores, and the operations in them.
     pub folds: u64,
     pub fold_members: u64,
+    /// CLIENT TRACKING: connections that have it on, keys of this core that were read, by how many each in sum, and
+    /// prefixes for which this core counts.
+    pub tracking_clients: u64,
+    pub tracked_keys: u64,
+    pub tracked_items: u64,
+    pub tracked_prefixes: u64,
     /// HOTKEYS NOTIFY: pushes that clients did not get because they do not read.
     pub pushes_lost: u64,
 }

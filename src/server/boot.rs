@@ -180,6 +180,7 @@ fn settings(config: &Config) -> Settings {
         hot: config.hot.settings(),
         slowlog_slower_than_us: Settings::default().slowlog_slower_than_us,
         slowlog_len_max: Settings::default().slowlog_len_max,
+        tracking_table_keys_max: Settings::default().tracking_table_keys_max,
         fixed: redis_parameters(config),
     }
 }

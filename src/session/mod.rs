@@ -6,10 +6,12 @@
 mod multi;
 mod order;
 mod queue;
+mod tracker;
 
 pub use multi::{Multi, Queued};
 pub use order::Order;
 pub use queue::{Fill, ReplyQueue};
+pub use tracker::Tracker;
 
 use crate::protocol::resp::{Input, Output, Proto, Reply};
 use crate::types::{KeyHash, Now, Slot};
@@ -79,6 +81,12 @@ pub struct Session<G> {
     pub waits_for_turn: bool,
     /// It asked to be told when keys turn hot or cool.
     pub hears_heat: bool,
+    /// CLIENT TRACKING, while it is on.
+    pub tracker: Option<Box<Tracker>>,
+    /// Messages that wait for the end of its transaction: they must not stand inside the reply.
+    pub later: Output,
+    /// It did not read, and invalidations were not written: it is to be told to forget all keys once it reads.
+    pub owes_forget: bool,
     pub last_active_us: u64,
     pub commands: u64,
     pub last_command: &'static str,
@@ -110,6 +118,9 @@ impl<G> Session<G> {
             stalled: false,
             waits_for_turn: false,
             hears_heat: false,
+            tracker: None,
+            later: Output::default(),
+            owes_forget: false,
             last_active_us: now.mono_us,
             commands: 0,
             last_command: "NULL",

@@ -178,7 +178,7 @@ pub fn repeat(batch: &mut Batch) {
             let args = batch.args(envelope, &args);
             let (command, slot, hash) = (envelope.command, envelope.slot, envelope.hash);
             let mut letter = Letter { command, args, slot, hash, hint: None };
-            copy.push(envelope.ticket, envelope.proto, envelope.holds_lock, &mut letter);
+            copy.push(envelope.ticket, envelope.proto, envelope.holds_lock, envelope.heed, &mut letter);
         }
     }
     let (output, answers) = batch.answers();

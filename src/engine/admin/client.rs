@@ -3,6 +3,7 @@
 use super::SYNTAX;
 use crate::engine::Engine;
 use crate::engine::event::Effects;
+use crate::engine::invalidation::redirect_of;
 use crate::engine::sessions::Client;
 use crate::keyspace::number::parse_i64;
 use crate::protocol::command::Command;
@@ -79,6 +80,11 @@ fn line(now: Now, client: &Client) -> String {
     let age_s = now.mono_us.saturating_sub(profile.opened.mono_us) / 1_000_000;
     let idle_s = now.mono_us.saturating_sub(client.last_active_us) / 1_000_000;
     let mut flags = String::new();
+    if let Some(tracker) = &client.tracker {
+        flags.push('t');
+        flags.extend(tracker.broken.then_some('R'));
+        flags.extend(tracker.bcast.then_some('B'));
+    }
     if client.closing {
         flags.push('c');
     }
@@ -102,7 +108,7 @@ fn line(now: Now, client: &Client) -> String {
         line,
         "id={} addr={} laddr={} fd={} name={} age={age_s} idle={idle_s} flags={flags} db=0 sub=0 psub=0 ssub=0 multi=-1 \
          qbuf={held} qbuf-free=0 argv-mem=0 multi-mem=0 rbs={} rbp=0 obl={output} oll={} omem={output} tot-mem={memory} \
-         events=r cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}",
+         events=r cmd={} user=default redir={} resp={} lib-name={} lib-ver={}",
         client.id,
         profile.peer,
         profile.local,
@@ -111,6 +117,7 @@ fn line(now: Now, client: &Client) -> String {
         client.output.bytes.capacity(),
         client.queue.len(),
         client.last_command,
+        redirect_of(client),
         if client.proto == Proto::Resp3 { 3 } else { 2 },
         text(&profile.library_name),
         text(&profile.library_version),

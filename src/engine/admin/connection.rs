@@ -8,7 +8,7 @@ use crate::keyspace::number::parse_i64;
 use crate::protocol::command::{Command, arity_text, spec};
 use crate::protocol::resp::{Args, Proto, Reply, quoting};
 use crate::session::ReplyMode;
-use crate::types::Now;
+use crate::types::{ConnId, Now};
 
 /// The Redis version whose behaviour clients may count on; they choose features by it.
 pub const REDIS_VERSION: &str = "7.0.15";
@@ -63,6 +63,13 @@ fn same_secret(given: &[u8], wanted: &[u8]) -> bool {
 }
 
 impl Engine {
+    pub(in crate::engine) fn reset(&mut self, conn: ConnId, client: &mut Client) {
+        self.unwatch(conn, client);
+        self.forget_tracker(conn, client);
+        client.reset(self.settings.requirepass.is_empty());
+        client.answer(|reply| reply.simple("RESET"));
+    }
+
     pub(in crate::engine) fn auth(&mut self, client: &mut Client, args: &Args) {
         if args.len() > 3 {
             return client.answer(|reply| reply.error(SYNTAX));

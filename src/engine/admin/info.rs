@@ -114,8 +114,8 @@ fn server(text: &mut String, request: &InfoRequest, rows: &[Stats], _: &Stats, h
 fn clients(text: &mut String, request: &InfoRequest, _: &[Stats], total: &Stats, _: &HostReport) -> std::fmt::Result {
     write!(
         text,
-        "connected_clients:{}\r\ncluster_connections:0\r\nmaxclients:{}\r\nblocked_clients:0\r\ntracking_clients:0\r\n",
-        total.connections, request.maxclients
+        "connected_clients:{}\r\ncluster_connections:0\r\nmaxclients:{}\r\nblocked_clients:0\r\ntracking_clients:{}\r\n",
+        total.connections, request.maxclients, total.tracking_clients
     )
 }
 
@@ -159,6 +159,7 @@ fn stats(text: &mut String, _: &InfoRequest, _: &[Stats], total: &Stats, _: &Hos
         "total_connections_received:{}\r\ntotal_commands_processed:{}\r\ntotal_net_input_bytes:{}\r\n\
          total_net_output_bytes:{}\r\nrejected_connections:{}\r\nexpired_keys:{}\r\nevicted_keys:{}\r\n\
          keyspace_hits:{}\r\nkeyspace_misses:{}\r\npubsub_channels:0\r\npubsub_patterns:0\r\nlatest_fork_usec:0\r\n\
+         tracking_total_keys:{}\r\ntracking_total_items:{}\r\ntracking_total_prefixes:{}\r\n\
          total_error_replies:{}\r\nio_uring_enters:{}\r\nletters_sent:{}\r\nletters_served:{}\r\n",
         total.connections_opened,
         total.commands,
@@ -169,6 +170,9 @@ fn stats(text: &mut String, _: &InfoRequest, _: &[Stats], total: &Stats, _: &Hos
         total.evicted,
         total.hits,
         total.misses,
+        total.tracked_keys,
+        total.tracked_items,
+        total.tracked_prefixes,
         total.errors,
         total.enters,
         total.letters_sent,

@@ -33,11 +33,7 @@ impl Engine {
                 client.answer(|reply| reply.ok());
                 client.closing = true;
             }
-            Command::Reset => {
-                self.unwatch(call.conn, client);
-                client.reset(self.settings.requirepass.is_empty());
-                client.answer(|reply| reply.simple("RESET"));
-            }
+            Command::Reset => self.reset(call.conn, client),
             Command::Hello => self.hello(client, args),
             Command::Auth => self.auth(client, args),
             Command::Select => connection::select(client, args),
@@ -49,6 +45,10 @@ impl Engine {
             | Command::ClientSetInfo
             | Command::ClientNoEvict
             | Command::ClientNoTouch => client::own(call.now, client, command, args),
+            Command::ClientTracking
+            | Command::ClientCaching
+            | Command::ClientTrackingInfo
+            | Command::ClientGetRedir => self.tracking(call, client, command, args),
             Command::ClientHelp
             | Command::ConfigHelp
             | Command::ClusterHelp

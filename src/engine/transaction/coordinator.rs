@@ -247,6 +247,13 @@ impl Engine {
                 self.unwatch(conn, &mut client);
             }
             answer(&mut client);
+            if let Some(tracker) = &mut client.tracker {
+                tracker.caching = false;
+            }
+            let later = std::mem::take(&mut client.later);
+            if !later.is_empty() {
+                client.push(|reply| reply.out.append(&later, 0..later.bytes.len()));
+            }
             // What it wrote elsewhere comes before what this client asks next: no copy answers until that is done.
             client.order.hold(client.queue.numbers().end);
         }

@@ -60,6 +60,8 @@ pub struct WaitingRequest {
     pub from: CoreId,
     pub ticket: Ticket,
     pub proto: Proto,
+    /// Bits of what is to be heeded, as in its letter.
+    pub heed: u8,
     pub command: Command,
     pub slot: Slot,
     pub hash: KeyHash,

@@ -25,6 +25,7 @@ pub enum Step {
 
 /// One such command, under way.
 pub struct Move {
+    pub spec: &'static Spec,
     args: OwnedArgs,
     kind: Kind,
     /// Rounds of operations that were asked for.
@@ -60,7 +61,7 @@ impl Move {
             Command::Lcs => Kind::Lcs(LcsOptions::parse(args)?),
             other => unreachable!("{other:?} moves nothing"),
         };
-        Ok(Move { args: OwnedArgs::take(args), kind, rounds: 0 })
+        Ok(Move { spec, args: OwnedArgs::take(args), kind, rounds: 0 })
     }
 
     /// The next step, given the answers to the last one's parts in their order.

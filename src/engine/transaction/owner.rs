@@ -2,6 +2,7 @@
 
 use super::super::Engine;
 use super::super::event::Effects;
+use super::super::invalidation::mark_of;
 use super::super::letter::Note;
 use super::locks::{Holder, LockRequest, Waiting, WaitingRequest};
 use super::{Errand, Outcome};
@@ -89,16 +90,20 @@ impl Engine {
 
     /// Applies an operation that waited and answers it; the connection, if it is one of this core's.
     fn serve_waiting(&mut self, now: Now, waiting: WaitingRequest) -> Option<ConnId> {
-        let WaitingRequest { from, ticket, proto, command, slot, hash, mut args } = waiting;
+        let WaitingRequest { from, ticket, proto, heed, command, slot, hash, mut args } = waiting;
         let mut request = Request { command, args: args.args(), slot, hash, hint: None };
+        let asker = mark_of(from, ticket.conn());
+        self.begin_heeded(heed, asker);
         let shard = &mut self.shard;
         if from != self.core {
             let encode = |out: &mut Output| apply(shard, now.unix_ms(), &mut request, &mut Reply { out, proto });
             self.post.batch(from).answer(ticket, encode);
+            self.end_heeded(heed, asker, &request);
             return None;
         }
         let mut out = Output::default();
         apply(shard, now.unix_ms(), &mut request, &mut Reply { out: &mut out, proto });
+        self.end_heeded(heed, asker, &request);
         let mut client = self.sessions.take(ticket.conn())?;
         self.lend_output(&mut client);
         let range = 0..out.bytes.len();

@@ -3,6 +3,7 @@
 use super::super::Engine;
 use super::super::gather::Gather;
 use super::super::ingress::Call;
+use super::super::invalidation::mark_of;
 use super::super::letter::Ticket;
 use super::super::sessions::Client;
 use super::Errand;
@@ -129,9 +130,9 @@ impl Engine {
                 }
                 Step::Ask(parts) => {
                     *client.queue.part(number) = Gather::round(parts.len());
-                    let mut answered = false;
+                    let (heed, mut answered) = (self.heed_of(client, step.spec), false);
                     for (index, part) in parts.into_iter().enumerate() {
-                        answered = self.ask_part_of_move(call, client, (number, index as u32), part);
+                        answered = self.ask_part_of_move(call, client, (number, index as u32), heed, part);
                     }
                     if !answered {
                         return false;
@@ -142,18 +143,29 @@ impl Engine {
     }
 
     /// Runs a part here, or posts it; true when all parts have been answered.
-    fn ask_part_of_move(&mut self, call: &Call, client: &mut Client, (number, index): (u32, u32), part: Part) -> bool {
+    fn ask_part_of_move(
+        &mut self,
+        call: &Call,
+        client: &mut Client,
+        (number, index): (u32, u32),
+        heed: u8,
+        part: Part,
+    ) -> bool {
         let Part { command, mut args } = part;
         let args = args.args();
         let place = self.place(args.get(1));
         let mut request = Request { command, args, slot: place.slot, hash: place.hash, hint: None };
         if place.owner != self.core {
-            self.post.ask(place.owner, Ticket::new(call.conn, number, index), Proto::Resp2, &mut request);
+            let ticket = Ticket::new(call.conn, number, index);
+            self.post.ask_heeded(place.owner, ticket, Proto::Resp2, heed, &mut request);
             return false;
         }
         let mut out = Output::default();
         let mut reply = Reply { out: &mut out, proto: Proto::Resp2 };
+        let asker = mark_of(self.core, call.conn);
+        self.begin_heeded(heed, asker);
         apply(&mut self.shard, call.now.unix_ms(), &mut request, &mut reply);
+        self.end_heeded(heed, asker, &request);
         client.queue.part(number).add(index, &out, 0..out.bytes.len())
     }
 
@@ -172,30 +184,47 @@ impl Engine {
         owner: CoreId,
         request: &mut Request,
     ) -> bool {
-        let locked = owner == self.core && !self.transactions.holds && self.transactions.locks.is_locked(request.slot);
+        let locked = self.has_to_wait(owner, request);
         if locked {
-            let ticket = Ticket::new(call.conn, client.queue.wait(client.is_muted()), 0);
-            self.wait_here(client, ticket, client.proto, request);
+            self.wait_for_slot(call, client, 0, request);
         } else if self.transactions.runs {
             self.dispatch_apart(call, client, owner, request);
         }
         locked || self.transactions.runs
     }
 
-    /// The same for a part of a reply that is gathered. False: it is an ordinary one.
+    /// Whether the slot of an operation on a key of this core is locked, and not for this operation.
+    pub(in super::super) fn has_to_wait(&self, owner: CoreId, request: &Request) -> bool {
+        owner == self.core && !self.transactions.holds && self.transactions.locks.is_locked(request.slot)
+    }
+
+    /// Has such an operation wait for its slot.
+    pub(in super::super) fn wait_for_slot(
+        &mut self,
+        call: &Call,
+        client: &mut Client,
+        heed: u8,
+        request: &mut Request,
+    ) {
+        let ticket = Ticket::new(call.conn, client.queue.wait(client.is_muted()), 0);
+        self.wait_here(client, ticket, client.proto, heed, request);
+    }
+
+    /// As [`Engine::detour`] for a part of a reply that is gathered. False: it is an ordinary one.
     #[cold]
     pub(in super::super) fn detour_part(
         &mut self,
         client: &mut Client,
         ticket: Ticket,
         owner: CoreId,
+        heed: u8,
         request: &mut Request,
     ) -> bool {
-        let locked = owner == self.core && !self.transactions.holds && self.transactions.locks.is_locked(request.slot);
+        let locked = self.has_to_wait(owner, request);
         if locked {
-            self.wait_here(client, ticket, Proto::Resp2, request);
+            self.wait_here(client, ticket, Proto::Resp2, heed, request);
         } else if self.transactions.runs && owner != self.core {
-            self.post.ask(owner, ticket, Proto::Resp2, request);
+            self.post.ask_heeded(owner, ticket, Proto::Resp2, heed, request);
             return true;
         }
         locked
@@ -207,13 +236,13 @@ impl Engine {
     }
 
     /// Has an operation of this core's client wait for its slot: behind what the client has in the key's draft, if anything.
-    fn wait_here(&mut self, client: &mut Client, ticket: Ticket, proto: Proto, request: &mut Request) {
+    fn wait_here(&mut self, client: &mut Client, ticket: Ticket, proto: Proto, heed: u8, request: &mut Request) {
         let in_draft =
             client.order.awaits(request.hash) && self.hot.own.get(request.hash, request.args.get(1)).is_some();
         if in_draft {
             self.join(true, client, ticket, proto, request);
         } else {
-            self.wait_for_unlock(self.core, ticket, proto, request);
+            self.wait_for_unlock(self.core, ticket, proto, heed, request);
         }
     }
 
@@ -223,6 +252,7 @@ impl Engine {
         from: CoreId,
         ticket: Ticket,
         proto: Proto,
+        heed: u8,
         request: &mut Request,
     ) {
         let Request { command, slot, hash, .. } = *request;
@@ -231,6 +261,7 @@ impl Engine {
             from,
             ticket,
             proto,
+            heed,
             command,
             slot,
             hash,

@@ -55,6 +55,8 @@ commands! {
     Ping, Echo, Quit, Reset, Hello, Auth, Select,
     Client, ClientId, ClientInfo, ClientList, ClientKill, ClientGetName, ClientSetName, ClientSetInfo, ClientReply,
     ClientNoEvict, ClientNoTouch, ClientHelp,
+    // CLIENT TRACKING.
+    ClientTracking, ClientTrackingInfo, ClientCaching, ClientGetRedir,
     // The server.
     Command, CommandCount, CommandInfo, CommandList, CommandGetKeys, CommandGetKeysAndFlags, CommandDocs, CommandHelp,
     DbSize, FlushAll, FlushDb, Info, Config, ConfigGet, ConfigSet, ConfigResetStat, ConfigHelp, Time, Shutdown,

@@ -103,7 +103,7 @@ impl Engine {
                 match command {
                     Command::HotkeysStart => self.start_part(now, args),
                     Command::HotkeysStop => self.stop_part(now),
-                    _ => self.hot_session = None,
+                    _ => self.end_hot_session(),
                 }
                 reply.ok();
             }

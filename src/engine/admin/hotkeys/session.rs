@@ -201,6 +201,7 @@ impl Engine {
             let process_us = (host.cpu_user_us, host.cpu_system_us);
             let seed = self.shard.draw();
             self.hot_session = Some(Box::new(HotSession::new(options, now, self.work(), process_us, seed)));
+            self.attend();
         }
     }
 
@@ -209,6 +210,11 @@ impl Engine {
         if let Some(tracking) = &mut self.hot_session {
             tracking.stop(now, work);
         }
+    }
+
+    pub(super) fn end_hot_session(&mut self) {
+        self.hot_session = None;
+        self.attend();
     }
 
     /// What GET is answered with, as this core knows it now.

@@ -104,7 +104,35 @@ static CLIENT: &[Spec] = &[
         .flags(OWN)
         .doc("7.2.0", "O(1)", "Let the connection's reads leave no mark on keys' last use")
         .args(&[Arg::one_of("enabled", ON_OFF)]),
+    row("client|tracking", C::ClientTracking, -3)
+        .flags(OWN)
+        .doc("6.0.0", "O(1). Some options may introduce additional complexity.", "Be told when keys change, or no more")
+        .args(TRACKING),
+    row("client|trackinginfo", C::ClientTrackingInfo, 2).flags(OWN).doc(
+        "6.2.0",
+        "O(1)",
+        "Answer how the connection is told when keys change",
+    ),
+    row("client|caching", C::ClientCaching, 3)
+        .flags(OWN)
+        .doc("6.0.0", "O(1)", "Say whether the keys of the next request are kept, in OPTIN and OPTOUT mode")
+        .args(&[Arg::one_of("mode", &[Arg::word("yes", "YES"), Arg::word("no", "NO")])]),
+    row("client|getredir", C::ClientGetRedir, 2).flags(OWN).doc(
+        "6.0.0",
+        "O(1)",
+        "Answer which connection is told instead of this one",
+    ),
     row("client|help", C::ClientHelp, 2).flags(LOADING | STALE).doc("5.0.0", "O(1)", "List the subcommands"),
+];
+
+const TRACKING: &[Arg] = &[
+    Arg::one_of("status", ON_OFF),
+    Arg::integer("client-id").after("REDIRECT").optional(),
+    Arg::text("prefix").after("PREFIX").optional().multiple(),
+    Arg::word("bcast", "BCAST").optional(),
+    Arg::word("optin", "OPTIN").optional(),
+    Arg::word("optout", "OPTOUT").optional(),
+    Arg::word("noloop", "NOLOOP").optional(),
 ];
 
 /// The second alternative is any number of `NAME value` pairs.

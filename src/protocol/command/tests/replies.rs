@@ -62,7 +62,7 @@ fn list_filters() {
     assert!(answer(Proto::Resp3, "COMMAND LIST").starts_with(&format!("*{} $3 get $3 set ", all().count())));
     let cases = [
         ("FILTERBY PATTERN GETE*", "*1 $5 getex"),
-        ("filterby pattern Client|GET*", "*1 $14 client|getname"),
+        ("filterby pattern Client|GETN*", "*1 $14 client|getname"),
         ("FILTERBY ACLCAT list", "*0"),
         ("FILTERBY ACLCAT nosuch", "*0"),
         ("FILTERBY ACLCAT @read", "*0"),

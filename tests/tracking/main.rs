@@ -1,0 +1,186 @@
+//! Proves what CLIENT TRACKING tells: engines without a shell on one, two and three cores, clients on each, letters that
+//! the test carries. Each case asks and listens on connections of different cores, and keys live where they live.
+//! Here: keys that were read. `modes.rs`: options, prefixes, redirection. `ends.rs`: flushes, bounds, hot keys.
+//! `caches.rs`: clients that keep what they read, over random histories.
+
+mod caches;
+mod ends;
+mod modes;
+mod rig;
+
+use coldplate::engine::Event;
+use rig::{Peer, encode, everywhere, invalidate};
+
+#[test]
+fn a_key_that_was_read_is_told_once() {
+    everywhere(|rig, key| {
+        let (reader, writer) = (rig.connect(0, true), rig.connect(1, false));
+        rig.ok(reader, "CLIENT TRACKING ON");
+        rig.ok(writer, &format!("SET {key} 1"));
+        assert_eq!(rig.heard(reader), "", "it was not read");
+        assert_eq!(rig.ask(reader, &format!("GET {key}")), "$1\r\n1\r\n");
+        for (change, told) in [(format!("SET {key} 2"), true), (format!("SET {key} 3"), false)] {
+            rig.ok(writer, &change);
+            assert_eq!(rig.heard(reader), if told { invalidate(&[key]) } else { String::new() });
+        }
+        // Whatever reads counts, and whatever changes.
+        let reads = ["STRLEN", "TTL", "EXISTS", "TYPE", "MGET", "TOUCH", "OBJECT ENCODING", "GETRANGE"];
+        let changes = [
+            "APPEND $ x",
+            "INCRBYFLOAT $ 1",
+            "EXPIRE $ 100",
+            "PERSIST $",
+            "MSET $ 1",
+            "GETDEL $",
+            "SETEX $ 100 1",
+            "DEL $",
+        ];
+        for (read, change) in reads.iter().zip(changes) {
+            let tail = if *read == "GETRANGE" { " 0 1" } else { "" };
+            rig.ok(writer, &format!("SET {key} 5"));
+            if change.starts_with("PERSIST") {
+                rig.ask(writer, &format!("EXPIRE {key} 100"));
+            }
+            rig.ask(reader, &format!("{read} {key}{tail}"));
+            rig.ask(writer, &change.replace('$', key));
+            assert_eq!(rig.heard(reader), invalidate(&[key]), "{read}, {change}");
+        }
+        // A write is no read, not even one that answers the value.
+        rig.ask(reader, &format!("SET {key} 1 GET"));
+        rig.ask(writer, &format!("SET {key} 2"));
+        assert_eq!(rig.heard(reader), "");
+        rig.ask(reader, &format!("GET {key}"));
+        rig.ok(reader, "CLIENT TRACKING OFF");
+        rig.ask(writer, &format!("SET {key} 2"));
+        assert_eq!(rig.heard(reader), "");
+        // As in Redis, the table knows nothing of OFF. Absence is a value too.
+        rig.ok(reader, "CLIENT TRACKING ON");
+        rig.ask(reader, &format!("GET {key}"));
+        rig.ok(reader, "CLIENT TRACKING OFF");
+        rig.ok(reader, "CLIENT TRACKING ON");
+        rig.ask(writer, &format!("DEL {key}"));
+        assert_eq!(rig.heard(reader), invalidate(&[key]));
+        rig.ask(reader, &format!("GET {key}"));
+        rig.ok(writer, &format!("SET {key} 1"));
+        assert_eq!(rig.heard(reader), invalidate(&[key]));
+    });
+}
+
+/// The reader changes the key itself: it is told behind the reply, or not at all with NOLOOP. Others are told either way.
+#[test]
+fn noloop_spares_the_author_alone() {
+    everywhere(|rig, key| {
+        let (me, other) = (rig.connect(0, true), rig.connect(1, true));
+        rig.ok(other, "CLIENT TRACKING ON");
+        for noloop in [false, true] {
+            rig.ok(me, "CLIENT TRACKING OFF");
+            rig.ok(me, if noloop { "CLIENT TRACKING ON NOLOOP" } else { "CLIENT TRACKING ON" });
+            rig.ask(me, &format!("GET {key}"));
+            rig.ask(other, &format!("GET {key}"));
+            let own = if noloop { String::new() } else { invalidate(&[key]) };
+            assert_eq!(rig.ask(me, &format!("SET {key} 1")), format!("+OK\r\n{own}"));
+            assert_eq!(rig.heard(other), invalidate(&[key]));
+            // What is read behind an own change is kept in mind again, in one turn too.
+            let get = format!("GET {key}");
+            rig.send(me, &get);
+            rig.send(me, &format!("MSET {key} 2"));
+            rig.send(me, &get);
+            rig.settle();
+            rig.heard(me);
+            rig.ask(other, &format!("INCR {key}"));
+            assert_eq!(rig.heard(me), invalidate(&[key]), "noloop {noloop}");
+        }
+    });
+}
+
+/// A pipeline in one chunk: a value that was read before an own change, and one that was read behind it.
+#[test]
+fn an_own_change_takes_no_later_read_with_it() {
+    everywhere(|rig, key| {
+        let (me, other) = (rig.connect(0, true), rig.connect(1, false));
+        rig.ok(me, "CLIENT TRACKING ON NOLOOP");
+        let lines = [format!("GET {key}"), format!("SET {key} 1"), format!("GET {key}")];
+        let bytes: Vec<u8> = lines.iter().flat_map(|line| encode(line)).collect();
+        let Peer { core, conn, .. } = rig.peers[me];
+        rig.turn(core, |now, engine, effects| {
+            engine.handle(now, Event::Received { chunks: &[(conn, &bytes)] }, effects);
+        });
+        rig.settle();
+        assert_eq!(rig.heard(me), "_\r\n+OK\r\n$1\r\n1\r\n");
+        rig.ok(other, &format!("SET {key} 2"));
+        assert_eq!(rig.heard(me), invalidate(&[key]));
+    });
+}
+
+/// However turns and letters fall, an invalidation never comes before the reply that it is about, and one follows every
+/// value that is stale in the end.
+#[test]
+fn the_word_comes_behind_the_value() {
+    for steps in 0..6 {
+        everywhere(|rig, key| {
+            let (reader, writer) = (rig.connect(0, true), rig.connect(1, false));
+            rig.ok(reader, "CLIENT TRACKING ON");
+            rig.ok(writer, &format!("SET {key} old"));
+            rig.send(reader, &format!("GET {key}"));
+            for _ in 0..steps {
+                rig.step();
+            }
+            rig.send(writer, &format!("SET {key} new"));
+            for _ in 0..steps / 2 {
+                rig.step();
+            }
+            rig.send(reader, "PING");
+            rig.settle();
+            let told = rig.heard(reader);
+            let (old, new) = ("$3\r\nold\r\n", "$3\r\nnew\r\n");
+            let word = invalidate(&[key]);
+            match told.strip_prefix(old) {
+                Some(behind) => assert!(behind.contains(&word), "{told}"),
+                None => assert_eq!(told, format!("{new}+PONG\r\n")),
+            }
+        });
+    }
+}
+
+#[test]
+fn several_keys_are_told_one_by_one_and_outside_of_replies() {
+    everywhere(|rig, _| {
+        let (reader, writer) = (rig.connect(0, true), rig.connect(1, false));
+        rig.ok(reader, "CLIENT TRACKING ON");
+        rig.ok(writer, "MSET a 1 b 2 c 3");
+        rig.send(reader, "MGET a b c");
+        rig.send(writer, "MSET a 4 b 5");
+        rig.settle();
+        let told = rig.heard(reader);
+        let (reply, pushes) = told.split_once(">2").expect("it is told");
+        assert_eq!(reply.matches("$1").count(), 3, "{told}");
+        rig.heard(writer);
+        rig.ok(writer, "MSET a 6 b 7 c 8");
+        let later = rig.heard(reader);
+        for (key, old) in [("a", "\r\n1\r\n"), ("b", "\r\n2\r\n"), ("c", "none")] {
+            // Whatever was answered is told of once: of the first change if that came behind it, else of the second.
+            let words = [&format!(">2{pushes}"), &later].map(|told| told.matches(&invalidate(&[key])).count());
+            assert_eq!(words, if reply.contains(old) { [1, 0] } else { [0, 1] }, "{told}{later}");
+        }
+    });
+}
+
+/// Keys that expire or are evicted are told, whether somebody meets them or not; to NOLOOP clients as well.
+#[test]
+fn expiry_is_nobodys_doing() {
+    for meets in [false, true] {
+        everywhere(|rig, key| {
+            let reader = rig.connect(0, true);
+            rig.ok(reader, "CLIENT TRACKING ON NOLOOP");
+            rig.ok(reader, &format!("SET {key} 1 PX 1"));
+            rig.ask(reader, &format!("GET {key}"));
+            rig.mono_us += 1_000_000;
+            let reply = if meets { rig.ask(reader, &format!("GET {key}")) } else { String::new() };
+            // A tick in the first turns, what it has found in the second.
+            rig.settle();
+            rig.settle();
+            let word = format!("{reply}{}", rig.heard(reader));
+            assert_eq!(word.replace("_\r\n", ""), invalidate(&[key]));
+        });
+    }
+}

@@ -1,0 +1,134 @@
+//! Options, prefixes, redirection.
+
+use crate::rig::{everywhere, invalidate};
+
+#[test]
+fn optin_and_optout_ask_before_each_request() {
+    everywhere(|rig, key| {
+        let (reader, writer) = (rig.connect(0, true), rig.connect(1, false));
+        for (mode, caching) in [("OPTIN", "YES"), ("OPTOUT", "NO")] {
+            rig.ok(reader, "CLIENT TRACKING OFF");
+            rig.ok(reader, &format!("CLIENT TRACKING ON {mode}"));
+            for (behind, between) in [(false, ""), (true, ""), (true, "PING"), (true, "CLIENT ID"), (true, "EXISTS x")]
+            {
+                if behind {
+                    rig.ok(reader, &format!("CLIENT CACHING {caching}"));
+                }
+                if !between.is_empty() {
+                    rig.ask(reader, between);
+                }
+                rig.ask(reader, &format!("MGET {key}"));
+                rig.ask(writer, &format!("INCR {key}"));
+                let counts = behind && matches!(between, "" | "CLIENT ID");
+                let told = counts == (mode == "OPTIN");
+                assert_eq!(rig.heard(reader) == invalidate(&[key]), told, "{mode} {behind} {between}");
+            }
+        }
+    });
+}
+
+#[test]
+fn prefixes_hear_of_every_change() {
+    everywhere(|rig, key| {
+        let (all, some, writer) = (rig.connect(0, true), rig.connect(1, true), rig.connect(2, false));
+        rig.ok(all, "CLIENT TRACKING ON BCAST");
+        rig.ok(some, "CLIENT TRACKING ON BCAST PREFIX key PREFIX b: NOLOOP");
+        assert_eq!(rig.info(all, "tracking_total_prefixes"), 3);
+        rig.ok(writer, &format!("SET {key} 1"));
+        assert_eq!((rig.heard(all), rig.heard(some)), (invalidate(&[key]), invalidate(&[key])));
+        rig.ok(some, &format!("SET {key} 1"));
+        assert_eq!((rig.heard(all), rig.heard(some)), (invalidate(&[key]), String::new()));
+        rig.ok(writer, "MSET b:{t}2 1 a:{t} 1 b:{t}1 1");
+        assert_eq!(rig.heard(all), invalidate(&["a:{t}", "b:{t}1", "b:{t}2"]), "sorted, in one message");
+        assert_eq!(rig.heard(some), invalidate(&["b:{t}1", "b:{t}2"]));
+        rig.ok(some, "CLIENT TRACKING ON BCAST PREFIX c: NOLOOP");
+        rig.ok(writer, "SET c: 1");
+        assert_eq!(rig.heard(some), invalidate(&["c:"]));
+        // Reads leave no trace, and a removal is a change.
+        rig.ask(all, "MGET c: d");
+        assert_eq!(rig.info(all, "tracking_total_keys"), 0);
+        rig.heard(all);
+        rig.ask(writer, "UNLINK c: c:none");
+        assert_eq!((rig.heard(all), rig.heard(some)), (invalidate(&["c:"]), invalidate(&["c:"])));
+        rig.ok(some, "CLIENT TRACKING OFF");
+        rig.disconnect(all);
+        assert_eq!(rig.info(writer, "tracking_total_prefixes"), 0);
+        assert_eq!(rig.info(writer, "tracking_clients"), 0);
+        rig.ok(writer, "SET b:1 1");
+        assert_eq!(rig.heard(some), "");
+    });
+}
+
+/// As Redis does: a key that was read before BCAST was chosen is told by its prefix only.
+#[test]
+fn rows_of_the_table_mean_nothing_in_bcast_mode() {
+    everywhere(|rig, key| {
+        let (reader, writer) = (rig.connect(0, true), rig.connect(1, false));
+        rig.ok(reader, "CLIENT TRACKING ON");
+        rig.ask(reader, &format!("GET {key}"));
+        rig.ok(reader, "CLIENT TRACKING OFF");
+        rig.ok(reader, "CLIENT TRACKING ON BCAST");
+        rig.ask(writer, &format!("INCR {key}"));
+        assert_eq!(rig.heard(reader), invalidate(&[key]));
+    });
+}
+
+#[test]
+fn another_connection_can_be_told_instead() {
+    everywhere(|rig, key| {
+        for target_core in 0..rig.engines.len() {
+            let (reader, writer) = (rig.connect(0, false), rig.connect(1, false));
+            let target = rig.connect(target_core, true);
+            let id = rig.ask(target, "CLIENT ID").trim_start_matches(':').trim_end().to_string();
+            rig.ok(reader, &format!("CLIENT TRACKING ON REDIRECT {id}"));
+            assert_eq!(rig.ask(reader, "CLIENT GETREDIR"), format!(":{id}\r\n"));
+            assert!(rig.ask(reader, "CLIENT INFO").contains(" flags=t db=0"));
+            assert!(rig.ask(reader, "CLIENT INFO").contains(&format!(" redir={id} ")));
+            rig.ask(reader, &format!("GET {key}"));
+            rig.ask(writer, &format!("INCR {key}"));
+            assert_eq!((rig.heard(reader), rig.heard(target)), (String::new(), invalidate(&[key])));
+            assert!(rig.ask(reader, "HELLO 3").starts_with('%'));
+            rig.ask(reader, &format!("GET {key}"));
+            rig.ask(target, "QUIT");
+            rig.ask(writer, &format!("INCR {key}"));
+            let broken = format!(">2\r\n$21\r\ntracking-redir-broken\r\n:{id}\r\n");
+            assert_eq!((rig.heard(reader), rig.heard(target)), (broken.clone(), String::new()));
+            assert!(rig.ask(reader, "CLIENT TRACKINGINFO").contains("$15\r\nbroken_redirect\r\n"));
+            assert!(rig.ask(reader, "CLIENT INFO").contains(" flags=tR "));
+            rig.disconnect(target);
+            rig.ask(reader, &format!("GET {key}"));
+            rig.ask(writer, &format!("INCR {key}"));
+            assert_eq!(rig.heard(reader), broken);
+            rig.ok(reader, "CLIENT TRACKING ON");
+            rig.ask(reader, &format!("GET {key}"));
+            rig.ask(writer, &format!("INCR {key}"));
+            assert_eq!(rig.heard(reader), invalidate(&[key]));
+        }
+    });
+}
+
+/// The one to be told has to exist; which of two errors is said does not depend on where it would be.
+#[test]
+fn who_is_missing_cannot_be_told() {
+    everywhere(|rig, key| {
+        let (reader, writer) = (rig.connect(0, true), rig.connect(1, false));
+        let missing = "-ERR The client ID you want redirect to does not exist\r\n";
+        for id in [-1, 0, 997, 998, 999] {
+            assert_eq!(rig.ask(reader, &format!("CLIENT TRACKING ON REDIRECT {id}")), missing);
+            assert_eq!(rig.ask(reader, &format!("CLIENT TRACKING ON REDIRECT {id} NONSENSE")), missing);
+            assert_eq!(rig.ask(reader, "CLIENT GETREDIR"), ":-1\r\n");
+        }
+        let id = rig.ask(writer, "CLIENT ID").trim_start_matches(':').trim_end().to_string();
+        let syntax = "-ERR syntax error\r\n";
+        assert_eq!(rig.ask(reader, &format!("CLIENT TRACKING ON REDIRECT {id} NONSENSE")), syntax);
+        rig.ok(reader, "CLIENT TRACKING ON BCAST PREFIX key");
+        for id in [997, 998, 999] {
+            assert_eq!(rig.ask(reader, &format!("CLIENT TRACKING OFF REDIRECT {id}")), missing);
+            assert_eq!(rig.ask(reader, &format!("CLIENT TRACKING ON BCAST PREFIX x REDIRECT {id}")), missing);
+        }
+        assert_eq!(rig.info(reader, "tracking_total_prefixes"), 1);
+        rig.ok(writer, &format!("SET {key} 1"));
+        rig.ok(writer, "SET x 1");
+        assert_eq!(rig.heard(reader), invalidate(&[key]), "what was refused has changed nothing");
+    });
+}
