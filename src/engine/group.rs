@@ -134,8 +134,8 @@ pub(super) enum Parsed {
 /// all of them do.
 fn may_overtake(spec: &'static Spec, args: &Args) -> bool {
     use Command::{
-        BitOp, ClientTracking, Copy, DbSize, Del, Exec, Exists, FlushAll, FlushDb, Keys, Lcs, MGet, MSet, MSetNx, RandomKey, Rename,
-        RenameNx, Scan, Touch, Unlink,
+        BitOp, ClientTracking, Copy, DbSize, Del, Exec, Exists, FlushAll, FlushDb, Keys, Lcs, MGet, MSet, MSetNx,
+        RandomKey, Rename, RenameNx, Scan, Touch, Unlink,
     };
     match spec.command {
         ClientTracking | DbSize | FlushAll | FlushDb | Keys | RandomKey | Scan => true,

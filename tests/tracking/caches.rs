@@ -42,6 +42,8 @@ struct Cache {
     /// Received, and not a whole reply yet.
     heard: String,
     asked: VecDeque<Vec<String>>,
+    /// Requests between MULTI and EXEC.
+    queued: Option<VecDeque<Vec<String>>>,
     kept: HashMap<String, Option<String>>,
     told: usize,
 }
@@ -81,6 +83,22 @@ impl Cache {
 
     fn answered(&mut self, reply: Reply) {
         let words = self.asked.pop_front().expect("each reply was asked for");
+        match (words[0].as_str(), reply) {
+            ("MULTI", _) => self.queued = Some(VecDeque::new()),
+            ("EXEC", Reply::Array(replies)) => {
+                let queued = self.queued.take().expect("EXEC comes behind MULTI");
+                assert!(!replies.iter().any(|reply| matches!(reply, Reply::Push(_))), "{replies:?}");
+                queued.into_iter().zip(replies).for_each(|(words, reply)| self.learn(&words, reply));
+            }
+            (_, reply) => match &mut self.queued {
+                Some(queued) => queued.push_back(words),
+                None => self.learn(&words, reply),
+            },
+        }
+    }
+
+    /// Keeps what a reply says.
+    fn learn(&mut self, words: &[String], reply: Reply) {
         let values = match (words[0].as_str(), reply) {
             ("GET", value) => vec![value],
             ("MGET", Reply::Array(values)) => values,
@@ -117,7 +135,7 @@ impl Dice {
             key => format!("k{key}"),
         };
         let (one, two) = (key(), key());
-        match self.below(20) {
+        match self.below(23) {
             0..=8 => format!("GET {one}"),
             9..=11 => format!("MGET {one} {two}"),
             12..=13 => format!("SET {one} {step}"),
@@ -127,6 +145,9 @@ impl Dice {
             17 => format!("PEXPIRE {one} 10"),
             18 if self.below(8) == 0 => "FLUSHALL".to_string(),
             18 => format!("GETDEL {one}"),
+            19 => format!("RENAME {one} {two}"),
+            20 => format!("COPY {one} {two} REPLACE"),
+            21 => format!("BITOP AND {one} {two}"),
             _ => format!("APPEND {one} 1"),
         }
     }
@@ -144,6 +165,7 @@ fn history(seed: u64, cores: usize, hot: bool) -> usize {
             noloop,
             heard: String::new(),
             asked: VecDeque::new(),
+            queued: None,
             kept: HashMap::new(),
             told: 0,
         });
@@ -156,8 +178,14 @@ fn history(seed: u64, cores: usize, hot: bool) -> usize {
     for step in 0..1500 {
         match dice.below(10) {
             0..=3 => {
-                let (cache, line) = (dice.below(caches.len() as u64) as usize, dice.line(step));
-                caches[cache].ask(&mut rig, &line);
+                let cache = &mut caches[dice.below(6) as usize];
+                if dice.below(4) > 0 {
+                    cache.ask(&mut rig, &dice.line(step));
+                } else {
+                    cache.ask(&mut rig, "MULTI");
+                    (0..=dice.below(3)).for_each(|_| cache.ask(&mut rig, &dice.line(step)));
+                    cache.ask(&mut rig, "EXEC");
+                }
             }
             4 => rig.send(plain, &dice.line(step)),
             5 => rig.mono_us += dice.below(10_000),

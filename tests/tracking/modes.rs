@@ -1,6 +1,6 @@
 //! Options, prefixes, redirection.
 
-use crate::rig::{everywhere, invalidate};
+use crate::rig::{FORGET, everywhere, invalidate};
 
 #[test]
 fn optin_and_optout_ask_before_each_request() {
@@ -130,5 +130,39 @@ fn who_is_missing_cannot_be_told() {
         rig.ok(writer, &format!("SET {key} 1"));
         rig.ok(writer, "SET x 1");
         assert_eq!(rig.heard(reader), invalidate(&[key]), "what was refused has changed nothing");
+    });
+}
+
+/// What a transaction reads counts as read, CLIENT CACHING is for all of it, and what it changes is told behind its reply.
+#[test]
+fn transactions_are_one_request() {
+    everywhere(|rig, key| {
+        let (reader, writer) = (rig.connect(0, true), rig.connect(1, false));
+        rig.ok(writer, &format!("MSET {key} 1 other 1 third 1"));
+        rig.ok(reader, "CLIENT TRACKING ON OPTIN");
+        for (caching, told) in [(false, false), (true, true), (false, false)] {
+            if caching {
+                rig.ok(reader, "CLIENT CACHING YES");
+            }
+            for line in ["MULTI", "GET other", &format!("GET {key}"), "COPY third fourth REPLACE", "INCR other"] {
+                rig.ask(reader, line);
+            }
+            let reply = rig.ask(reader, "EXEC");
+            assert!(reply.starts_with("*4\r\n$1\r\n"), "{reply}");
+            assert_eq!(reply.ends_with(&invalidate(&["other"])), told, "{reply}");
+            rig.ask(writer, &format!("INCRBY {key} 0"));
+            rig.ask(writer, "DEL third fourth other");
+            assert_eq!(rig.heard(reader), if told { invalidate(&[key]) } else { String::new() });
+            rig.ok(writer, "MSET other 1 third 1");
+        }
+        rig.ok(reader, "CLIENT TRACKING OFF");
+        rig.ok(reader, "CLIENT TRACKING ON");
+        rig.ask(reader, "LCS other third");
+        rig.ok(writer, "RENAME third fifth");
+        assert_eq!(rig.heard(reader), invalidate(&["third"]));
+        for line in ["MULTI", "FLUSHDB", &format!("GET {key}")] {
+            rig.ask(reader, line);
+        }
+        assert_eq!(rig.ask(reader, "EXEC"), format!("*2\r\n+OK\r\n_\r\n{FORGET}"));
     });
 }

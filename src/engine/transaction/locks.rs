@@ -169,6 +169,7 @@ mod tests {
             from: CoreId(1),
             ticket: Ticket::new(conn, 0, 0),
             proto: Proto::Resp2,
+            heed: 0,
             command: Command::Get,
             slot: Slot(slot),
             hash: KeyHash(0),
