@@ -124,7 +124,8 @@ impl Rig {
 
     /// One turn of each core; whether there was anything to do.
     pub fn step(&mut self) -> bool {
-        (0..self.engines.len()).fold(false, |any, core| self.run(core) || any)
+        let busy: Vec<bool> = (0..self.engines.len()).map(|core| self.run(core)).collect();
+        busy.contains(&true)
     }
 
     pub fn settle(&mut self) {

@@ -164,7 +164,7 @@ impl Engine {
     }
 
     /// Somebody of core `from` listens.
-    pub(super) fn listen(&mut self, from: CoreId, prefixes: &[Vec<u8>]) {
+    pub(super) fn add_prefixes(&mut self, from: CoreId, prefixes: &[Vec<u8>]) {
         self.settle_changes();
         for prefix in prefixes {
             self.invalidation.prefixes.add_core(prefix, from);
@@ -172,7 +172,7 @@ impl Engine {
         self.shard.watch_every(!self.invalidation.prefixes.is_empty());
     }
 
-    pub(super) fn stop_listening(&mut self, from: CoreId, prefix: &[u8]) {
+    pub(super) fn drop_prefix(&mut self, from: CoreId, prefix: &[u8]) {
         self.invalidation.prefixes.remove_core(prefix, from);
         self.shard.watch_every(!self.invalidation.prefixes.is_empty());
     }

@@ -63,7 +63,7 @@ impl Engine {
             let what = What::Keys(vec![key]);
             for conn in readers {
                 if self.tracks(conn, |tracker| !tracker.bcast) {
-                    self.tell(now, conn, &what, effects);
+                    self.tell_tracker(now, conn, &what, effects);
                 }
             }
         }
@@ -74,14 +74,14 @@ impl Engine {
         let all = What::Keys(broadcast.keys.iter().map(|(key, _)| Arc::clone(key)).collect());
         for conn in self.invalidation.prefixes.here(&broadcast.prefix).to_vec() {
             if !self.tracks(conn, |tracker| tracker.noloop) {
-                self.tell(now, conn, &all, effects);
+                self.tell_tracker(now, conn, &all, effects);
                 continue;
             }
             let own = mark_of(self.core, conn);
             let others = broadcast.keys.iter().filter(|(_, mark)| *mark != own);
             let keys: Vec<Arc<[u8]>> = others.map(|(key, _)| Arc::clone(key)).collect();
             if !keys.is_empty() {
-                self.tell(now, conn, &What::Keys(keys), effects);
+                self.tell_tracker(now, conn, &What::Keys(keys), effects);
             }
         }
     }
@@ -94,7 +94,7 @@ impl Engine {
         let tracking = self.sessions.iter_mut().filter(|(_, client)| client.tracker.is_some());
         let conns: Vec<ConnId> = tracking.map(|(conn, _)| conn).collect();
         for conn in conns {
-            self.tell(now, conn, &What::All, effects);
+            self.tell_tracker(now, conn, &What::All, effects);
         }
     }
 
@@ -105,7 +105,7 @@ impl Engine {
     }
 
     /// Tells a connection that tracks, or the one that it redirects to.
-    fn tell(&mut self, now: Now, conn: ConnId, what: &What, effects: &mut Effects) {
+    fn tell_tracker(&mut self, now: Now, conn: ConnId, what: &What, effects: &mut Effects) {
         let Some(client) = self.sessions.get_mut(conn) else { return };
         let Some(to) = client.tracker.as_ref().map(|tracker| tracker.redirect) else { return };
         if to == 0 {

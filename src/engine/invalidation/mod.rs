@@ -335,12 +335,12 @@ impl Engine {
             Word::Flushed => self.take_flushed(from),
             Word::Forget => self.tell_all(now, effects),
             Word::Listen { prefixes, ticket } => {
-                self.listen(from, &prefixes);
+                self.add_prefixes(from, &prefixes);
                 if let Some(ticket) = ticket {
                     self.post.batch(from).answer(ticket, |out| out.bytes.extend_from_slice(b"+OK\r\n"));
                 }
             }
-            Word::Deaf { prefix } => self.stop_listening(from, &prefix),
+            Word::Deaf { prefix } => self.drop_prefix(from, &prefix),
             Word::Redirected { to, by, what } => self.tell_redirected(now, from, to, by, &what, effects),
             Word::Broken { to, by } => self.tell_broken(now, to, by, effects),
             Word::Seek { id, reply, ticket, trial } => self.seek(from, id, &reply, ticket, trial),
