@@ -181,6 +181,23 @@ def flushes(one, two, writer):
     check_equal(one.next(), FORGET)
 
 
+@case
+def transactions(one, two, writer):
+    writer.ask("MSET a 1 b 2 c 3")
+    one.ask("CLIENT TRACKING ON")
+    one.ask("GET a")
+    for line in ("MULTI", "INCR a", "GET b", "GET c"):
+        one.ask(line)
+    check_equal(one.ask("EXEC"), [2, b"2", b"3"])
+    check_equal(one.next(), word("a"), "behind the reply")
+    writer.ask("SET b 1")
+    check_equal(one.next(), word("b"))
+    for line in ("MULTI", "FLUSHDB"):
+        one.ask(line)
+    check_equal(one.ask("EXEC"), [b"+OK"])
+    check_equal(one.next(), FORGET)
+
+
 def info(peer, field):
     text = peer.ask("INFO").decode()
     return int(next(line for line in text.split("\r\n") if line.startswith(field + ":")).split(":")[1])
