@@ -28,6 +28,16 @@ impl Pattern {
             _ => return None,
         })
     }
+
+    pub fn letter(self) -> &'static str {
+        match self {
+            Self::Uniform => "R",
+            Self::Gaussian => "G",
+            Self::Zipf => "Z",
+            Self::Sequential => "S",
+            Self::Parallel => "P",
+        }
+    }
 }
 
 /// The keys of a run.

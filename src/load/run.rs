@@ -23,6 +23,8 @@ use super::report::{self, Result as RunResult};
 use super::tally::{Counts, Errors, Interval, Row, Timeline};
 use super::text;
 
+/// How much later than the threads' seconds the progress is told, so that each line has a whole one.
+const LATENESS: Duration = Duration::from_millis(50);
 /// Between two runs, for connections to be closed.
 const SETTLE: Duration = Duration::from_secs(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -157,7 +159,8 @@ fn drive_all(
 
 /// Takes in the threads' seconds until the last of them has ended, and tells how it goes, once a second.
 fn watch(options: &Options, run: u32, told: &Receiver<Interval>, timeline: &mut Timeline) {
-    let (start, mut line_at) = (Instant::now(), Instant::now() + SECOND);
+    let start = Instant::now();
+    let mut line_at = start + SECOND + LATENESS;
     let mut progress = Progress::default();
     loop {
         match told.recv_timeout(line_at.saturating_duration_since(Instant::now())) {
@@ -169,8 +172,7 @@ fn watch(options: &Options, run: u32, told: &Receiver<Interval>, timeline: &mut 
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
-        // A little later than the threads' seconds, so that each line has a whole one.
-        line_at = Instant::now() + SECOND;
+        line_at += SECOND;
         eprint!("{}\r", progress.line(options, run, start.elapsed()));
     }
     eprintln!("{}", progress.line(options, run, start.elapsed()));
@@ -194,8 +196,9 @@ impl Progress {
 
     fn line(&mut self, options: &Options, run: u32, elapsed: Duration) -> String {
         let secs = elapsed.as_secs_f64().max(1e-6);
-        if self.total.ops > self.last.ops {
-            let since = (elapsed - self.last_at).as_secs_f64().max(1e-6);
+        let since = (elapsed - self.last_at).as_secs_f64().max(1e-6);
+        // The last line may come right behind another.
+        if self.total.ops > self.last.ops && (since > 0.5 || self.last.ops == 0) {
             let recent = Counts {
                 ops: ((self.total.ops - self.last.ops) as f64 / since) as u64,
                 received_bytes: ((bytes(&self.total) - bytes(&self.last)) as f64 / since) as u64,

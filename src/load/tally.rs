@@ -10,7 +10,7 @@ const DIGITS: u8 = 3;
 /// Seconds are many, so theirs are coarser.
 const SECOND_LATENCY_US_MAX: u64 = 600_000_000;
 const SECOND_DIGITS: u8 = 2;
-/// Kinds of errors told apart by their first word.
+/// Kinds of errors that are told apart.
 const ERROR_KINDS_MAX: usize = 16;
 
 /// Counts of one kind of operation.
@@ -86,7 +86,7 @@ impl Row {
     }
 }
 
-/// Errors that a server answered with, by their first word: how many, and the first of them.
+/// Errors that a server answered with, by their text up to what a request may have put in: how many, and the first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Errors {
     pub kinds: BTreeMap<String, (u64, String)>,
@@ -101,7 +101,8 @@ impl Errors {
 
     pub fn take(&mut self, text: &[u8]) {
         let text = String::from_utf8_lossy(text);
-        self.count(text.split(' ').next().unwrap_or(""), 1, &text);
+        let varies = |c: char| c == '\'' || c == '"' || c == '`' || c.is_ascii_digit();
+        self.count(text.split(varies).next().unwrap_or("").trim_end(), 1, text.trim_end());
     }
 
     pub fn add(&mut self, other: &Self) {
@@ -354,16 +355,18 @@ mod tests {
         assert_eq!(timeline.seconds.len(), 1, "the empty one at the end is dropped");
     }
 
-    /// Proves that errors are told apart by their first word, and that their kinds are bounded.
+    /// Proves that errors are told apart by what does not come from a request, and that their kinds are bounded.
     #[test]
     fn errors_have_kinds() {
         let mut errors = Errors::default();
-        ["ERR one", "ERR two", "NOAUTH Authentication required."].iter().for_each(|text| errors.take(text.as_bytes()));
-        assert_eq!(errors.kinds["ERR"], (2, "ERR one".to_owned()));
-        (0..40).for_each(|kind| errors.take(format!("K{kind} x").as_bytes()));
-        assert_eq!((errors.kinds.len(), errors.total()), (ERROR_KINDS_MAX, 43));
+        ["ERR no 'a'", "ERR no 'b'", "ERR yes", "NOAUTH Authentication required."]
+            .iter()
+            .for_each(|text| errors.take(text.as_bytes()));
+        assert_eq!(errors.kinds["ERR no"], (2, "ERR no 'a'".to_owned()));
+        (0..40).for_each(|kind| errors.take("K".repeat(kind + 1).as_bytes()));
+        assert_eq!((errors.kinds.len(), errors.total()), (ERROR_KINDS_MAX, 44));
         let mut sum = errors.clone();
         sum.add(&errors);
-        assert_eq!(sum.total(), 86);
+        assert_eq!(sum.total(), 88);
     }
 }

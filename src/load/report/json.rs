@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Rates, Result, extent, table};
 use crate::load::cpu::Cost;
+use crate::load::data::Size;
 use crate::load::endpoint::Endpoint;
 use crate::load::options::{Extent, Options};
 use crate::load::tally::{Row, Second};
@@ -45,7 +46,8 @@ fn configuration(options: &Options) -> Value {
         _ => (options.requests(0), 0.0),
     };
     let ratios: Vec<String> = options.commands.iter().map(|command| command.ratio.to_string()).collect();
-    let patterns: Vec<String> = options.commands.iter().map(|command| format!("{:?}", command.pattern)).collect();
+    let patterns: Vec<&str> = options.commands.iter().map(|command| command.pattern.letter()).collect();
+    let (data_size, data_size_range, data_size_list) = sizes(&options.size);
     json!({
         "server": server,
         "port": port,
@@ -62,7 +64,9 @@ fn configuration(options: &Options) -> Value {
         "ratio": ratios.join(":"),
         "commands": options.row_names(),
         "pipeline": options.pipeline,
-        "data_size": format!("{:?}", options.size),
+        "data_size": data_size,
+        "data_size_range": data_size_range,
+        "data_size_list": data_size_list,
         "random_data": options.random_data,
         "expiry_range": options.expiry_s.map(|(min, max)| format!("{min}-{max}")),
         "key_prefix": options.key_prefix,
@@ -76,6 +80,18 @@ fn configuration(options: &Options) -> Value {
         "select-db": options.login.database.unwrap_or(0),
         "seed": options.seed,
     })
+}
+
+/// A fixed size, a range, a list: one of them is given.
+fn sizes(size: &Size) -> (u32, String, String) {
+    match size {
+        Size::Fixed(bytes) => (*bytes, String::new(), String::new()),
+        Size::Range { min, max, .. } => (0, format!("{min}-{max}"), String::new()),
+        Size::List(list) => {
+            let entries: Vec<String> = list.iter().map(|(bytes, weight)| format!("{bytes}:{weight}")).collect();
+            (0, String::new(), entries.join(","))
+        }
+    }
 }
 
 fn section(options: &Options, result: &Result) -> Value {

@@ -139,11 +139,13 @@ fn json_has_what_memtiers_readers_look_for() {
     let text = json::print(&options(), &[("ALL STATS".to_owned(), result())]);
     let root: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(root["run information"]["Requests per client"], 6);
-    assert_eq!(root["configuration"]["ratio"], "1:10");
+    let configuration = &root["configuration"];
+    assert_eq!((&configuration["ratio"], &configuration["key_pattern"]), (&"1:10".into(), &"R:R".into()));
+    assert_eq!(configuration["data_size"], 32);
     let stats = &root["ALL STATS"];
     assert_eq!(stats["Runtime"]["Start time"], 1_500);
     assert_eq!(stats["Runtime"]["Total duration"], 2_000);
-    assert_eq!(stats["Errors"]["Kinds"]["ERR"]["Count"], 1);
+    assert_eq!(stats["Errors"]["Kinds"]["ERR no"]["Count"], 1);
     assert_eq!(stats["Server"]["CPU usec per operation"], 833.3333);
     let gets = &stats["Gets"];
     for (name, value) in
