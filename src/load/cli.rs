@@ -337,13 +337,10 @@ fn test_flags() -> Vec<Arg> {
         count(flag("run-count", Some('x'), "NUMBER", TEST, "Runs, for the best, the worst and the average"), 1_000)
             .default_value("1"),
         count(rate, 1_000_000_000),
-        flag(
-            "open-loop",
-            None,
-            "",
-            TEST,
-            "With --rate-limiting: requests are due by a timetable, and latency counts from when each was due, so that a \
-             stalled server is not spared what it delayed (no coordinated omission)",
+        flag("open-loop", None, "", TEST, "Keep to a timetable, and count latency from when each request was due").long_help(
+            "With --rate-limiting: keep to a timetable, and count latency from when each request was due.\n\
+             A closed loop, the default, sends nothing while it waits for a stalled server, and so counts too few of the\n\
+             requests that would have suffered (coordinated omission).",
         ),
         flag("ratio", None, "SETS:GETS", TEST, "So many SETs, then so many GETs, by each client").default_value("1:10"),
         flag("distinct-client-seed", None, "", TEST, "Draw differently for each client; else all draw the same keys"),
@@ -352,10 +349,15 @@ fn test_flags() -> Vec<Arg> {
 }
 
 fn command_flags() -> Vec<Arg> {
-    let line = "A command to send instead of SETs and GETs, in quotes; again for more. __key__ and __data__ stand for \
-                what the key and object options say. Example: --command='INCRBY __key__ 5'";
+    let line = "A command to send instead of SETs and GETs, in quotes; again for more";
+    let long = "A command to send instead of SETs and GETs, in quotes; again for more.\n\
+                __key__ and __data__ stand for what the key and object options say.\n\
+                Example: --command='INCRBY __key__ 5' --command-ratio 3 --command='SET {__key__}:b __data__'";
     vec![
-        flag("command", None, "COMMAND", COMMANDS, line).action(ArgAction::Append).allow_hyphen_values(true),
+        flag("command", None, "COMMAND", COMMANDS, line)
+            .long_help(long)
+            .action(ArgAction::Append)
+            .allow_hyphen_values(true),
         flag("command-ratio", None, "NUMBER", COMMANDS, "How many times in a row the --command before it is sent [1]")
             .action(ArgAction::Append),
         flag("command-key-pattern", None, "LETTER", COMMANDS, "Key pattern of the --command before it [R]")
@@ -378,15 +380,20 @@ fn object_flags() -> Vec<Arg> {
 }
 
 fn key_flags() -> Vec<Arg> {
-    let pattern = "Of SETs and of GETs: R uniform random, G Gaussian, Z Zipf, S sequential, P parallel (sequential, \
-                   each client over keys of its own)";
+    let pattern = "Of SETs and of GETs, two of the letters R, G, Z, S, P: see --help";
+    let long = "How the keys of SETs and of GETs follow each other:\n\
+                R  uniform random\n\
+                G  random about --key-median, as --key-stddev says (Gaussian)\n\
+                Z  random, low numbers more often, as --key-zipf-exp says (Zipf)\n\
+                S  one after the other, by each client\n\
+                P  the same, each client over a part of the keys of its own (parallel)";
     let number = |arg: Arg| arg.value_parser(value_parser!(u64)).allow_negative_numbers(true);
     let real = |arg: Arg| arg.allow_negative_numbers(true);
     vec![
         flag("key-prefix", None, "TEXT", KEYS, "What stands before a key's number").default_value("memtier-"),
         number(flag("key-minimum", None, "NUMBER", KEYS, "First key number")).default_value("0"),
         number(flag("key-maximum", None, "NUMBER", KEYS, "Last key number")).default_value("10000000"),
-        flag("key-pattern", None, "SET:GET", KEYS, pattern).default_value("R:R"),
+        flag("key-pattern", None, "SET:GET", KEYS, pattern).long_help(long).default_value("R:R"),
         real(flag("key-stddev", None, "NUMBER", KEYS, "Standard deviation of G [a sixth of the range]")),
         real(flag("key-median", None, "NUMBER", KEYS, "Middle of G [the middle of the range]")),
         real(flag(

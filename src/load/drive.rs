@@ -161,7 +161,8 @@ impl<'a> Drive<'a> {
         }
         let elapsed_ns = now();
         let due_ns = self.load.time_ns.map_or(elapsed_ns, |end| end.min(elapsed_ns));
-        let overdue = self.clients.iter().filter_map(|client| Some(client.pace.as_ref()?.overdue(due_ns))).sum();
+        let overdue =
+            self.clients.iter().filter_map(|client| Some(client.pace.as_ref()?.overdue(due_ns).min(client.left))).sum();
         let _ = seconds.send(self.tally.end_second());
         Ok(Outturn { tally: self.tally, elapsed_ns, overdue })
     }

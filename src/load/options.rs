@@ -121,3 +121,32 @@ impl Options {
         Err(fault.to_owned())
     }
 }
+
+#[cfg(test)]
+impl Options {
+    /// A small run, for tests to change.
+    pub fn example() -> Self {
+        Self {
+            endpoint: Endpoint::Tcp("127.0.0.1".into(), 6379),
+            login: Login::default(),
+            cluster: false,
+            threads: 1,
+            clients: 2,
+            pipeline: 1,
+            extent: Extent::Requests(6),
+            commands: vec![Command::set(1, Pattern::Uniform, false), Command::get(10, Pattern::Uniform)],
+            set_get: true,
+            key_prefix: "memtier-".into(),
+            keys: KeyRange { first: 0, last: 100, stddev: None, median: None, zipf_exponent: 1.0, hot_share: 0.0 },
+            size: Size::Fixed(32),
+            random_data: false,
+            expiry_s: None,
+            rate: None,
+            open_loop: false,
+            seed: 0,
+            distinct_seeds: false,
+            run_count: 1,
+            output: Output { percentiles: vec![50.0, 99.9], ..Output::default() },
+        }
+    }
+}

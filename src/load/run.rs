@@ -2,11 +2,12 @@
 
 use std::ffi::OsString;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant, SystemTime};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::cli;
 use super::cluster::Nodes;
@@ -19,7 +20,7 @@ use super::error::LoadError;
 use super::keys::KeyStream;
 use super::options::{Extent, Options};
 use super::pace::Pace;
-use super::report::{self, Result as RunResult};
+use super::report::{self, Run};
 use super::tally::{Counts, Errors, Interval, Row, Timeline};
 use super::text;
 
@@ -49,6 +50,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn bench(options: &Options) -> Result<bool, LoadError> {
     let stop = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&stop)).map_err(LoadError::Signal)?;
+    raise_files_limit();
     let mut results = Vec::new();
     for run in 1..=options.run_count {
         if run > 1 {
@@ -65,7 +67,13 @@ fn bench(options: &Options) -> Result<bool, LoadError> {
     Ok(results.iter().all(|result| result.connection_errors == 0))
 }
 
-fn run_once(options: &Options, run: u32, stop: &AtomicBool) -> Result<RunResult, LoadError> {
+/// A connection is a file: as many as the system allows at all. Where it allows fewer, connecting will say so.
+fn raise_files_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
+fn run_once(options: &Options, run: u32, stop: &AtomicBool) -> Result<Run, LoadError> {
     eprintln!("[RUN #{run}] Preparing benchmark client...");
     let nodes = find_nodes(options)?;
     let servers = Servers::find(&nodes, &options.login);
@@ -248,8 +256,8 @@ fn collect(
     started: SystemTime,
     cost: Cost,
     interrupted: bool,
-) -> RunResult {
-    let mut result = RunResult {
+) -> Run {
+    let mut result = Run {
         rows: options.row_names().iter().map(|_| Row::new()).collect(),
         seconds: timeline.seconds,
         started,
@@ -270,4 +278,33 @@ fn collect(
         result.elapsed = result.elapsed.max(Duration::from_nanos(outturn.elapsed_ns));
     }
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Proves the line letter by letter: in the middle of a run, and that a last line right behind it keeps the rates.
+    #[test]
+    fn progress_is_memtiers() {
+        let options = Options { extent: Extent::Time(Duration::from_secs(4)), ..Options::example() };
+        let mut progress = Progress::default();
+        let mut interval = Interval::new(0, 2);
+        interval.rows[1].counts = Counts {
+            ops: 2_000,
+            received_bytes: 1 << 20,
+            sent_bytes: 1 << 20,
+            latency_us: 500_000,
+            ..Counts::default()
+        };
+        interval.connection_errors = 3;
+        progress.take(&interval);
+        let line = progress.line(&options, 1, Duration::from_secs(1));
+        let expected = "[RUN #1 25%,   1 secs]  1 threads  2 conns 3 conn errors:        2000 ops,    2000 (avg:    2000) \
+                        ops/sec, 2.00MB/sec (avg: 2.00MB/sec),  0.25 (avg:  0.25) msec latency";
+        assert_eq!(line, expected);
+        progress.take(&interval);
+        let last = progress.line(&options, 1, Duration::from_millis(1_010));
+        assert!(last.contains(" 4000 ops,    2000 (avg:    3960) ops/sec"), "{last}");
+    }
 }

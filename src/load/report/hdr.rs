@@ -6,7 +6,7 @@ use std::time::Duration;
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::IntervalLogWriterBuilder;
 
-use super::{Result, save};
+use super::{Run, save};
 use crate::load::error::LoadError;
 use crate::load::options::Options;
 use crate::load::tally::Row;
@@ -16,7 +16,7 @@ const STEPS_PER_HALVING: u32 = 10;
 const SUB_BUCKETS: u32 = 2_048;
 
 /// Two files for the whole run and two for each command, if a prefix was given.
-pub fn write(options: &Options, run: u32, result: &Result) -> std::result::Result<(), LoadError> {
+pub fn write(options: &Options, run: u32, result: &Run) -> Result<(), LoadError> {
     let Some(prefix) = &options.output.hdr_prefix else { return Ok(()) };
     let names = options.row_names();
     let rows =
@@ -54,7 +54,7 @@ pub(super) fn percentiles(row: &Row) -> String {
 }
 
 /// The log of one interval, the run; values are microseconds.
-fn log(row: &Row, result: &Result, title: &str) -> std::io::Result<Vec<u8>> {
+fn log(row: &Row, result: &Run, title: &str) -> std::io::Result<Vec<u8>> {
     let (mut bytes, mut serializer) = (Vec::new(), V2DeflateSerializer::new());
     let mut writer = IntervalLogWriterBuilder::new()
         .add_comment(&format!("{title} latency histogram, in microseconds"))

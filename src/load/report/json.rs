@@ -5,7 +5,7 @@ use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 use serde_json::{Map, Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{Rates, Result, extent, table};
+use super::{Rates, Run, extent, table};
 use crate::load::cpu::Cost;
 use crate::load::data::Size;
 use crate::load::endpoint::Endpoint;
@@ -16,7 +16,7 @@ use crate::load::text;
 /// memtier_benchmark's own.
 const FORMAT_VERSION: u32 = 2;
 
-pub fn print(options: &Options, sections: &[(String, Result)]) -> String {
+pub fn print(options: &Options, sections: &[(String, Run)]) -> String {
     let mut root = Map::new();
     root.insert("configuration".into(), configuration(options));
     let (count, of_what) = extent(options);
@@ -94,7 +94,7 @@ fn sizes(size: &Size) -> (u32, String, String) {
     }
 }
 
-fn section(options: &Options, result: &Result) -> Value {
+fn section(options: &Options, result: &Run) -> Value {
     let mut section = Map::new();
     let start_ms = millis(result.started);
     let duration_ms = result.elapsed.as_millis() as u64;
@@ -137,7 +137,7 @@ fn section(options: &Options, result: &Result) -> Value {
     Value::Object(section)
 }
 
-fn server(result: &Result) -> Value {
+fn server(result: &Run) -> Value {
     let ops: u64 = result.rows.iter().map(|row| row.counts.ops).sum();
     match &result.cost {
         Cost::Measured { pids, cpu_us } => json!({
@@ -150,7 +150,7 @@ fn server(result: &Result) -> Value {
 }
 
 /// `place`: where the row stands in each second, if it does.
-fn figures(options: &Options, result: &Result, row: &Row, place: Option<usize>) -> Value {
+fn figures(options: &Options, result: &Run, row: &Row, place: Option<usize>) -> Value {
     let (rates, counts) = (Rates::of(&row.counts, result.secs()), &row.counts);
     let is_total = place == Some(result.rows.len());
     let connection_errors = if is_total { result.connection_errors } else { 0 };

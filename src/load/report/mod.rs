@@ -21,7 +21,7 @@ use super::tally::{Counts, Errors, Row, Second};
 
 /// One run.
 #[derive(Clone)]
-pub struct Result {
+pub struct Run {
     pub rows: Vec<Row>,
     /// By second: each row, then all of them.
     pub seconds: BTreeMap<u32, Vec<Second>>,
@@ -37,7 +37,7 @@ pub struct Result {
     pub cost: Cost,
 }
 
-impl Result {
+impl Run {
     pub fn totals(&self) -> Row {
         let mut totals = Row::new();
         self.rows.iter().for_each(|row| totals.add(row));
@@ -53,7 +53,7 @@ impl Result {
     }
 
     /// The same load several times: counts and times add up, so that rates are those of the whole.
-    fn average(results: &[Result]) -> Result {
+    fn average(results: &[Run]) -> Run {
         let mut sum = results[0].clone();
         for result in &results[1..] {
             sum.rows.iter_mut().zip(&result.rows).for_each(|(sum, row)| sum.add(row));
@@ -103,20 +103,20 @@ impl Rates {
 }
 
 /// The sections of a report: one run, or the best, the worst and the average of several.
-fn sections(options: &Options, results: &[Result]) -> Vec<(String, Result)> {
+fn sections(options: &Options, results: &[Run]) -> Vec<(String, Run)> {
     if let [only] = results {
         return vec![("ALL STATS".to_owned(), only.clone())];
     }
     let mut sections = Vec::new();
     if options.output.print_all_runs {
-        let titled = |(index, result): (usize, &Result)| (format!("RUN #{} RESULTS", index + 1), result.clone());
+        let titled = |(index, result): (usize, &Run)| (format!("RUN #{} RESULTS", index + 1), result.clone());
         sections.extend(results.iter().enumerate().map(titled));
     }
-    let faster = |a: &&Result, b: &&Result| a.ops_per_sec().total_cmp(&b.ops_per_sec());
+    let faster = |a: &&Run, b: &&Run| a.ops_per_sec().total_cmp(&b.ops_per_sec());
     let best = results.iter().max_by(faster).map(|best| ("BEST RUN RESULTS".to_owned(), best.clone()));
     let worst = results.iter().min_by(faster).map(|worst| ("WORST RUN RESULTS".to_owned(), worst.clone()));
     sections.extend(best.into_iter().chain(worst));
-    sections.push((format!("AGGREGATED AVERAGE RESULTS ({} runs)", results.len()), Result::average(results)));
+    sections.push((format!("AGGREGATED AVERAGE RESULTS ({} runs)", results.len()), Run::average(results)));
     sections
 }
 
@@ -129,7 +129,7 @@ fn extent(options: &Options) -> (u64, &'static str) {
 }
 
 /// Writes the report of all runs where it was asked for. There is at least one.
-pub fn write(options: &Options, results: &[Result]) -> std::result::Result<(), LoadError> {
+pub fn write(options: &Options, results: &[Run]) -> Result<(), LoadError> {
     let sections = sections(options, results);
     let (count, of_what) = extent(options);
     let mut text = format!(
@@ -153,6 +153,6 @@ pub fn write(options: &Options, results: &[Result]) -> std::result::Result<(), L
     Ok(())
 }
 
-fn save(path: &Path, bytes: &[u8]) -> std::result::Result<(), LoadError> {
+fn save(path: &Path, bytes: &[u8]) -> Result<(), LoadError> {
     std::fs::write(path, bytes).map_err(|source| LoadError::Write { path: path.to_owned(), source })
 }

@@ -1,6 +1,6 @@
 //! memtier_benchmark's table and distribution, and a few lines of ours behind them.
 
-use super::{Rates, Result};
+use super::{Rates, Run};
 use crate::load::cpu::Cost;
 use crate::load::options::Options;
 use crate::load::tally::Row;
@@ -30,7 +30,7 @@ struct Line<'a> {
     hits: bool,
 }
 
-pub fn print(options: &Options, title: &str, result: &Result) -> String {
+pub fn print(options: &Options, title: &str, result: &Run) -> String {
     let (totals, nothing) = (result.totals(), Row::new());
     let mut lines = Vec::new();
     for (name, row) in options.row_names().iter().zip(&result.rows) {
@@ -98,7 +98,7 @@ fn columns(options: &Options, lines: &[Line], secs: f64) -> Vec<Column> {
 }
 
 /// What memtier_benchmark does not say.
-fn remarks(options: &Options, result: &Result, ops: u64) -> String {
+fn remarks(options: &Options, result: &Run, ops: u64) -> String {
     let mut text = String::from("\n");
     let mut say = |line: String| text.push_str(&format!("{line}\n"));
     match &result.cost {
@@ -133,7 +133,7 @@ fn remarks(options: &Options, result: &Result, ops: u64) -> String {
     text
 }
 
-fn distribution(options: &Options, result: &Result) -> String {
+fn distribution(options: &Options, result: &Run) -> String {
     let mut text =
         format!("\n\nRequest Latency Distribution\n{:<6} {:>12} {:>12}\n{RULE}\n", "Type", "<= msec   ", "Percent");
     for (name, row) in options.row_names().iter().zip(&result.rows) {

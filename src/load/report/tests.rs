@@ -4,39 +4,14 @@ use std::time::UNIX_EPOCH;
 
 use super::*;
 use crate::load::command::Command;
-use crate::load::data::Size;
-use crate::load::endpoint::{Endpoint, Login};
-use crate::load::keys::{KeyRange, Pattern};
-use crate::load::options::Output;
 use crate::load::tally::{Tally, Timeline, Verdict};
 
 fn options() -> Options {
-    Options {
-        endpoint: Endpoint::Tcp("127.0.0.1".into(), 6379),
-        login: Login::default(),
-        cluster: false,
-        threads: 1,
-        clients: 2,
-        pipeline: 1,
-        extent: Extent::Requests(6),
-        commands: vec![Command::set(1, Pattern::Uniform, false), Command::get(10, Pattern::Uniform)],
-        set_get: true,
-        key_prefix: "memtier-".into(),
-        keys: KeyRange { first: 0, last: 100, stddev: None, median: None, zipf_exponent: 1.0, hot_share: 0.0 },
-        size: Size::Fixed(32),
-        random_data: false,
-        expiry_s: None,
-        rate: None,
-        open_loop: false,
-        seed: 0,
-        distinct_seeds: false,
-        run_count: 1,
-        output: Output { percentiles: vec![50.0, 99.9], ..Output::default() },
-    }
+    Options::example()
 }
 
 /// Two SETs of 1 and 3 ms and ten GETs of 2 ms, eight of them hits, in two seconds.
-fn result() -> Result {
+fn result() -> Run {
     let mut tally = Tally::new(2);
     tally.begin(3_000_000);
     tally.reply(0, 2_000_000, (512, 5), Verdict::Plain);
@@ -49,7 +24,7 @@ fn result() -> Result {
     let mut timeline = Timeline::new(1, vec![50.0, 99.9]);
     timeline.add(tally.end_second());
     timeline.finish();
-    Result {
+    Run {
         rows: tally.rows,
         seconds: timeline.seconds,
         started: UNIX_EPOCH + Duration::from_millis(1_500),
@@ -114,7 +89,7 @@ fn own_commands_have_rows_of_their_own() {
         .enumerate()
         .map(|(row, line)| Command::from_line(line, row).expect("a good line"))
         .collect();
-    let result = Result {
+    let result = Run {
         cost: Cost::Unknown("it is elsewhere".into()),
         connection_errors: 3,
         lost: 4,
@@ -167,7 +142,7 @@ fn json_has_what_memtiers_readers_look_for() {
 
 #[test]
 fn several_runs_have_a_best_a_worst_and_an_average() {
-    let slow = Result { elapsed: Duration::from_secs(4), ..result() };
+    let slow = Run { elapsed: Duration::from_secs(4), ..result() };
     let sections = sections(&options(), &[slow, result()]);
     let rates: Vec<(&str, f64)> =
         sections.iter().map(|(title, result)| (title.as_str(), result.ops_per_sec())).collect();
