@@ -2,6 +2,7 @@
 //!
 //! A part is what a core answered, encoded. Which parts make which reply is decided here alone.
 
+use super::admin::cluster::SlotStats;
 use super::admin::hotkeys::Heat;
 use super::admin::info;
 use super::admin::slowlog::Slow;
@@ -30,6 +31,8 @@ enum Sum {
     Slow(Box<Slow>),
     /// Answers to a round of a command that moves values, in the order of its parts: the engine goes on with them.
     Round(Vec<Output>),
+    /// How many keys slots hold: CLUSTER SLOT-STATS.
+    Slots(Box<SlotStats>),
     /// CLIENT KILL addr:port, which answers OK or an error.
     Killed(i64),
 }
@@ -90,6 +93,9 @@ impl Gather {
     pub fn slow(parts: usize, slow: Slow) -> Gather {
         Gather::new(parts, Sum::Slow(Box::new(slow)))
     }
+    pub fn slots(parts: usize, stats: SlotStats) -> Gather {
+        Gather::new(parts, Sum::Slots(Box::new(stats)))
+    }
     pub fn heat(parts: usize, heat: Heat) -> Gather {
         Gather::new(parts, Sum::Heat(Box::new(heat)))
     }
@@ -106,6 +112,7 @@ impl Gather {
             }
             Sum::Heat(heat) => heat.add(part, bytes),
             Sum::Slow(slow) => slow.add(bytes),
+            Sum::Slots(stats) => stats.add(bytes),
             Sum::Text(text) => text.extend_from_slice(bytes),
             Sum::Round(answers) => answers[part as usize].append(output, range),
             _ if bytes.first() == Some(&b'-') => {
@@ -150,6 +157,7 @@ impl Gather {
             Sum::Round(_) => unreachable!("the engine goes on with a round"),
             Sum::Heat(heat) => heat.encode(reply, host),
             Sum::Slow(slow) => slow.encode(reply),
+            Sum::Slots(stats) => stats.encode(reply),
             Sum::Info { mut rows, request } => {
                 rows.sort_unstable_by_key(|(core, _)| *core);
                 let rows: Vec<Stats> = rows.into_iter().map(|(_, stats)| stats).collect();

@@ -45,13 +45,18 @@ impl Ledger {
         self.rows.iter().map(|row| row.connections.load(Ordering::Relaxed)).sum()
     }
 
-    /// Takes a place on the core with the fewest connections. Called by the one core that accepts, so that 50
+    /// Takes a place on the core with the fewest connections. Called by the one core that accepts for all, so that 50
     /// connections on 2 cores are 25 and 25.
     pub fn place_connection(&self) -> CoreId {
         let fewest = (0..self.rows.len()).min_by_key(|core| self.rows[*core].connections.load(Ordering::Relaxed));
         let core = fewest.expect("there is at least one core");
-        self.rows[core].connections.fetch_add(1, Ordering::Relaxed);
-        CoreId(core as u16)
+        self.take_place(CoreId(core as u16))
+    }
+
+    /// Takes a place on this core, whatever the others have.
+    pub fn take_place(&self, core: CoreId) -> CoreId {
+        self.rows[core.index()].connections.fetch_add(1, Ordering::Relaxed);
+        core
     }
 
     /// Gives a place back.

@@ -26,6 +26,7 @@ mod stats;
 mod tracking;
 mod transaction;
 
+pub use admin::cluster::{Endpoint, Facade};
 pub use event::{Effects, Event, Host, HostReport, ShellCounts};
 pub use hot::{HotPolicy, HotSettings};
 pub use ledger::Ledger;

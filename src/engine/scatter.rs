@@ -98,7 +98,7 @@ impl Engine {
             }
             Command::Keys => self.keys_part(now, args.get(1), reply),
             Command::RandomKey => self.random_key(now, reply),
-            Command::Scan => self.scan_part(now, args, reply),
+            Command::Scan => self.scan_part(now, args, self.cores, reply),
             Command::Info => {
                 reply.raw(bytemuck::bytes_of(&self.figures()));
                 admin::hotkeys::write_keys(&self.hot_keys(now, admin::info::HOT_KEYS_MAX), &mut reply.out.bytes);
@@ -112,6 +112,10 @@ impl Engine {
             Command::SlowLogGet | Command::SlowLogLen | Command::SlowLogReset | Command::HotkeysSlow => {
                 self.slowlog_part(command, args, reply);
             }
+            Command::ClusterCountKeysInSlot | Command::ClusterGetKeysInSlot => {
+                self.keys_in_slot_part(command, args, reply);
+            }
+            Command::ClusterSlotStats => self.slot_stats_part(args, reply),
             Command::ConfigSet => {
                 for pair in 1..args.len() / 2 {
                     let changed = self.settings.set(args.get(pair * 2), args.get(pair * 2 + 1));
@@ -160,15 +164,16 @@ impl Engine {
         reply.null();
     }
 
-    fn scan_part(&self, now: Now, args: &Args, reply: &mut Reply) {
-        let scan = admin::scan::Scan::parse(args, self.cores).expect("the core that was asked has checked it");
+    /// This core's part of a SCAN that goes through so many cores.
+    pub(super) fn scan_part(&self, now: Now, args: &Args, cores: usize, reply: &mut Reply) {
+        let scan = admin::scan::Scan::parse(args, cores).expect("the core that was asked has checked it");
         let (mut count, mut body) = (0, Output::default());
         let next = self.shard.scan(scan.place, scan.count, now.unix_ms(), &scan.filter(), |key| {
             count += 1;
             Reply { out: &mut body, proto: reply.proto }.bulk(key);
         });
         reply.array(2);
-        reply.bulk(scan.next_cursor(next, self.cores).to_string().as_bytes());
+        reply.bulk(scan.next_cursor(next, cores).to_string().as_bytes());
         reply.array(count);
         reply.out.append(&body, 0..body.bytes.len());
     }

@@ -2,10 +2,12 @@
 //!
 //! Each core has its own copy; CONFIG SET is checked where it arrives and then applied on every core.
 
+use super::admin::cluster::Facade;
 use super::hot::HotSettings;
 use crate::heat::WARM_MAX;
 use crate::keyspace::Policy;
 use crate::keyspace::number::parse_i64;
+use std::sync::Arc;
 
 /// The settings of one core that can change while it runs.
 #[derive(Clone, Debug)]
@@ -34,6 +36,8 @@ pub struct Settings {
     pub slowlog_slower_than_us: i64,
     /// Requests that the log keeps.
     pub slowlog_len_max: u64,
+    /// How the cores are announced as the nodes of a cluster; `None`: they are not.
+    pub cluster: Option<Arc<Facade>>,
     /// What CONFIG GET shows and CONFIG SET refuses to change: name and value, as Redis prints it.
     pub fixed: Vec<(String, String)>,
 }
@@ -56,6 +60,7 @@ impl Default for Settings {
             hot: HotSettings::default(),
             slowlog_slower_than_us: 10_000,
             slowlog_len_max: 128,
+            cluster: None,
             fixed: Vec::new(),
         }
     }

@@ -22,9 +22,12 @@ pub fn ping(client: &mut Client, args: &Args) {
     }
 }
 
-pub fn select(client: &mut Client, args: &Args) {
+pub fn select(client: &mut Client, args: &Args, cluster: bool) {
     client.answer(|reply| match parse_i64(args.get(1)) {
         Some(0) => reply.ok(),
+        Some(index) if cluster && i32::try_from(index).is_ok() => {
+            reply.error("ERR SELECT is not allowed in cluster mode");
+        }
         Some(index) if i32::try_from(index).is_ok() => reply.error("ERR DB index is out of range"),
         Some(_) => reply.error(&format!("ERR value is out of range, value must between {} and {}", i32::MIN, i32::MAX)),
         None => reply.error("ERR value is not an integer or out of range"),
@@ -126,12 +129,12 @@ impl Engine {
         }
         client.proto = proto;
         client.hears_heat &= proto == Proto::Resp3;
-        let id = client.id as i64;
-        client.answer(|reply| greet(reply, id));
+        let (id, mode) = (client.id as i64, if self.settings.cluster.is_some() { "cluster" } else { "standalone" });
+        client.answer(|reply| greet(reply, id, mode));
     }
 }
 
-fn greet(reply: &mut Reply, id: i64) {
+fn greet(reply: &mut Reply, id: i64, mode: &str) {
     let version = if reply.proto == Proto::Resp3 { 3 } else { 2 };
     reply.map(7);
     reply.bulk(b"server");
@@ -143,7 +146,7 @@ fn greet(reply: &mut Reply, id: i64) {
     reply.bulk(b"id");
     reply.integer(id);
     reply.bulk(b"mode");
-    reply.bulk(b"standalone");
+    reply.bulk(mode.as_bytes());
     reply.bulk(b"role");
     reply.bulk(b"master");
     reply.bulk(b"modules");

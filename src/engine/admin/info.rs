@@ -36,6 +36,9 @@ pub struct InfoRequest {
     maxmemory_policy: &'static str,
     maxclients: u64,
     asked: CoreId,
+    /// The asked core is a node of an announced cluster, and was asked as such.
+    node: bool,
+    cluster: bool,
     hot: bool,
     /// Whether a session of HOTKEYS START is active, if there is one.
     tracking: Option<bool>,
@@ -43,7 +46,7 @@ pub struct InfoRequest {
 }
 
 impl InfoRequest {
-    pub fn new(args: &Args, settings: &Settings, now: Now, asked: CoreId) -> InfoRequest {
+    pub fn new(args: &Args, settings: &Settings, now: Now, asked: CoreId, node: bool) -> InfoRequest {
         let wanted: Vec<Vec<u8>> = args.iter().skip(1).map(<[u8]>::to_ascii_lowercase).collect();
         let all =
             wanted.is_empty() || wanted.iter().any(|w| matches!(w.as_slice(), b"default" | b"all" | b"everything"));
@@ -55,6 +58,8 @@ impl InfoRequest {
             maxmemory_policy: settings.maxmemory_policy.name(),
             maxclients: settings.maxclients,
             asked,
+            node,
+            cluster: settings.cluster.is_some(),
             hot: settings.hot.on,
             tracking: None,
             hot_keys: Vec::new(),
@@ -94,11 +99,12 @@ fn server(text: &mut String, request: &InfoRequest, rows: &[Stats], _: &Stats, h
     let now_us = request.now.unix_us;
     write!(
         text,
-        "redis_version:{REDIS_VERSION}\r\ncoldplate_version:{}\r\nredis_mode:standalone\r\nos:{}\r\narch_bits:64\r\n\
+        "redis_version:{REDIS_VERSION}\r\ncoldplate_version:{}\r\nredis_mode:{}\r\nos:{}\r\narch_bits:64\r\n\
          multiplexing_api:io_uring\r\nprocess_id:{}\r\nprocess_supervised:no\r\nrun_id:{}\r\ntcp_port:{}\r\n\
          server_time_usec:{now_us}\r\nuptime_in_seconds:{uptime_s}\r\nuptime_in_days:{}\r\nhz:10\r\nconfigured_hz:10\r\n\
          cores:{}\r\nasked_core:{}\r\nexecutable:{}\r\nconfig_file:{}\r\nio_threads_active:0\r\n",
         env!("CARGO_PKG_VERSION"),
+        if request.cluster { "cluster" } else { "standalone" },
         host.os,
         host.process_id,
         host.run_id,
@@ -190,11 +196,19 @@ fn cpu(text: &mut String, _: &InfoRequest, _: &[Stats], _: &Stats, host: &HostRe
     )
 }
 
-fn cluster(text: &mut String, _: &InfoRequest, _: &[Stats], _: &Stats, _: &HostReport) -> std::fmt::Result {
-    text.write_str("cluster_enabled:0\r\n")
+fn cluster(text: &mut String, request: &InfoRequest, _: &[Stats], _: &Stats, _: &HostReport) -> std::fmt::Result {
+    write!(text, "cluster_enabled:{}\r\n", u8::from(request.cluster))
 }
 
-fn keyspace(text: &mut String, _: &InfoRequest, _: &[Stats], total: &Stats, _: &HostReport) -> std::fmt::Result {
+fn keyspace(
+    text: &mut String,
+    request: &InfoRequest,
+    rows: &[Stats],
+    total: &Stats,
+    _: &HostReport,
+) -> std::fmt::Result {
+    // Of a node, tools ask for its own keys, and add the nodes up.
+    let total = if request.node { &rows[request.asked.index()] } else { total };
     if total.keys == 0 {
         return Ok(());
     }
@@ -279,7 +293,7 @@ mod tests {
     fn keys_cannot_break_lines() {
         let args = Args::new(b"", &[], &mut []);
         let now = Now::default();
-        let mut request = InfoRequest::new(&args, &Settings::default(), now, CoreId(0));
+        let mut request = InfoRequest::new(&args, &Settings::default(), now, CoreId(0), false);
         for (core, (ops, key)) in (0..).zip([(5, &b"a\r\nhot:off,x=1 \\\xff"[..]), (50, b"user:{42}")]) {
             let figures = KeyFigures { ops, key_bytes: key.len() as u64, ..KeyFigures::default() };
             let mut bytes = Vec::new();

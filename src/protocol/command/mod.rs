@@ -63,4 +63,11 @@ commands! {
     Hotkeys, HotkeysGet, HotkeysStart, HotkeysStop, HotkeysReset, HotkeysNotify, HotkeysSlow, HotkeysList, HotkeysExplain, HotkeysHelp,
     // The cluster.
     Cluster, ClusterKeySlot, ClusterHelp,
+    ClusterInfo, ClusterMyId, ClusterMyShardId, ClusterNodes, ClusterSlots, ClusterShards, ClusterLinks,
+    ClusterCountKeysInSlot, ClusterGetKeysInSlot, ClusterSlotStats, ClusterCountFailureReports, ClusterReplicas,
+    ClusterSlaves, ReadOnly, ReadWrite, Asking,
+    // The cluster, refused.
+    ClusterAddSlots, ClusterAddSlotsRange, ClusterDelSlots, ClusterDelSlotsRange, ClusterFlushSlots, ClusterSetSlot,
+    ClusterBumpEpoch, ClusterSetConfigEpoch, ClusterSaveConfig, ClusterMeet, ClusterForget, ClusterReplicate,
+    ClusterFailover, ClusterReset,
 }
