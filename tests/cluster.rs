@@ -180,13 +180,13 @@ fn any_port_serves_any_key() {
     rig.fill();
     let all: Vec<String> = (0..CORES).map(|core| rig.key(core, 0)).collect();
     let mget = format!("MGET {}", all.join(" "));
-    for core in 0..CORES {
+    for (core, key) in all.iter().enumerate() {
         assert_eq!(rig.ask(core, OF_NODE, &mget), "*3\r\n$1\r\nx\r\n$1\r\nx\r\n$1\r\nx\r\n");
-        let slot = slot_of(all[core].as_bytes()).0;
+        let slot = slot_of(key.as_bytes()).0;
         for asked in 0..CORES {
             assert_eq!(rig.ask(asked, OF_NODE, &format!("CLUSTER COUNTKEYSINSLOT {slot}")), ":1\r\n");
             let keys = rig.ask(asked, OF_NODE, &format!("CLUSTER GETKEYSINSLOT {slot} 10"));
-            assert_eq!(keys, format!("*1\r\n${}\r\n{}\r\n", all[core].len(), all[core]));
+            assert_eq!(keys, format!("*1\r\n${}\r\n{key}\r\n", key.len()));
             assert_eq!(rig.ask(asked, OF_NODE, &format!("CLUSTER GETKEYSINSLOT {slot} 0")), "*0\r\n");
         }
     }
@@ -214,8 +214,8 @@ fn slot_stats_of_a_node_and_of_all() {
 fn myself_is_the_port() {
     let mut rig = Rig::new(true);
     let ids = rig.ask_nodes("CLUSTER MYID");
-    for core in 0..CORES {
-        let id = &ids[core][5..45];
+    for (core, id) in ids.iter().enumerate() {
+        let id = &id[5..45];
         let nodes = rig.ask(core, OF_NODE, "CLUSTER NODES");
         let port = 7000 + core;
         assert!(nodes.contains(&format!("{id} 127.0.0.1:{port}@{} myself,master - 0 0 ", port + 10_000)), "{nodes}");

@@ -40,7 +40,8 @@ pub(super) fn mistakes(config: &Config, origins: &Origins, cpus_available: &[usi
 /// Settings that work and are seldom meant; boot logs them, `check` prints them.
 pub fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
-    let exposed = config.network.bind.iter().find(|ip| !ip.is_loopback()).filter(|_| config.network.port != 0);
+    let listens = config.network.port != 0 || config.cluster.announce;
+    let exposed = config.network.bind.iter().find(|ip| !ip.is_loopback()).filter(|_| listens);
     if let (Some(ip), None) = (exposed, &config.security.requirepass) {
         warnings
             .push(format!("listens on {ip} without requirepass: whoever reaches the port reads and writes every key"));
