@@ -74,7 +74,7 @@ impl Rig {
     fn ask(&mut self, core: usize, conn: ConnId, request: &str) -> String {
         let mut effects = Effects::default();
         let bytes = format!("{request}\r\n").into_bytes();
-        self.engines[core].handle(NOW, Event::Received { conn, bytes: &bytes }, &mut effects);
+        self.engines[core].handle(NOW, Event::Received { chunks: &[(conn, &bytes)] }, &mut effects);
         loop {
             for engine in &mut self.engines {
                 engine.turn_ends(NOW, ShellCounts::default());
