@@ -6,10 +6,12 @@
 mod multi;
 mod order;
 mod queue;
+mod subscriptions;
 
 pub use multi::{Multi, Queued};
 pub use order::Order;
 pub use queue::{Fill, ReplyQueue};
+pub use subscriptions::{ChannelKind, Subscriptions};
 
 use crate::protocol::resp::{Input, Output, Proto, Reply};
 use crate::types::{KeyHash, Now, Slot};
@@ -50,6 +52,8 @@ pub struct Session<G> {
     pub order: Order,
     pub proto: Proto,
     pub authenticated: bool,
+    /// Operations on one key run without a further look at the client: see [`Session::review`].
+    pub plain: bool,
     pub reply_mode: ReplyMode,
     /// Set between MULTI and EXEC.
     pub multi: Option<Box<Multi>>,
@@ -79,6 +83,14 @@ pub struct Session<G> {
     pub waits_for_turn: bool,
     /// It asked to be told when keys turn hot or cool.
     pub hears_heat: bool,
+    /// It is shown all requests (MONITOR).
+    pub monitors: bool,
+    /// The channels that it listens to.
+    pub subscriptions: Subscriptions,
+    /// Bytes that the shell has taken and not yet sent.
+    pub sending_bytes: usize,
+    /// Since when it has been past the soft limit of what it may leave unread; 0: it is not.
+    pub deaf_since_us: u64,
     pub last_active_us: u64,
     pub commands: u64,
     pub last_command: &'static str,
@@ -95,6 +107,7 @@ impl<G> Session<G> {
             order: Order::default(),
             proto: Proto::Resp2,
             authenticated,
+            plain: authenticated,
             reply_mode: ReplyMode::On,
             multi: None,
             watched: Vec::new(),
@@ -110,6 +123,10 @@ impl<G> Session<G> {
             stalled: false,
             waits_for_turn: false,
             hears_heat: false,
+            monitors: false,
+            subscriptions: Subscriptions::default(),
+            sending_bytes: 0,
+            deaf_since_us: 0,
             last_active_us: now.mono_us,
             commands: 0,
             last_command: "NULL",
@@ -153,10 +170,16 @@ impl<G> Session<G> {
         self.order.is_past(epoch, self.queue.numbers()) && !self.order.awaits(hash)
     }
 
-    /// Whether an operation on one key may simply run.
-    #[inline]
-    pub fn is_plain(&self) -> bool {
-        self.authenticated && self.multi.is_none()
+    /// Whether it may do little besides listening: it listens to channels and speaks RESP2, where a message looks like a
+    /// reply.
+    pub fn is_confined(&self) -> bool {
+        self.proto == Proto::Resp2 && !self.subscriptions.is_empty()
+    }
+
+    /// Works out [`Session::plain`], after whatever may have changed who the client is, what it listens to, or whether it
+    /// queues for a transaction.
+    pub fn review(&mut self) {
+        self.plain = self.authenticated && self.multi.is_none() && !self.is_confined();
     }
 
     /// Ends the command: SKIP counts for one.

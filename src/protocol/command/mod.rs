@@ -61,6 +61,9 @@ commands! {
     SlowLog, SlowLogGet, SlowLogLen, SlowLogReset, SlowLogHelp,
     // Hot keys.
     Hotkeys, HotkeysGet, HotkeysStart, HotkeysStop, HotkeysReset, HotkeysNotify, HotkeysSlow, HotkeysList, HotkeysExplain, HotkeysHelp,
+    // Messages.
+    Subscribe, Unsubscribe, PSubscribe, PUnsubscribe, SSubscribe, SUnsubscribe, Publish, SPublish,
+    PubSub, PubSubChannels, PubSubNumSub, PubSubNumPat, PubSubShardChannels, PubSubShardNumSub, PubSubHelp, Monitor,
     // The cluster.
     Cluster, ClusterKeySlot, ClusterHelp,
     ClusterInfo, ClusterMyId, ClusterMyShardId, ClusterNodes, ClusterSlots, ClusterShards, ClusterLinks,
