@@ -7,6 +7,7 @@ use super::admin::hotkeys::Heat;
 use super::admin::info;
 use super::admin::slowlog::Slow;
 use super::event::HostReport;
+use super::pubsub::Survey;
 use super::stats::Stats;
 use crate::protocol::resp::{Output, Proto, Reply};
 use std::ops::Range;
@@ -33,6 +34,8 @@ enum Sum {
     Round(Vec<Output>),
     /// How many keys slots hold: CLUSTER SLOT-STATS.
     Slots(Box<SlotStats>),
+    /// Who listens to what: PUBSUB.
+    Survey(Box<Survey>),
     /// CLIENT KILL addr:port, which answers OK or an error.
     Killed(i64),
 }
@@ -95,6 +98,8 @@ impl Gather {
     }
     pub fn slots(parts: usize, stats: SlotStats) -> Gather {
         Gather::new(parts, Sum::Slots(Box::new(stats)))
+    pub fn survey(parts: usize, survey: Survey) -> Gather {
+        Gather::new(parts, Sum::Survey(Box::new(survey)))
     }
     pub fn heat(parts: usize, heat: Heat) -> Gather {
         Gather::new(parts, Sum::Heat(Box::new(heat)))
@@ -106,13 +111,16 @@ impl Gather {
         let bytes = &output.bytes[range.clone()];
         match &mut self.sum {
             Sum::Info { rows, request } => {
-                let (stats, hot_keys) = bytes.split_at(size_of::<Stats>());
-                rows.push((part, bytemuck::pod_read_unaligned(stats)));
+                let (stats, rest) = bytes.split_at(size_of::<Stats>());
+                let stats: Stats = bytemuck::pod_read_unaligned(stats);
+                let hot_keys = request.add_listened(&stats, rest);
                 request.add_hot_keys(part, hot_keys);
+                rows.push((part, stats));
             }
             Sum::Heat(heat) => heat.add(part, bytes),
             Sum::Slow(slow) => slow.add(bytes),
             Sum::Slots(stats) => stats.add(bytes),
+            Sum::Survey(survey) => survey.add(bytes),
             Sum::Text(text) => text.extend_from_slice(bytes),
             Sum::Round(answers) => answers[part as usize].append(output, range),
             _ if bytes.first() == Some(&b'-') => {
@@ -158,6 +166,7 @@ impl Gather {
             Sum::Heat(heat) => heat.encode(reply, host),
             Sum::Slow(slow) => slow.encode(reply),
             Sum::Slots(stats) => stats.encode(reply),
+            Sum::Survey(survey) => survey.encode(reply),
             Sum::Info { mut rows, request } => {
                 rows.sort_unstable_by_key(|(core, _)| *core);
                 let rows: Vec<Stats> = rows.into_iter().map(|(_, stats)| stats).collect();

@@ -15,9 +15,12 @@ mod ledger;
 mod letter;
 mod long;
 mod memory;
+mod monitor;
 mod news;
 mod owner;
 mod post;
+mod pubsub;
+mod refusal;
 mod scatter;
 mod sessions;
 mod settings;
@@ -43,8 +46,10 @@ use hot::Hot;
 use ingress::Heads;
 use letter::Envelope;
 use long::Long;
+use monitor::Monitors;
 use news::NewsDesk;
 use post::Post;
+use pubsub::PubSub;
 use sessions::Sessions;
 use slow::SlowLog;
 use std::collections::VecDeque;
@@ -96,6 +101,8 @@ pub struct Engine {
     waiting_for_turn: Vec<ConnId>,
     long: Vec<Long>,
     desk: NewsDesk,
+    pubsub: PubSub,
+    monitors: Monitors,
     slow: SlowLog,
     /// Connections whose ready replies are held for awaited ones, and until when; in order of time.
     held: VecDeque<(u64, ConnId)>,
@@ -130,6 +137,8 @@ impl Engine {
             waiting_for_turn: Vec::new(),
             long: Vec::new(),
             desk: NewsDesk::default(),
+            pubsub: PubSub::default(),
+            monitors: Monitors::default(),
             slow: SlowLog::default(),
             held: VecDeque::new(),
             awaiting: 0,
@@ -159,6 +168,7 @@ impl Engine {
             Event::Drain => self.drain(now, effects),
         }
         self.run_errands(now, effects);
+        self.tell_what_happened(now, effects);
     }
 
     /// Called once before the events of a turn.
@@ -169,6 +179,7 @@ impl Engine {
         self.track_turn(now);
         self.tell_news(now, effects);
         self.release_held(now, effects);
+        self.close_deaf(now, effects);
         if !self.waiting_for_turn.is_empty() {
             for conn in std::mem::take(&mut self.waiting_for_turn) {
                 if let Some(client) = self.sessions.get_mut(conn) {
@@ -178,6 +189,15 @@ impl Engine {
             }
         }
         self.run_errands(now, effects);
+        self.tell_what_happened(now, effects);
+    }
+
+    /// Behind each event, when every client is back among the sessions: tells those who watch.
+    #[inline]
+    fn tell_what_happened(&mut self, now: Now, effects: &mut Effects) {
+        if self.monitors.has_lines() {
+            self.show_requests(now, effects);
+        }
     }
 
     /// Called once after the events of a turn, before its effects are performed: what this turn wrote becomes visible
@@ -198,7 +218,7 @@ impl Engine {
         }
         let tick_us = ticks.then_some(self.next_tick_us);
         let held_us = self.held.front().map(|(due_us, _)| *due_us);
-        tick_us.into_iter().chain(held_us).chain(self.hot.board.deadline()).min()
+        tick_us.into_iter().chain(held_us).chain(self.hot.board.deadline()).chain(self.pubsub.deaf.due_us()).min()
     }
 
     /// The output of a connection named in [`Effects::ready`], when no send of it is in flight. It comes back by
@@ -210,7 +230,8 @@ impl Engine {
             return None;
         }
         let output = std::mem::take(&mut session.output);
-        self.stats.output_bytes += output.len_bytes() as u64;
+        session.sending_bytes = output.len_bytes();
+        self.stats.output_bytes += session.sending_bytes as u64;
         Some(output)
     }
 

@@ -38,7 +38,9 @@ impl Engine {
             Note::Install(news) => self.hot.cache.install(*news),
             Note::Refresh(news) => self.hot.cache.refresh(*news),
             Note::Remove { hash, key } => self.hot.cache.remove(hash, &key),
-            Note::News(news) => self.hear_news(news),
+            Note::News(news) => self.hear_news(news, false),
+            Note::Message(message, ticket) => self.take_message(now, from, &message, ticket, effects),
+            Note::Requests(lines) => self.show(now, &lines, effects),
             Note::Lock(request) => self.transactions.errand(Errand::Lock(from, *request)),
             Note::Locked(number, outcome) => {
                 self.transactions.errand(Errand::Locked { number, core: from, outcome });
@@ -81,7 +83,7 @@ impl Engine {
     ) {
         let args = batch.args(envelope, args);
         let (ticket, proto, command) = (envelope.ticket, envelope.proto, envelope.command);
-        if spec(command).keys.is_none() {
+        if !spec(command).keys.names_keys() {
             return self.serve_everywhere(now, from, ticket, command, args, effects);
         }
         let mut request = Request { command, args, slot: envelope.slot, hash: envelope.hash, hint };

@@ -23,6 +23,11 @@ impl Engine {
         args: &mut Args,
         gather: Gather,
     ) {
+        if args.has_bodies() {
+            // One would move into the first letter, and all cores need it.
+            let (text, places) = args.flatten();
+            return self.everywhere(call, client, command, &mut Args::new(&text, &places, &mut []), gather);
+        }
         let mut whole = Whole::open(client, gather, self.cores == 1);
         let own = self.core;
         for core in (0..self.cores).map(|core| CoreId(core as u16)).filter(|core| *core != own) {
@@ -100,7 +105,11 @@ impl Engine {
             Command::RandomKey => self.random_key(now, reply),
             Command::Scan => self.scan_part(now, args, self.cores, reply),
             Command::Info => {
-                reply.raw(bytemuck::bytes_of(&self.figures()));
+                let (names, listened) = self.listened();
+                let [channels, patterns, shard_channels] = names;
+                let figures = Stats { channels, patterns, shard_channels, ..self.figures() };
+                reply.raw(bytemuck::bytes_of(&figures));
+                reply.raw(&listened);
                 admin::hotkeys::write_keys(&self.hot_keys(now, admin::info::HOT_KEYS_MAX), &mut reply.out.bytes);
             }
             Command::HotkeysList
@@ -116,6 +125,11 @@ impl Engine {
                 self.keys_in_slot_part(command, args, reply);
             }
             Command::ClusterSlotStats => self.slot_stats_part(args, reply),
+            Command::PubSubChannels
+            | Command::PubSubNumSub
+            | Command::PubSubNumPat
+            | Command::PubSubShardChannels
+            | Command::PubSubShardNumSub => self.survey_part(command, args, reply),
             Command::ConfigSet => {
                 for pair in 1..args.len() / 2 {
                     let changed = self.settings.set(args.get(pair * 2), args.get(pair * 2 + 1));

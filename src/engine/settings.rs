@@ -4,6 +4,7 @@
 
 use super::admin::cluster::Facade;
 use super::hot::HotSettings;
+use super::pubsub::OutputLimits;
 use crate::heat::WARM_MAX;
 use crate::keyspace::Policy;
 use crate::keyspace::number::parse_i64;
@@ -29,6 +30,8 @@ pub struct Settings {
     pub letters_bytes_max: usize,
     /// An incomplete request may not be longer.
     pub client_query_bytes_max: usize,
+    /// What clients may leave unread of what they did not ask for.
+    pub output_limits: OutputLimits,
     pub proto_max_bulk_bytes: usize,
     pub log_level: String,
     pub hot: HotSettings,
@@ -55,6 +58,7 @@ impl Default for Settings {
             client_waiting_bytes_max: 64 << 20,
             letters_bytes_max: 1 << 20,
             client_query_bytes_max: 1 << 30,
+            output_limits: OutputLimits::default(),
             proto_max_bulk_bytes: crate::types::VALUE_BYTES_MAX,
             log_level: "notice".to_string(),
             hot: HotSettings::default(),
@@ -77,6 +81,8 @@ pub enum SettingError {
     OutOfRange { min: i64, max: u64 },
     #[error("argument(s) must be one of the following: {names}")]
     NotAName { names: String },
+    #[error("{0}")]
+    Refused(&'static str),
 }
 
 /// What CONFIG SET may do with a name.
@@ -125,6 +131,7 @@ impl Settings {
             ("maxclients", number(self.maxclients)),
             ("timeout", number(self.timeout_s)),
             ("client-query-buffer-limit", number(self.client_query_bytes_max as u64)),
+            ("client-output-buffer-limit", self.output_limits.print().into_bytes()),
             ("proto-max-bulk-len", number(self.proto_max_bulk_bytes as u64)),
             ("loglevel", self.log_level.clone().into_bytes()),
             ("slowlog-log-slower-than", self.slowlog_slower_than_us.to_string().into_bytes()),
@@ -170,6 +177,7 @@ impl Settings {
             b"client-query-buffer-limit" => {
                 self.client_query_bytes_max = bytes(value, REDIS_BYTES_MIN, BYTES_MAX)? as usize;
             }
+            b"client-output-buffer-limit" => self.output_limits.set(value)?,
             b"proto-max-bulk-len" => {
                 let max = crate::types::VALUE_BYTES_MAX as u64;
                 self.proto_max_bulk_bytes = bytes(value, REDIS_BYTES_MIN, max)? as usize;
@@ -214,7 +222,7 @@ fn choose(value: &[u8], names: &[&'static str]) -> Result<&'static str, SettingE
 }
 
 /// Bytes under Redis's units: `k`, `m`, `g` are powers of 1000, `kb`, `mb`, `gb` of 1024.
-fn parse_bytes(text: &str) -> Option<u64> {
+pub(super) fn parse_bytes(text: &str) -> Option<u64> {
     let text = text.to_ascii_lowercase();
     let digits_end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let unit = match &text[digits_end..] {
@@ -253,6 +261,11 @@ mod tests {
             ("timeout", "30", "30"),
             ("client-query-buffer-limit", "2mb", "2097152"),
             ("proto-max-bulk-len", "1mb", "1048576"),
+            (
+                "client-output-buffer-limit",
+                "pubsub 1mb 0 5",
+                "normal 0 0 0 slave 268435456 67108864 60 pubsub 1048576 0 5",
+            ),
             ("loglevel", "DEBUG", "debug"),
             ("slowlog-log-slower-than", "-1", "-1"),
             ("slowlog-max-len", "0", "0"),
@@ -300,6 +313,7 @@ mod tests {
             ("hot-demote-percent", "100", "argument must be between 1 and 99 inclusive"),
             ("hot-keys-max", "4097", "argument must be between 1 and 4096 inclusive"),
             ("hot-bytes-max", "lots", "argument must be a memory value"),
+            ("client-output-buffer-limit", "pubsub", "Wrong number of arguments in buffer limit configuration."),
             ("client-query-buffer-limit", "1", "argument must be between 1048576 and 9223372036854775807 inclusive"),
         ] {
             let error = fixed().set(name.as_bytes(), value.as_bytes()).expect_err(name);

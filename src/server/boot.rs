@@ -182,13 +182,13 @@ fn settings(config: &Config) -> Settings {
         client_waiting_bytes_max: limits.client_waiting_bytes_max as usize,
         client_query_bytes_max: limits.client_query_bytes_max as usize,
         proto_max_bulk_bytes: limits.proto_max_bulk_len as usize,
-        letters_bytes_max: Settings::default().letters_bytes_max,
         log_level: logger::redis_name(config.log.level).to_owned(),
         hot: config.hot.settings(),
         slowlog_slower_than_us: Settings::default().slowlog_slower_than_us,
         slowlog_len_max: Settings::default().slowlog_len_max,
         cluster: config.facade().map(Arc::new),
         fixed: redis_parameters(config),
+        ..Settings::default()
     }
 }
 

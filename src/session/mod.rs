@@ -87,6 +87,10 @@ pub struct Session<G> {
     pub monitors: bool,
     /// The channels that it listens to.
     pub subscriptions: Subscriptions,
+    /// A transaction of it publishes something right now.
+    pub midway: bool,
+    /// What nobody asked for and came in the middle of a transaction, whose replies may be one; it stands behind its end.
+    pub aside: Output,
     /// Bytes that the shell has taken and not yet sent.
     pub sending_bytes: usize,
     /// Since when it has been past the soft limit of what it may leave unread; 0: it is not.
@@ -125,6 +129,8 @@ impl<G> Session<G> {
             hears_heat: false,
             monitors: false,
             subscriptions: Subscriptions::default(),
+            midway: false,
+            aside: Output::default(),
             sending_bytes: 0,
             deaf_since_us: 0,
             last_active_us: now.mono_us,
@@ -161,6 +167,19 @@ impl<G> Session<G> {
             return encode(&mut Reply { out: &mut self.output, proto });
         }
         self.queue.ready(|out| encode(&mut Reply { out, proto }));
+    }
+
+    /// Has a message wait for the end of the transaction.
+    pub fn put_aside(&mut self, push: &Output) {
+        self.aside.append(push, 0..push.bytes.len());
+    }
+
+    /// Called when a transaction has ended: what was put aside stands behind it.
+    pub fn push_aside(&mut self) {
+        if !self.aside.is_empty() {
+            let aside = std::mem::take(&mut self.aside);
+            self.push(|reply| reply.out.append(&aside, 0..aside.bytes.len()));
+        }
     }
 
     /// Whether a copy may answer a request on this key: what the connection asked of it before has been answered.

@@ -59,7 +59,10 @@ const ADDRESSES: [(&str, &[&str]); 19] = [
     ("serde_json", &["src/load/report/"]),
     ("base64", &["src/load/report/json.rs"]),
     ("mimalloc", &["src/main.rs"]),
-    ("hashbrown", &["src/keyspace/table.rs", "src/keyspace/watch.rs", "src/heat/", "src/replica/"]),
+    (
+        "hashbrown",
+        &["src/keyspace/table.rs", "src/keyspace/watch.rs", "src/heat/", "src/replica/", "src/engine/pubsub/"],
+    ),
     ("socket2", &["src/runtime/"]),
     ("toml", &["src/server/config/"]),
     ("sd_notify", &["src/server/notify.rs"]),

@@ -8,7 +8,7 @@ use crate::keyspace::number::parse_i64;
 use crate::protocol::command::{Command, arity_text, spec};
 use crate::protocol::resp::{Args, Proto, Reply, quoting};
 use crate::session::ReplyMode;
-use crate::types::Now;
+use crate::types::{ConnId, Now};
 
 /// The Redis version whose behaviour clients may count on; they choose features by it.
 pub const REDIS_VERSION: &str = "7.0.15";
@@ -16,6 +16,11 @@ const WRONGPASS: &str = "WRONGPASS invalid username-password pair or user is dis
 
 pub fn ping(client: &mut Client, args: &Args) {
     match args.len() {
+        1 | 2 if client.is_confined() => client.answer(|reply| {
+            reply.array(2);
+            reply.bulk(b"pong");
+            reply.bulk(args.try_get(1).unwrap_or_default());
+        }),
         1 => client.answer(|reply| reply.simple("PONG")),
         2 => client.answer(|reply| reply.bulk(args.get(1))),
         _ => client.answer(|reply| reply.error(&arity_text(spec(Command::Ping)))),
@@ -66,6 +71,13 @@ fn same_secret(given: &[u8], wanted: &[u8]) -> bool {
 }
 
 impl Engine {
+    pub(in crate::engine) fn reset(&mut self, conn: ConnId, client: &mut Client) {
+        self.unwatch(conn, client);
+        self.stop_listening(conn, client);
+        client.reset(self.settings.requirepass.is_empty());
+        client.answer(|reply| reply.simple("RESET"));
+    }
+
     pub(in crate::engine) fn auth(&mut self, client: &mut Client, args: &Args) {
         if args.len() > 3 {
             return client.answer(|reply| reply.error(SYNTAX));

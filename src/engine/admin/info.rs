@@ -3,6 +3,7 @@
 use super::connection::REDIS_VERSION;
 use super::hotkeys::{HotKey, hottest_first, read_keys};
 use crate::engine::event::HostReport;
+use crate::engine::pubsub::{distinct, read_all};
 use crate::engine::{Settings, Stats};
 use crate::protocol::resp::Args;
 use crate::types::{CoreId, Now};
@@ -43,6 +44,8 @@ pub struct InfoRequest {
     /// Whether a session of HOTKEYS START is active, if there is one.
     tracking: Option<bool>,
     hot_keys: Vec<HotKey>,
+    /// Hashes of the names that clients listen to: channels, patterns, shard channels.
+    listened: [Vec<u64>; 3],
 }
 
 impl InfoRequest {
@@ -63,11 +66,22 @@ impl InfoRequest {
             hot: settings.hot.on,
             tracking: None,
             hot_keys: Vec::new(),
+            listened: Default::default(),
         }
     }
 
     pub fn with_tracking(self, tracking: Option<bool>) -> InfoRequest {
         InfoRequest { tracking, ..self }
+    }
+
+    /// Takes the names that one core's connections listen to from the front of its part; hands back the rest.
+    pub fn add_listened<'a>(&mut self, row: &Stats, mut bytes: &'a [u8]) -> &'a [u8] {
+        for (all, count) in self.listened.iter_mut().zip([row.channels, row.patterns, row.shard_channels]) {
+            let (hashes, rest) = bytes.split_at(count as usize * size_of::<u64>());
+            all.extend(read_all(hashes));
+            bytes = rest;
+        }
+        bytes
     }
 
     /// Takes the hot keys of one core.
@@ -159,12 +173,14 @@ fn persistence(text: &mut String, _: &InfoRequest, _: &[Stats], _: &Stats, _: &H
     text.write_str("loading:0\r\nasync_loading:0\r\nrdb_changes_since_last_save:0\r\nrdb_bgsave_in_progress:0\r\naof_enabled:0\r\n")
 }
 
-fn stats(text: &mut String, _: &InfoRequest, _: &[Stats], total: &Stats, _: &HostReport) -> std::fmt::Result {
+fn stats(text: &mut String, request: &InfoRequest, _: &[Stats], total: &Stats, _: &HostReport) -> std::fmt::Result {
+    let [channels, patterns, shard_channels] = request.listened.clone().map(distinct);
     write!(
         text,
         "total_connections_received:{}\r\ntotal_commands_processed:{}\r\ntotal_net_input_bytes:{}\r\n\
          total_net_output_bytes:{}\r\nrejected_connections:{}\r\nexpired_keys:{}\r\nevicted_keys:{}\r\n\
-         keyspace_hits:{}\r\nkeyspace_misses:{}\r\npubsub_channels:0\r\npubsub_patterns:0\r\nlatest_fork_usec:0\r\n\
+         keyspace_hits:{}\r\nkeyspace_misses:{}\r\npubsub_channels:{channels}\r\npubsub_patterns:{patterns}\r\n\
+         pubsubshard_channels:{shard_channels}\r\nlatest_fork_usec:0\r\n\
          total_error_replies:{}\r\nio_uring_enters:{}\r\nletters_sent:{}\r\nletters_served:{}\r\n",
         total.connections_opened,
         total.commands,

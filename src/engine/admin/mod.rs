@@ -34,11 +34,7 @@ impl Engine {
                 client.answer(|reply| reply.ok());
                 client.closing = true;
             }
-            Command::Reset => {
-                self.unwatch(call.conn, client);
-                client.reset(self.settings.requirepass.is_empty());
-                client.answer(|reply| reply.simple("RESET"));
-            }
+            Command::Reset => self.reset(call.conn, client),
             Command::Hello => self.hello(client, args),
             Command::Auth => self.auth(client, args),
             Command::Select => connection::select(client, args, self.settings.cluster.is_some()),

@@ -17,6 +17,7 @@ mod watches;
 
 pub use locks::{Holder, LockRequest};
 pub use moves::is_move;
+pub use multi::is_queued;
 
 use crate::types::{ConnId, CoreId, Slot};
 use coordinator::Transaction;

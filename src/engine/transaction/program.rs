@@ -73,6 +73,7 @@ impl Engine {
 
     fn run_requests(&mut self, call: &mut Call, client: &mut Client, program: &mut Program) -> bool {
         if !std::mem::replace(&mut program.begun, true) && program.is_exec {
+            self.write_down_exec(call.now, client, program.requests.as_mut_slice());
             client.answer(|reply| reply.array(program.count));
         }
         if let Some((number, mut step)) = program.pending.take()
@@ -107,7 +108,7 @@ impl Engine {
     }
 
     fn run_one(&mut self, call: &mut Call, client: &mut Client, spec: &'static Spec, args: Args) {
-        if spec.keys.first == 1 && spec.keys.last == 1 {
+        if spec.single_key {
             let place = self.place(args.get(1));
             self.count_heat(spec.command, place, &args);
             client.last_command = spec.name;
