@@ -1,6 +1,8 @@
 //! Proves who is told what: two or three engines without a shell, with clients on each that listen, publish and look. Each
 //! case runs with all clients on one core and with clients on different ones, since nobody should see a difference.
 
+#[path = "pubsub/events.rs"]
+mod events;
 #[path = "pubsub/monitor.rs"]
 mod monitor;
 #[path = "pubsub/random.rs"]

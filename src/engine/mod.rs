@@ -17,6 +17,7 @@ mod long;
 mod memory;
 mod monitor;
 mod news;
+mod notify;
 mod owner;
 mod post;
 mod pubsub;
@@ -195,6 +196,9 @@ impl Engine {
     /// Behind each event, when every client is back among the sessions: tells those who watch.
     #[inline]
     fn tell_what_happened(&mut self, now: Now, effects: &mut Effects) {
+        if self.shard.has_events() {
+            self.publish_key_events(now, effects);
+        }
         if self.monitors.has_lines() {
             self.show_requests(now, effects);
         }
@@ -213,7 +217,7 @@ impl Engine {
         let ticks = self.shard.expiring() > 0
             || self.settings.timeout_s > 0 && !self.sessions.is_empty()
             || self.shard.is_short();
-        if !self.waiting_for_turn.is_empty() || !self.desk.is_empty() {
+        if !self.waiting_for_turn.is_empty() || !self.desk.is_empty() || self.shard.has_events() {
             return Some(0);
         }
         let tick_us = ticks.then_some(self.next_tick_us);

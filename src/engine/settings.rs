@@ -6,9 +6,9 @@ use super::admin::cluster::Facade;
 use super::hot::HotSettings;
 use super::pubsub::OutputLimits;
 use crate::heat::WARM_MAX;
-use crate::keyspace::Policy;
 use crate::keyspace::number::parse_i64;
 use std::sync::Arc;
+use crate::keyspace::{EventClasses, Policy};
 
 /// The settings of one core that can change while it runs.
 #[derive(Clone, Debug)]
@@ -41,6 +41,8 @@ pub struct Settings {
     pub slowlog_len_max: u64,
     /// How the cores are announced as the nodes of a cluster; `None`: they are not.
     pub cluster: Option<Arc<Facade>>,
+    /// What is published of what happens to keys.
+    pub key_events: EventClasses,
     /// What CONFIG GET shows and CONFIG SET refuses to change: name and value, as Redis prints it.
     pub fixed: Vec<(String, String)>,
 }
@@ -65,6 +67,7 @@ impl Default for Settings {
             slowlog_slower_than_us: 10_000,
             slowlog_len_max: 128,
             cluster: None,
+            key_events: EventClasses::NONE,
             fixed: Vec::new(),
         }
     }
@@ -136,6 +139,7 @@ impl Settings {
             ("loglevel", self.log_level.clone().into_bytes()),
             ("slowlog-log-slower-than", self.slowlog_slower_than_us.to_string().into_bytes()),
             ("slowlog-max-len", number(self.slowlog_len_max)),
+            ("notify-keyspace-events", self.key_events.to_string().into_bytes()),
             ("client-output-bytes-max", number(self.client_output_bytes_max as u64)),
             ("client-waiting-bytes-max", number(self.client_waiting_bytes_max as u64)),
             ("hot", if self.hot.on { "on" } else { "off" }.into()),
@@ -174,6 +178,11 @@ impl Settings {
                 self.slowlog_slower_than_us = in_range.ok_or(SettingError::OutOfRange { min: -1, max: BYTES_MAX })?;
             }
             b"slowlog-max-len" => self.slowlog_len_max = number(value, 0, SLOWLOG_LEN_MAX)?,
+            b"notify-keyspace-events" => {
+                let words = "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.";
+                let classes = std::str::from_utf8(value).ok().and_then(EventClasses::parse);
+                self.key_events = classes.ok_or(SettingError::Refused(words))?;
+            }
             b"client-query-buffer-limit" => {
                 self.client_query_bytes_max = bytes(value, REDIS_BYTES_MIN, BYTES_MAX)? as usize;
             }
@@ -269,6 +278,7 @@ mod tests {
             ("loglevel", "DEBUG", "debug"),
             ("slowlog-log-slower-than", "-1", "-1"),
             ("slowlog-max-len", "0", "0"),
+            ("notify-keyspace-events", "gKE", "gKE"),
             ("client-output-bytes-max", "8kb", "8192"),
             ("client-waiting-bytes-max", "1g", "1000000000"),
             ("HOT", "Off", "off"),
