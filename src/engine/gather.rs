@@ -98,6 +98,7 @@ impl Gather {
     }
     pub fn slots(parts: usize, stats: SlotStats) -> Gather {
         Gather::new(parts, Sum::Slots(Box::new(stats)))
+    }
     pub fn survey(parts: usize, survey: Survey) -> Gather {
         Gather::new(parts, Sum::Survey(Box::new(survey)))
     }

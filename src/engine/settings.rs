@@ -7,8 +7,8 @@ use super::hot::HotSettings;
 use super::pubsub::OutputLimits;
 use crate::heat::WARM_MAX;
 use crate::keyspace::number::parse_i64;
-use std::sync::Arc;
 use crate::keyspace::{EventClasses, Policy};
+use std::sync::Arc;
 
 /// The settings of one core that can change while it runs.
 #[derive(Clone, Debug)]

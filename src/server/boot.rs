@@ -184,8 +184,6 @@ fn settings(config: &Config) -> Settings {
         proto_max_bulk_bytes: limits.proto_max_bulk_len as usize,
         log_level: logger::redis_name(config.log.level).to_owned(),
         hot: config.hot.settings(),
-        slowlog_slower_than_us: Settings::default().slowlog_slower_than_us,
-        slowlog_len_max: Settings::default().slowlog_len_max,
         cluster: config.facade().map(Arc::new),
         fixed: redis_parameters(config),
         ..Settings::default()

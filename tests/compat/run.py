@@ -12,8 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from compat import benchmark, cli, cluster, foreign, redis_py  # noqa: F401  (their cases register themselves)
-from compat import benchmark, cli, foreign, pubsub, redis_py  # noqa: F401  (their cases register themselves)
+from compat import benchmark, cli, cluster, foreign, pubsub, redis_py  # noqa: F401  (their cases register themselves)
 from compat.suite import suite
 from lib import resp
 from lib.cases import check
