@@ -36,10 +36,21 @@ impl Engine {
         }
         // What it does elsewhere comes before what this client asks next: no copy answers until it is done.
         client.order.hold(client.queue.numbers().end);
+        if self.transactions.is_active() && self.has_to_wait(call.conn, None) {
+            let number = whole.number.expect("nothing waits without other cores");
+            return self.wait_keyless(Ticket::new(call.conn, number, own.0.into()), command, args);
+        }
         let (mut output, proto) = (Output::default(), client.proto);
         self.part(call.now, Some(client), command, args, &mut Reply { out: &mut output, proto }, call.effects);
         whole.add(client, u32::from(self.core.0), &output);
         self.close_whole(client, whole);
+    }
+
+    /// Keeps this core's part of a command until what its connection has asked before is done.
+    fn wait_keyless(&mut self, ticket: Ticket, command: Command, args: &mut Args) {
+        let places = args.places();
+        let mut request = Request { command, args: args.narrow(places), slot: Slot(0), hash: KeyHash(0), hint: None };
+        self.wait_for_unlock(self.core, ticket, Proto::Resp2, &mut request);
     }
 
     /// Sends a command without a key to one other core.
@@ -58,6 +69,10 @@ impl Engine {
         command: Command,
         args: &mut Args,
     ) {
+        if core == self.core && self.transactions.is_active() && self.has_to_wait(call.conn, None) {
+            let ticket = Ticket::new(call.conn, client.queue.wait(client.is_muted()), 0);
+            return self.wait_keyless(ticket, command, args);
+        }
         if core == self.core {
             let mut output = Output::default();
             let proto = client.proto;
@@ -86,7 +101,7 @@ impl Engine {
 
     /// This core's part of a command that concerns every core. `asking` is the client, if it is here: while its
     /// requests run it is not among the sessions.
-    fn part(
+    pub(super) fn part(
         &mut self,
         now: Now,
         asking: Option<&mut Client>,

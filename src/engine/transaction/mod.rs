@@ -80,6 +80,11 @@ impl Transactions {
         !self.locks.is_idle() && self.locks.is_locked(slot)
     }
 
+    /// Whether an operation of another core's connection has to wait here.
+    pub fn must_wait(&self, from: CoreId, conn: ConnId, slot: Option<Slot>) -> bool {
+        self.locks.must_wait(from, conn, slot)
+    }
+
     pub fn errand(&mut self, errand: Errand) {
         self.errands.push_back(errand);
     }

@@ -14,7 +14,7 @@ use crate::keyspace::command::{Request, apply};
 use crate::protocol::command::{Command, Spec};
 use crate::protocol::resp::{Args, Output, OwnedArgs, Proto, Reply};
 use crate::session::{Queued, ReplyMode};
-use crate::types::CoreId;
+use crate::types::{ConnId, CoreId, Slot};
 
 impl Engine {
     /// Runs a command that is one step over all of its keys, if it has to be run as a program; false: it is an ordinary one.
@@ -28,7 +28,7 @@ impl Engine {
         let over_cores = match spec.command {
             command if is_move(command) => true,
             _ if self.transactions.runs || self.cores == 1 => false,
-            Command::FlushAll | Command::FlushDb => true,
+            Command::FlushAll | Command::FlushDb => !self.is_node(client),
             Command::MSet => {
                 let mut owners =
                     spec.keys.positions(args.len()).map(|at| self.table.owner(crate::routing::slot_of(args.get(at))));
@@ -173,7 +173,7 @@ impl Engine {
         owner: CoreId,
         request: &mut Request,
     ) -> bool {
-        let locked = owner == self.core && !self.transactions.holds && self.transactions.locks.is_locked(request.slot);
+        let locked = owner == self.core && self.has_to_wait(call.conn, Some(request.slot));
         if locked {
             let ticket = Ticket::new(call.conn, client.queue.wait(client.is_muted()), 0);
             self.wait_here(client, ticket, client.proto, request);
@@ -192,7 +192,7 @@ impl Engine {
         owner: CoreId,
         request: &mut Request,
     ) -> bool {
-        let locked = owner == self.core && !self.transactions.holds && self.transactions.locks.is_locked(request.slot);
+        let locked = owner == self.core && self.has_to_wait(ticket.conn(), Some(request.slot));
         if locked {
             self.wait_here(client, ticket, Proto::Resp2, request);
         } else if self.transactions.runs && owner != self.core {
@@ -200,6 +200,11 @@ impl Engine {
             return true;
         }
         locked
+    }
+
+    /// Whether an operation of this core's client has to wait here; `None`: one on the keys of all slots.
+    pub(in super::super) fn has_to_wait(&self, conn: ConnId, slot: Option<Slot>) -> bool {
+        !self.transactions.holds && self.transactions.locks.must_wait(self.core, conn, slot)
     }
 
     /// Whether a program runs: what is part of it goes past copies and folds.
