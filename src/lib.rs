@@ -17,4 +17,5 @@ pub mod engine;
 
 pub mod runtime;
 
+pub mod load;
 pub mod server;

@@ -73,6 +73,19 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def free_run(count):
+    """The first of so many free ports in a row."""
+    while True:
+        first = free_port()
+        try:
+            for port in range(first, first + count):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+            return first
+        except (OSError, OverflowError):
+            continue
+
+
 def coldplate(binary, *options):
     argv = [binary, "serve", "--bind", "127.0.0.1", "--port", "{port}", "--cores", "{cores}", "--log-level", "warn"]
     return Server("coldplate", [*argv, *options], version=_version([binary, "--version"]))

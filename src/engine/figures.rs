@@ -93,6 +93,14 @@ pub struct SlowFigures {
     pub name_bytes: u32,
 }
 
+/// CLUSTER SLOT-STATS: a slot and the keys in it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct SlotFigures {
+    pub slot: u64,
+    pub keys: u64,
+}
+
 /// Appends a record.
 pub fn write<T: Pod>(out: &mut Vec<u8>, record: &T) {
     out.extend_from_slice(bytemuck::bytes_of(record));

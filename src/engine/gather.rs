@@ -2,10 +2,12 @@
 //!
 //! A part is what a core answered, encoded. Which parts make which reply is decided here alone.
 
+use super::admin::cluster::SlotStats;
 use super::admin::hotkeys::Heat;
 use super::admin::info;
 use super::admin::slowlog::Slow;
 use super::event::HostReport;
+use super::pubsub::Survey;
 use super::stats::Stats;
 use crate::protocol::resp::{Output, Proto, Reply};
 use std::ops::Range;
@@ -30,6 +32,10 @@ enum Sum {
     Slow(Box<Slow>),
     /// Answers to a round of a command that moves values, in the order of its parts: the engine goes on with them.
     Round(Vec<Output>),
+    /// How many keys slots hold: CLUSTER SLOT-STATS.
+    Slots(Box<SlotStats>),
+    /// Who listens to what: PUBSUB.
+    Survey(Box<Survey>),
     /// CLIENT KILL addr:port, which answers OK or an error.
     Killed(i64),
 }
@@ -90,6 +96,12 @@ impl Gather {
     pub fn slow(parts: usize, slow: Slow) -> Gather {
         Gather::new(parts, Sum::Slow(Box::new(slow)))
     }
+    pub fn slots(parts: usize, stats: SlotStats) -> Gather {
+        Gather::new(parts, Sum::Slots(Box::new(stats)))
+    }
+    pub fn survey(parts: usize, survey: Survey) -> Gather {
+        Gather::new(parts, Sum::Survey(Box::new(survey)))
+    }
     pub fn heat(parts: usize, heat: Heat) -> Gather {
         Gather::new(parts, Sum::Heat(Box::new(heat)))
     }
@@ -100,12 +112,16 @@ impl Gather {
         let bytes = &output.bytes[range.clone()];
         match &mut self.sum {
             Sum::Info { rows, request } => {
-                let (stats, hot_keys) = bytes.split_at(size_of::<Stats>());
-                rows.push((part, bytemuck::pod_read_unaligned(stats)));
+                let (stats, rest) = bytes.split_at(size_of::<Stats>());
+                let stats: Stats = bytemuck::pod_read_unaligned(stats);
+                let hot_keys = request.add_listened(&stats, rest);
                 request.add_hot_keys(part, hot_keys);
+                rows.push((part, stats));
             }
             Sum::Heat(heat) => heat.add(part, bytes),
             Sum::Slow(slow) => slow.add(bytes),
+            Sum::Slots(stats) => stats.add(bytes),
+            Sum::Survey(survey) => survey.add(bytes),
             Sum::Text(text) => text.extend_from_slice(bytes),
             Sum::Round(answers) => answers[part as usize].append(output, range),
             _ if bytes.first() == Some(&b'-') => {
@@ -150,6 +166,8 @@ impl Gather {
             Sum::Round(_) => unreachable!("the engine goes on with a round"),
             Sum::Heat(heat) => heat.encode(reply, host),
             Sum::Slow(slow) => slow.encode(reply),
+            Sum::Slots(stats) => stats.encode(reply),
+            Sum::Survey(survey) => survey.encode(reply),
             Sum::Info { mut rows, request } => {
                 rows.sort_unstable_by_key(|(core, _)| *core);
                 let rows: Vec<Stats> = rows.into_iter().map(|(_, stats)| stats).collect();

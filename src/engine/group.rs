@@ -43,7 +43,7 @@ pub(super) struct Item {
     /// It waits until the client's requests on hot keys have been answered: those are on their way to an owner together
     /// with others, and it would overtake them.
     pub overtakes: bool,
-    /// Its client may have to wait for locks before the next one runs.
+    /// Its client may have to wait for locks, or is to be watched, before the next one runs.
     may_wait: bool,
 }
 
@@ -185,7 +185,7 @@ impl Engine {
             let args = first as u32..group.args.len() as u32;
             let mut item = Item { at, args, spec: None, place: None, overtakes: false, may_wait: false };
             self.resolve_item(group, &mut item, source);
-            // What follows may be parsed under wider limits, or must wait, once this one has run.
+            // What follows may be parsed under wider limits, must wait, or is watched, once this one has run.
             let ends = !authenticated || item.overtakes || item.may_wait || long::is_long(item.spec, item.args.len());
             group.items.push(item);
             if ends {
@@ -201,13 +201,13 @@ impl Engine {
         let args = source.args(group, item);
         item.spec = resolve(&args).ok();
         let Some(spec) = item.spec else { return };
-        if spec.keys.first == 1 && spec.keys.last == 1 {
+        if spec.single_key {
             let place = self.place(args.get(1));
             item.place = Some(group.places.len() as u32);
             group.places.push(place);
         } else {
             item.overtakes = self.hot.may_hold() && may_overtake(spec, &args);
-            item.may_wait = self.cores > 1 && may_wait(spec.command);
+            item.may_wait = self.cores > 1 && may_wait(spec.command) || spec.command == Command::Monitor;
         }
     }
 

@@ -6,18 +6,17 @@ use super::Engine;
 use super::event::Effects;
 use super::group::{GROUP_KEYS_MAX, Group, Item, Parsed, Place, Source};
 use super::letter::Ticket;
+use super::refusal::refusal;
 use super::sessions::Client;
 use super::slow;
 use crate::keyspace::command::{Request, apply};
-use crate::protocol::command::{Command, CommandError, Spec, flags::flag, resolve};
+use crate::protocol::command::{Command, CommandError, Group as Chapter, Spec, resolve};
 use crate::protocol::resp::{Args, Input, ProtocolError};
 use crate::types::{ConnId, CoreId, Now};
 use std::ops::Range;
 
 /// Replies of one connection that may be awaited from other cores; past it its requests wait.
 const QUEUE_REPLIES_MAX: usize = 1024;
-
-const NOAUTH: &str = "NOAUTH Authentication required.";
 
 /// What a request runs with, besides its client: the turn's time, whose it is, and what the shell must do about it.
 pub(super) struct Call<'a> {
@@ -188,7 +187,9 @@ impl Engine {
         let watch = self.stopwatch(call.now);
         let mut ran = items.start..items.start;
         for item in group.items(items) {
-            if let (true, Source::Held(input), Some(spec)) = (item.is_long(client), &mut *source, item.spec) {
+            if let (true, Source::Held(input), Some(spec)) =
+                (client.plain && item.is_long(client), &mut *source, item.spec)
+            {
                 if self.start_long(call, client, input, spec, (group.frame(item), group.parsed(item))) {
                     continue;
                 }
@@ -198,6 +199,9 @@ impl Engine {
                 source.put_back(group, item);
                 client.stalled = true;
                 break;
+            }
+            if watch.monitored {
+                self.write_down(call.now, client, item.spec, &source.args(group, item));
             }
             let args = source.args(group, item);
             self.execute(call, client, item.spec, group.place(item), args);
@@ -275,7 +279,7 @@ impl Engine {
         client.commands += 1;
         self.stats.commands += 1;
         match (spec, place) {
-            (Some(spec), Some(place)) if client.is_plain() => {
+            (Some(spec), Some(place)) if client.plain => {
                 client.last_command = spec.name;
                 self.operate(call, client, spec.command, place, args);
             }
@@ -300,9 +304,10 @@ impl Engine {
             let error = resolve(&args).expect_err("it was refused when it was parsed");
             return client.answer(|reply| CommandError::write(&error, reply));
         };
-        if !client.authenticated && !spec.has(flag::NO_AUTH) {
+        if let Some(error) = refusal(client, spec).filter(|_| !self.program_runs()) {
             self.stats.errors += 1;
-            return client.answer(|reply| reply.error(NOAUTH));
+            self.refuse_queueing(client);
+            return client.answer(|reply| reply.error(&error));
         }
         client.last_command = spec.name;
         if client.multi.is_some() && self.queue(client, spec, &mut args) {
@@ -321,9 +326,12 @@ impl Engine {
             Command::ObjectEncoding | Command::ObjectFreq | Command::ObjectIdleTime | Command::ObjectRefCount => {
                 self.object(call, client, spec.command, args);
             }
+            Command::Monitor => self.start_monitor(call.conn, client),
+            _ if spec.group == Chapter::PubSub => self.pubsub(call, client, spec.command, &mut args),
             _ => self.administer(call, client, spec.command, &mut args),
         }
         self.request_ends(client, spec);
+        client.review();
     }
 
     /// An operation on one key that stands behind a subcommand's name. To ask about a key is no use of it, so it adds

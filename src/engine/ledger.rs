@@ -1,9 +1,10 @@
 //! What cores tell each other without letters: a few numbers a core, each written by one core and read by all.
 //!
-//! Only sums of them decide anything (the memory limit, where a connection lands), so plain relaxed loads do.
+//! Of the rows only sums decide anything (the memory limit, where a connection lands), so plain relaxed loads do. What
+//! cores want to hear of is stored with release and loaded with acquire: see [`Ledger::set_interest`].
 
 use crate::types::CoreId;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 /// One core's row, alone on its cache lines.
 #[repr(align(128))]
@@ -17,17 +18,44 @@ struct Row {
 #[repr(align(128))]
 #[derive(Default)]
 struct Tracked(AtomicU64);
+/// What a core may want to hear of from all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// Messages: some connection listens to a channel.
+    Messages = 1,
+    /// Requests: some connection is a monitor.
+    Requests = 2,
+}
+
+/// The interests of some cores, a byte each. Rarely written and read with each message, so apart from the rows.
+#[repr(align(128))]
+struct Interests([AtomicU8; 128]);
+
+/// How many cores have which interest: nearly always none, which one load tells.
+#[repr(align(128))]
+#[derive(Default)]
+struct Interested {
+    messages: AtomicU32,
+    requests: AtomicU32,
+}
 
 /// A row a core.
 pub struct Ledger {
     rows: Box<[Row]>,
     /// Keys that clients of CLIENT TRACKING have read, over all cores.
     tracked_keys: Tracked,
+    interests: Box<[Interests]>,
+    interested: Interested,
 }
 
 impl Ledger {
     pub fn new(cores: usize) -> Ledger {
-        Ledger { rows: (0..cores).map(|_| Row::default()).collect(), tracked_keys: Tracked::default() }
+        Ledger {
+            rows: (0..cores).map(|_| Row::default()).collect(),
+            interests: (0..cores.div_ceil(128)).map(|_| Interests([const { AtomicU8::new(0) }; 128])).collect(),
+            interested: Interested::default(),
+            tracked_keys: Tracked::default(),
+        }
     }
 
     pub fn cores(&self) -> usize {
@@ -65,17 +93,90 @@ impl Ledger {
         self.tracked_keys.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
     }
 
-    /// Takes a place on the core with the fewest connections. Called by the one core that accepts, so that 50
+    /// Takes a place on the core with the fewest connections. Called by the one core that accepts for all, so that 50
     /// connections on 2 cores are 25 and 25.
     pub fn place_connection(&self) -> CoreId {
         let fewest = (0..self.rows.len()).min_by_key(|core| self.rows[*core].connections.load(Ordering::Relaxed));
         let core = fewest.expect("there is at least one core");
-        self.rows[core].connections.fetch_add(1, Ordering::Relaxed);
-        CoreId(core as u16)
+        self.take_place(CoreId(core as u16))
+    }
+
+    /// Takes a place on this core, whatever the others have.
+    pub fn take_place(&self, core: CoreId) -> CoreId {
+        self.rows[core.index()].connections.fetch_add(1, Ordering::Relaxed);
+        core
+    }
+
+    /// Publishes whether a core has an interest. Called by that core alone, before the reply leaves that a client takes
+    /// for the beginning: the store is before the send, and whatever brings the news of that reply to another client and
+    /// its request to another core (sockets, letters) orders it before that core's load. So what is asked after a
+    /// confirmed SUBSCRIBE or MONITOR reaches it, from whichever core.
+    pub fn set_interest(&self, core: CoreId, interest: Interest, wanted: bool) {
+        let own = self.interests_of(core);
+        let bits = own.load(Ordering::Relaxed);
+        let changed = if wanted { bits | interest as u8 } else { bits & !(interest as u8) };
+        if changed == bits {
+            return;
+        }
+        own.store(changed, Ordering::Release);
+        let count = self.count_of(interest);
+        if wanted {
+            count.fetch_add(1, Ordering::Release)
+        } else {
+            count.fetch_sub(1, Ordering::Release)
+        };
+    }
+
+    /// Whether a core has an interest.
+    pub fn has_interest(&self, core: CoreId, interest: Interest) -> bool {
+        self.interests_of(core).load(Ordering::Acquire) & interest as u8 != 0
+    }
+
+    /// Whether any core has an interest.
+    #[inline]
+    pub fn anyone_has(&self, interest: Interest) -> bool {
+        self.count_of(interest).load(Ordering::Acquire) != 0
+    }
+
+    fn interests_of(&self, core: CoreId) -> &AtomicU8 {
+        &self.interests[core.index() / 128].0[core.index() % 128]
+    }
+
+    #[inline]
+    fn count_of(&self, interest: Interest) -> &AtomicU32 {
+        match interest {
+            Interest::Messages => &self.interested.messages,
+            Interest::Requests => &self.interested.requests,
+        }
     }
 
     /// Gives a place back.
     pub fn drop_connection(&self, core: CoreId) {
         self.rows[core.index()].connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Interests of cores and kinds are apart, and one told twice counts once.
+    #[test]
+    fn interests_are_told_apart() {
+        let ledger = Ledger::new(130);
+        let (first, last) = (CoreId(0), CoreId(129));
+        for _ in 0..2 {
+            ledger.set_interest(last, Interest::Messages, true);
+            assert!(ledger.has_interest(last, Interest::Messages) && !ledger.has_interest(last, Interest::Requests));
+            assert!(!ledger.has_interest(first, Interest::Messages));
+            assert!(ledger.anyone_has(Interest::Messages) && !ledger.anyone_has(Interest::Requests));
+        }
+        ledger.set_interest(last, Interest::Requests, true);
+        ledger.set_interest(first, Interest::Messages, true);
+        for core in [first, last] {
+            assert!(ledger.anyone_has(Interest::Messages));
+            ledger.set_interest(core, Interest::Messages, false);
+        }
+        assert!(!ledger.anyone_has(Interest::Messages) && ledger.has_interest(last, Interest::Requests));
     }
 }

@@ -6,6 +6,7 @@
 
 use super::invalidation::Word;
 use super::news::News;
+use super::pubsub::Message;
 use super::transaction::{LockRequest, Outcome};
 use crate::heat::Report;
 use crate::keyspace::command::Request;
@@ -74,7 +75,7 @@ const BODY: u32 = u32::MAX;
 /// Buffers past this are not kept for the next batch.
 const KEPT_BYTES_MAX: usize = 256 * 1024;
 
-/// What cores tell each other about hot keys, and about keys that clients keep.
+/// What cores tell each other besides: about hot keys, about keys that clients keep, and what clients listen to.
 pub enum Note {
     /// Operations on a hot key, for its owner.
     Fold(Box<Fold>),
@@ -102,6 +103,10 @@ pub enum Note {
     Unwatch(ConnId),
     /// About keys that clients keep.
     Invalidation(Word),
+    /// For those who listen to its channel; the ticket is its publisher's, if that waits to hear how many there are.
+    Message(Arc<Message>, Option<Ticket>),
+    /// For monitors.
+    Requests(Arc<Output>),
 }
 
 /// All letters of one pair of cores and one turn.
@@ -114,6 +119,9 @@ pub struct Batch {
     answer_count: u32,
     /// Read after the requests, which were written before them if they are on the same key.
     pub notes: Vec<Note>,
+    /// Messages among the notes, and their bytes.
+    messages: u32,
+    message_bytes: usize,
 }
 
 /// One operation as its letter carries it.
@@ -142,9 +150,21 @@ impl Batch {
         self.request_count
     }
 
-    /// Bytes of requests, for bounds.
-    pub fn request_bytes(&self) -> usize {
-        self.requests.len() + self.bodies.iter().map(Vec::len).sum::<usize>()
+    /// Requests and messages, for bounds.
+    pub fn asked(&self) -> u32 {
+        self.request_count + self.messages
+    }
+
+    /// Their bytes.
+    pub fn asked_bytes(&self) -> usize {
+        self.requests.len() + self.bodies.iter().map(Vec::len).sum::<usize>() + self.message_bytes
+    }
+
+    /// Adds a note whose reader is some client.
+    pub fn push_message(&mut self, note: Note, bytes: usize) {
+        self.notes.push(note);
+        self.messages += 1;
+        self.message_bytes += bytes;
     }
 
     /// Forgets the letters and keeps the buffers, unless they grew large.
@@ -155,6 +175,7 @@ impl Batch {
         self.notes.clear();
         self.answers.clear_keeping(KEPT_BYTES_MAX);
         (self.request_count, self.answer_count) = (0, 0);
+        (self.messages, self.message_bytes) = (0, 0);
     }
 
     /// Adds a request. Its first argument, the command's name, stays behind; bodies move.

@@ -5,6 +5,7 @@
 use super::Engine;
 use super::ingress::Call;
 use super::keys::Several;
+use super::ledger::Interest;
 use super::sessions::Client;
 use crate::protocol::command::{Command, Spec};
 use crate::protocol::resp::{Arg, Frame, Input, Output};
@@ -44,6 +45,9 @@ impl Engine {
         spec: &'static Spec,
         (frame, args): (Frame, &[Arg]),
     ) -> bool {
+        if self.ledger.anyone_has(Interest::Requests) {
+            self.write_down(call.now, client, Some(spec), &input.args(frame, args));
+        }
         client.commands += 1;
         self.stats.commands += 1;
         client.last_command = spec.name;

@@ -26,6 +26,7 @@ impl Engine {
         self.hot.counting = self.settings.hot.on;
         self.hot.heat.set_report_ops_min(self.settings.hot.report_ops_min(self.cores));
         self.shard.set_policy(self.settings.maxmemory_policy, self.settings.maxmemory_samples);
+        self.shard.set_event_classes(self.settings.key_events);
         if self.settings.maxmemory_bytes == 0 {
             self.shard.set_allowance(Allowance::default());
         }

@@ -17,9 +17,13 @@ mod ledger;
 mod letter;
 mod long;
 mod memory;
+mod monitor;
 mod news;
+mod notify;
 mod owner;
 mod post;
+mod pubsub;
+mod refusal;
 mod scatter;
 mod sessions;
 mod settings;
@@ -27,6 +31,7 @@ mod slow;
 mod stats;
 mod transaction;
 
+pub use admin::cluster::{Endpoint, Facade};
 pub use event::{Effects, Event, Host, HostReport, ShellCounts};
 pub use hot::{HotPolicy, HotSettings};
 pub use ledger::Ledger;
@@ -45,8 +50,10 @@ use ingress::Heads;
 use invalidation::Invalidation;
 use letter::Envelope;
 use long::Long;
+use monitor::Monitors;
 use news::NewsDesk;
 use post::Post;
+use pubsub::PubSub;
 use sessions::Sessions;
 use slow::SlowLog;
 use std::collections::VecDeque;
@@ -101,6 +108,8 @@ pub struct Engine {
     waiting_for_turn: Vec<ConnId>,
     long: Vec<Long>,
     desk: NewsDesk,
+    pubsub: PubSub,
+    monitors: Monitors,
     slow: SlowLog,
     /// Connections whose ready replies are held for awaited ones, and until when; in order of time.
     held: VecDeque<(u64, ConnId)>,
@@ -137,6 +146,8 @@ impl Engine {
             waiting_for_turn: Vec::new(),
             long: Vec::new(),
             desk: NewsDesk::default(),
+            pubsub: PubSub::default(),
+            monitors: Monitors::default(),
             slow: SlowLog::default(),
             held: VecDeque::new(),
             awaiting: 0,
@@ -166,6 +177,7 @@ impl Engine {
             Event::Drain => self.drain(now, effects),
         }
         self.run_errands(now, effects);
+        self.tell_what_happened(now, effects);
     }
 
     /// Called once before the events of a turn.
@@ -177,6 +189,7 @@ impl Engine {
         self.tell_news(now, effects);
         self.tell_invalidations(now, effects);
         self.release_held(now, effects);
+        self.close_deaf(now, effects);
         if !self.waiting_for_turn.is_empty() {
             for conn in std::mem::take(&mut self.waiting_for_turn) {
                 if let Some(client) = self.sessions.get_mut(conn) {
@@ -186,6 +199,18 @@ impl Engine {
             }
         }
         self.run_errands(now, effects);
+        self.tell_what_happened(now, effects);
+    }
+
+    /// Behind each event, when every client is back among the sessions: tells those who watch.
+    #[inline]
+    fn tell_what_happened(&mut self, now: Now, effects: &mut Effects) {
+        if self.shard.has_events() {
+            self.publish_key_events(now, effects);
+        }
+        if self.monitors.has_lines() {
+            self.show_requests(now, effects);
+        }
     }
 
     /// Called once after the events of a turn, before its effects are performed: what this turn wrote becomes visible
@@ -202,12 +227,13 @@ impl Engine {
         let ticks = self.shard.expiring() > 0
             || self.settings.timeout_s > 0 && !self.sessions.is_empty()
             || self.shard.is_short();
-        if !self.waiting_for_turn.is_empty() || !self.desk.is_empty() || self.invalidation.wants_turn() {
+        let turn = self.shard.has_events() || self.invalidation.wants_turn();
+        if !self.waiting_for_turn.is_empty() || !self.desk.is_empty() || turn {
             return Some(0);
         }
         let tick_us = ticks.then_some(self.next_tick_us);
         let held_us = self.held.front().map(|(due_us, _)| *due_us);
-        tick_us.into_iter().chain(held_us).chain(self.hot.board.deadline()).min()
+        tick_us.into_iter().chain(held_us).chain(self.hot.board.deadline()).chain(self.pubsub.deaf.due_us()).min()
     }
 
     /// The output of a connection named in [`Effects::ready`], when no send of it is in flight. It comes back by
@@ -219,7 +245,8 @@ impl Engine {
             return None;
         }
         let output = std::mem::take(&mut session.output);
-        self.stats.output_bytes += output.len_bytes() as u64;
+        session.sending_bytes = output.len_bytes();
+        self.stats.output_bytes += session.sending_bytes as u64;
         Some(output)
     }
 

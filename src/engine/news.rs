@@ -1,4 +1,4 @@
-//! Telling clients when a key turns hot or cool: HOTKEYS NOTIFY, a push message of RESP3.
+//! Telling clients when a key turns hot or cool: HOTKEYS NOTIFY, a push message of RESP3; and channels (`pubsub/`).
 //!
 //! The owner decides at the end of a turn and tells all cores; each core writes to those of its connections that
 //! listen at the start of its next turn, when every output ends with a whole reply or with replies still awaited. A push
@@ -6,6 +6,7 @@
 
 use super::Engine;
 use super::event::Effects;
+use super::ledger::Interest;
 use super::letter::Note;
 use super::long::Long;
 use super::sessions::Client;
@@ -39,7 +40,8 @@ impl News {
 /// What one core has yet to tell.
 #[derive(Default)]
 pub struct NewsDesk {
-    news: Vec<Arc<News>>,
+    /// Each with whether this core has decided it, and so tells the channels too.
+    news: Vec<(Arc<News>, bool)>,
     /// False: none of this core's connections listens.
     pub heard: bool,
 }
@@ -57,18 +59,19 @@ impl Engine {
         for core in (0..self.cores).map(|core| CoreId(core as u16)).filter(|core| *core != self.core) {
             self.post.note(core, Note::News(Arc::clone(&news)));
         }
-        self.hear_news(news);
+        self.hear_news(news, true);
     }
 
-    pub(super) fn hear_news(&mut self, news: Arc<News>) {
-        if !self.desk.heard {
+    pub(super) fn hear_news(&mut self, news: Arc<News>, own: bool) {
+        let heard = self.desk.heard || own && self.ledger.anyone_has(Interest::Messages);
+        if !heard {
             return;
         }
         if self.desk.news.len() >= NEWS_MAX {
             self.stats.pushes_lost += 1;
             return;
         }
-        self.desk.news.push(news);
+        self.desk.news.push((news, own));
     }
 
     /// Once a turn, before its events.
@@ -88,7 +91,7 @@ impl Engine {
         self.desk.heard = !listeners.is_empty();
         for conn in listeners {
             let Some(mut client) = self.sessions.take(conn) else { continue };
-            for news in &news {
+            for (news, _) in &news {
                 let long = self.long.iter_mut().find(|long| long.conn == conn);
                 let told = tell(&mut client, long, news, self.settings.client_output_bytes_max);
                 self.stats.pushes_lost += u64::from(!told);
@@ -96,6 +99,18 @@ impl Engine {
             self.announce(now, conn, &mut client, effects);
             self.sessions.put(conn, client);
         }
+        for (news, _) in news.iter().filter(|(_, own)| *own) {
+            self.publish_news(now, news, effects);
+        }
+    }
+
+    /// As with keyspace notifications there is a channel by key, which says what and why, and one by event, which says
+    /// which key.
+    fn publish_news(&mut self, now: Now, news: &News, effects: &mut Effects) {
+        let event = if news.hot { "hot" } else { "cool" };
+        let why = format!("{event}: {}", news.reason);
+        self.broadcast(now, &[b"__hotkey@0__:", &*news.key].concat(), why.as_bytes(), effects);
+        self.broadcast(now, format!("__hotkeyevent@0__:{event}").as_bytes(), &news.key, effects);
     }
 }
 
@@ -106,6 +121,13 @@ fn tell(client: &mut Client, long: Option<&mut Long>, news: &News, output_bytes_
         let fits = long.pushes.len_bytes() < WAITING_BYTES_MAX;
         if fits {
             news.encode(&mut Reply { out: &mut long.pushes, proto: Proto::Resp3 });
+        }
+        return fits;
+    }
+    if client.transaction.is_some() {
+        let fits = client.aside.len_bytes() < WAITING_BYTES_MAX;
+        if fits {
+            news.encode(&mut Reply { out: &mut client.aside, proto: Proto::Resp3 });
         }
         return fits;
     }

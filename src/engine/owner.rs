@@ -39,7 +39,9 @@ impl Engine {
             Note::Install(news) => self.hot.cache.install(*news),
             Note::Refresh(news) => self.hot.cache.refresh(*news),
             Note::Remove { hash, key } => self.hot.cache.remove(hash, &key),
-            Note::News(news) => self.hear_news(news),
+            Note::News(news) => self.hear_news(news, false),
+            Note::Message(message, ticket) => self.take_message(now, from, &message, ticket, effects),
+            Note::Requests(lines) => self.show(now, &lines, effects),
             Note::Lock(request) => self.transactions.errand(Errand::Lock(from, *request)),
             Note::Locked(number, outcome) => {
                 self.transactions.errand(Errand::Locked { number, core: from, outcome });
@@ -83,13 +85,14 @@ impl Engine {
     ) {
         let args = batch.args(envelope, args);
         let (ticket, proto, command) = (envelope.ticket, envelope.proto, envelope.command);
-        if spec(command).keys.is_none() {
+        if self.transactions.is_active() && !envelope.holds_lock && self.letter_waits(from, envelope) {
+            let mut request = Request { command, args, slot: envelope.slot, hash: envelope.hash, hint };
+            return self.wait_for_unlock(from, ticket, proto, envelope.heed, &mut request);
+        }
+        if !spec(command).keys.names_keys() {
             return self.serve_everywhere(now, from, ticket, command, args, effects);
         }
         let mut request = Request { command, args, slot: envelope.slot, hash: envelope.hash, hint };
-        if !envelope.holds_lock && self.transactions.locks_slot(envelope.slot) && command != Command::Watch {
-            return self.wait_for_unlock(from, ticket, proto, envelope.heed, &mut request);
-        }
         if command == Command::Watch {
             let key = Key { bytes: request.args.get(1), slot: request.slot, hash: request.hash, hint };
             self.watch_key(now, (from, ticket.conn()), &key);
@@ -114,6 +117,13 @@ impl Engine {
         let answers = self.post.batch(from);
         answers.answer(ticket, |out| apply(shard, now.unix_ms(), request, &mut Reply { out, proto }));
         self.end_heeded(heed, asker, request);
+    }
+
+    /// Whether another core's request has to wait for a transaction. WATCH does not: it changes nothing.
+    #[cold]
+    fn letter_waits(&self, from: CoreId, envelope: &Envelope) -> bool {
+        let slot = spec(envelope.command).keys.names_keys().then_some(envelope.slot);
+        envelope.command != Command::Watch && self.transactions.must_wait(from, envelope.ticket.conn(), slot)
     }
 
     /// Fills the answers of a batch into the reply slots of the connections that asked. Answers of one connection

@@ -1,9 +1,11 @@
 //! The letters of the current turn, a batch for each other core, and the buffers they are written in.
 
 use super::letter::{Batch, Note, Ticket};
+use super::pubsub::Message;
 use crate::keyspace::command::Request;
-use crate::protocol::resp::Proto;
+use crate::protocol::resp::{Output, Proto};
 use crate::types::CoreId;
+use std::sync::Arc;
 
 /// Past so many requests for one core, or past the bytes that the settings allow, connections that ask for more wait until the batch is gone.
 const BATCH_REQUESTS_MAX: u32 = 8192;
@@ -54,11 +56,24 @@ impl Post {
         self.trays[core.index()].batch.notes.push(note);
     }
 
+    /// Adds a message for those who listen there; with a ticket, its publisher is told how many they are.
+    pub fn message(&mut self, core: CoreId, message: Arc<Message>, ticket: Option<Ticket>) {
+        self.sent += 1;
+        let bytes = message.len_bytes();
+        self.trays[core.index()].batch.push_message(Note::Message(message, ticket), bytes);
+    }
+
+    /// Adds requests that monitors there are to see.
+    pub fn requests_seen(&mut self, core: CoreId, lines: Arc<Output>) {
+        let bytes = lines.len_bytes();
+        self.trays[core.index()].batch.push_message(Note::Requests(lines), bytes);
+    }
+
     /// Whether a batch has grown so large that requests should wait: its core does not keep up.
     pub fn is_full(&self) -> bool {
-        self.trays.iter().any(|tray| {
-            tray.batch.requests() >= BATCH_REQUESTS_MAX || tray.batch.request_bytes() >= self.batch_bytes_max
-        })
+        self.trays
+            .iter()
+            .any(|tray| tray.batch.asked() >= BATCH_REQUESTS_MAX || tray.batch.asked_bytes() >= self.batch_bytes_max)
     }
 
     pub fn take(&mut self, to: CoreId) -> Option<Box<Batch>> {

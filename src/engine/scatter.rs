@@ -23,6 +23,11 @@ impl Engine {
         args: &mut Args,
         gather: Gather,
     ) {
+        if args.has_bodies() {
+            // One would move into the first letter, and all cores need it.
+            let (text, places) = args.flatten();
+            return self.everywhere(call, client, command, &mut Args::new(&text, &places, &mut []), gather);
+        }
         let mut whole = Whole::open(client, gather, self.cores == 1);
         let own = self.core;
         for core in (0..self.cores).map(|core| CoreId(core as u16)).filter(|core| *core != own) {
@@ -31,11 +36,22 @@ impl Engine {
         }
         // What it does elsewhere comes before what this client asks next: no copy answers until it is done.
         client.order.hold(client.queue.numbers().end);
+        if self.transactions.is_active() && self.has_to_wait(call.conn, None) {
+            let number = whole.number.expect("nothing waits without other cores");
+            return self.wait_keyless(Ticket::new(call.conn, number, own.0.into()), command, args);
+        }
         let (mut output, proto) = (Output::default(), client.proto);
         self.part(call.now, Some(client), command, args, &mut Reply { out: &mut output, proto }, call.effects);
         self.part_done(command, own);
         whole.add(client, u32::from(self.core.0), &output);
         self.close_whole(client, whole);
+    }
+
+    /// Keeps this core's part of a command until what its connection has asked before is done.
+    fn wait_keyless(&mut self, ticket: Ticket, command: Command, args: &mut Args) {
+        let places = args.places();
+        let mut request = Request { command, args: args.narrow(places), slot: Slot(0), hash: KeyHash(0), hint: None };
+        self.wait_for_unlock(self.core, ticket, Proto::Resp2, 0, &mut request);
     }
 
     /// Sends a command without a key to one other core.
@@ -54,6 +70,10 @@ impl Engine {
         command: Command,
         args: &mut Args,
     ) {
+        if core == self.core && self.transactions.is_active() && self.has_to_wait(call.conn, None) {
+            let ticket = Ticket::new(call.conn, client.queue.wait(client.is_muted()), 0);
+            return self.wait_keyless(ticket, command, args);
+        }
         if core == self.core {
             let mut output = Output::default();
             let proto = client.proto;
@@ -90,7 +110,7 @@ impl Engine {
 
     /// This core's part of a command that concerns every core. `asking` is the client, if it is here: while its
     /// requests run it is not among the sessions.
-    fn part(
+    pub(super) fn part(
         &mut self,
         now: Now,
         asking: Option<&mut Client>,
@@ -107,9 +127,13 @@ impl Engine {
             }
             Command::Keys => self.keys_part(now, args.get(1), reply),
             Command::RandomKey => self.random_key(now, reply),
-            Command::Scan => self.scan_part(now, args, reply),
+            Command::Scan => self.scan_part(now, args, self.cores, reply),
             Command::Info => {
-                reply.raw(bytemuck::bytes_of(&self.figures()));
+                let (names, listened) = self.listened();
+                let [channels, patterns, shard_channels] = names;
+                let figures = Stats { channels, patterns, shard_channels, ..self.figures() };
+                reply.raw(bytemuck::bytes_of(&figures));
+                reply.raw(&listened);
                 admin::hotkeys::write_keys(&self.hot_keys(now, admin::info::HOT_KEYS_MAX), &mut reply.out.bytes);
             }
             Command::HotkeysList
@@ -121,6 +145,15 @@ impl Engine {
             Command::SlowLogGet | Command::SlowLogLen | Command::SlowLogReset | Command::HotkeysSlow => {
                 self.slowlog_part(command, args, reply);
             }
+            Command::ClusterCountKeysInSlot | Command::ClusterGetKeysInSlot => {
+                self.keys_in_slot_part(command, args, reply);
+            }
+            Command::ClusterSlotStats => self.slot_stats_part(args, reply),
+            Command::PubSubChannels
+            | Command::PubSubNumSub
+            | Command::PubSubNumPat
+            | Command::PubSubShardChannels
+            | Command::PubSubShardNumSub => self.survey_part(command, args, reply),
             Command::ConfigSet => {
                 for pair in 1..args.len() / 2 {
                     let changed = self.settings.set(args.get(pair * 2), args.get(pair * 2 + 1));
@@ -169,15 +202,16 @@ impl Engine {
         reply.null();
     }
 
-    fn scan_part(&self, now: Now, args: &Args, reply: &mut Reply) {
-        let scan = admin::scan::Scan::parse(args, self.cores).expect("the core that was asked has checked it");
+    /// This core's part of a SCAN that goes through so many cores.
+    pub(super) fn scan_part(&self, now: Now, args: &Args, cores: usize, reply: &mut Reply) {
+        let scan = admin::scan::Scan::parse(args, cores).expect("the core that was asked has checked it");
         let (mut count, mut body) = (0, Output::default());
         let next = self.shard.scan(scan.place, scan.count, now.unix_ms(), &scan.filter(), |key| {
             count += 1;
             Reply { out: &mut body, proto: reply.proto }.bulk(key);
         });
         reply.array(2);
-        reply.bulk(scan.next_cursor(next, self.cores).to_string().as_bytes());
+        reply.bulk(scan.next_cursor(next, cores).to_string().as_bytes());
         reply.array(count);
         reply.out.append(&body, 0..body.bytes.len());
     }

@@ -171,13 +171,17 @@ impl Engine {
             self.spare_outputs.push(output);
         }
         let Some(client) = self.sessions.get_mut(conn) else { return };
+        client.sending_bytes = 0;
         // What was announced while that send was in flight could not be fetched, so it is announced again.
         if client.announced {
             effects.ready.push(conn);
         }
-        let (stalled, owes_forget) = (client.stalled, client.owes_forget);
-        if owes_forget {
+        let (deaf, stalled) = (client.deaf_since_us != 0, client.stalled);
+        if client.owes_forget {
             self.settle_forget(now, conn, effects);
+        }
+        if deaf {
+            self.hears_again(conn);
         }
         if stalled {
             self.resume(now, conn, effects);
@@ -221,6 +225,7 @@ impl Engine {
     pub(super) fn lost(&mut self, conn: ConnId) {
         if let Some(mut client) = self.sessions.remove(conn) {
             self.forget_tracker(conn, &mut client);
+            self.stop_listening(conn, &mut client);
             self.awaiting -= usize::from(std::mem::take(&mut client.awaits));
             self.forget_long(conn);
             self.ledger.drop_connection(self.core);
@@ -239,12 +244,13 @@ impl Engine {
         }
     }
 
-    /// Closes clients that have asked nothing for too long and are owed nothing.
+    /// Closes clients that have asked nothing for too long, are owed nothing, and listen to nothing.
     pub(super) fn close_idle(&mut self, now: Now, effects: &mut Effects) {
         let idle_us = self.settings.timeout_s * 1_000_000;
         for (conn, client) in self.sessions.iter_mut() {
             let idle = now.mono_us.saturating_sub(client.last_active_us) > idle_us;
-            if idle && client.is_settled() && !client.closing {
+            let listens = client.monitors || !client.subscriptions.is_empty();
+            if idle && !listens && client.is_settled() && !client.closing {
                 client.closing = true;
                 effects.kill.push(conn);
             }

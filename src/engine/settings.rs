@@ -2,10 +2,13 @@
 //!
 //! Each core has its own copy; CONFIG SET is checked where it arrives and then applied on every core.
 
+use super::admin::cluster::Facade;
 use super::hot::HotSettings;
+use super::pubsub::OutputLimits;
 use crate::heat::WARM_MAX;
-use crate::keyspace::Policy;
 use crate::keyspace::number::parse_i64;
+use crate::keyspace::{EventClasses, Policy};
+use std::sync::Arc;
 
 /// The settings of one core that can change while it runs.
 #[derive(Clone, Debug)]
@@ -27,6 +30,8 @@ pub struct Settings {
     pub letters_bytes_max: usize,
     /// An incomplete request may not be longer.
     pub client_query_bytes_max: usize,
+    /// What clients may leave unread of what they did not ask for.
+    pub output_limits: OutputLimits,
     pub proto_max_bulk_bytes: usize,
     pub log_level: String,
     pub hot: HotSettings,
@@ -36,6 +41,10 @@ pub struct Settings {
     pub slowlog_len_max: u64,
     /// Keys that clients of CLIENT TRACKING have read and that are kept in mind, over all cores; 0 for no limit.
     pub tracking_table_keys_max: u64,
+    /// How the cores are announced as the nodes of a cluster; `None`: they are not.
+    pub cluster: Option<Arc<Facade>>,
+    /// What is published of what happens to keys.
+    pub key_events: EventClasses,
     /// What CONFIG GET shows and CONFIG SET refuses to change: name and value, as Redis prints it.
     pub fixed: Vec<(String, String)>,
 }
@@ -53,12 +62,15 @@ impl Default for Settings {
             client_waiting_bytes_max: 64 << 20,
             letters_bytes_max: 1 << 20,
             client_query_bytes_max: 1 << 30,
+            output_limits: OutputLimits::default(),
             proto_max_bulk_bytes: crate::types::VALUE_BYTES_MAX,
             log_level: "notice".to_string(),
             hot: HotSettings::default(),
             slowlog_slower_than_us: 10_000,
             slowlog_len_max: 128,
             tracking_table_keys_max: 1_000_000,
+            cluster: None,
+            key_events: EventClasses::NONE,
             fixed: Vec::new(),
         }
     }
@@ -75,6 +87,8 @@ pub enum SettingError {
     OutOfRange { min: i64, max: u64 },
     #[error("argument(s) must be one of the following: {names}")]
     NotAName { names: String },
+    #[error("{0}")]
+    Refused(&'static str),
 }
 
 /// What CONFIG SET may do with a name.
@@ -123,11 +137,13 @@ impl Settings {
             ("maxclients", number(self.maxclients)),
             ("timeout", number(self.timeout_s)),
             ("client-query-buffer-limit", number(self.client_query_bytes_max as u64)),
+            ("client-output-buffer-limit", self.output_limits.print().into_bytes()),
             ("proto-max-bulk-len", number(self.proto_max_bulk_bytes as u64)),
             ("loglevel", self.log_level.clone().into_bytes()),
             ("slowlog-log-slower-than", self.slowlog_slower_than_us.to_string().into_bytes()),
             ("slowlog-max-len", number(self.slowlog_len_max)),
             ("tracking-table-max-keys", number(self.tracking_table_keys_max)),
+            ("notify-keyspace-events", self.key_events.to_string().into_bytes()),
             ("client-output-bytes-max", number(self.client_output_bytes_max as u64)),
             ("client-waiting-bytes-max", number(self.client_waiting_bytes_max as u64)),
             ("hot", if self.hot.on { "on" } else { "off" }.into()),
@@ -167,9 +183,15 @@ impl Settings {
             }
             b"tracking-table-max-keys" => self.tracking_table_keys_max = number(value, 0, BYTES_MAX)?,
             b"slowlog-max-len" => self.slowlog_len_max = number(value, 0, SLOWLOG_LEN_MAX)?,
+            b"notify-keyspace-events" => {
+                let words = "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.";
+                let classes = std::str::from_utf8(value).ok().and_then(EventClasses::parse);
+                self.key_events = classes.ok_or(SettingError::Refused(words))?;
+            }
             b"client-query-buffer-limit" => {
                 self.client_query_bytes_max = bytes(value, REDIS_BYTES_MIN, BYTES_MAX)? as usize;
             }
+            b"client-output-buffer-limit" => self.output_limits.set(value)?,
             b"proto-max-bulk-len" => {
                 let max = crate::types::VALUE_BYTES_MAX as u64;
                 self.proto_max_bulk_bytes = bytes(value, REDIS_BYTES_MIN, max)? as usize;
@@ -214,7 +236,7 @@ fn choose(value: &[u8], names: &[&'static str]) -> Result<&'static str, SettingE
 }
 
 /// Bytes under Redis's units: `k`, `m`, `g` are powers of 1000, `kb`, `mb`, `gb` of 1024.
-fn parse_bytes(text: &str) -> Option<u64> {
+pub(super) fn parse_bytes(text: &str) -> Option<u64> {
     let text = text.to_ascii_lowercase();
     let digits_end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let unit = match &text[digits_end..] {
@@ -253,10 +275,16 @@ mod tests {
             ("timeout", "30", "30"),
             ("client-query-buffer-limit", "2mb", "2097152"),
             ("proto-max-bulk-len", "1mb", "1048576"),
+            (
+                "client-output-buffer-limit",
+                "pubsub 1mb 0 5",
+                "normal 0 0 0 slave 268435456 67108864 60 pubsub 1048576 0 5",
+            ),
             ("loglevel", "DEBUG", "debug"),
             ("slowlog-log-slower-than", "-1", "-1"),
             ("slowlog-max-len", "0", "0"),
             ("tracking-table-max-keys", "5", "5"),
+            ("notify-keyspace-events", "gKE", "gKE"),
             ("client-output-bytes-max", "8kb", "8192"),
             ("client-waiting-bytes-max", "1g", "1000000000"),
             ("HOT", "Off", "off"),
@@ -301,6 +329,7 @@ mod tests {
             ("hot-demote-percent", "100", "argument must be between 1 and 99 inclusive"),
             ("hot-keys-max", "4097", "argument must be between 1 and 4096 inclusive"),
             ("hot-bytes-max", "lots", "argument must be a memory value"),
+            ("client-output-buffer-limit", "pubsub", "Wrong number of arguments in buffer limit configuration."),
             ("client-query-buffer-limit", "1", "argument must be between 1048576 and 9223372036854775807 inclusive"),
         ] {
             let error = fixed().set(name.as_bytes(), value.as_bytes()).expect_err(name);

@@ -12,6 +12,7 @@
 use super::Engine;
 use super::figures::mode;
 use super::ingress::Call;
+use super::ledger::Interest;
 use super::sessions::Client;
 use crate::protocol::command::{Command, Spec};
 use crate::protocol::resp::{Arg, Args};
@@ -78,6 +79,8 @@ pub struct Stopwatch {
     /// `None`: not at all.
     threshold_us: Option<u64>,
     pub singly: bool,
+    /// Somebody watches (MONITOR): requests are written down.
+    pub monitored: bool,
 }
 
 impl Engine {
@@ -86,7 +89,8 @@ impl Engine {
         let threshold_us = u64::try_from(self.settings.slowlog_slower_than_us).ok();
         self.slow.seen_us = self.slow.seen_us.max(now.mono_us);
         let eager = threshold_us.is_some_and(|us| us < GROUPS_FROM_US) || now.mono_us < self.slow.singly_until_us;
-        Stopwatch { threshold_us, singly: eager && threshold_us.is_some() }
+        let monitored = self.ledger.anyone_has(Interest::Requests);
+        Stopwatch { threshold_us, singly: eager && threshold_us.is_some(), monitored }
     }
 
     /// Looks at the clock: the time since the last look, if that is long.
@@ -175,7 +179,7 @@ fn shown(command: Command, args: &Args) -> Vec<Vec<u8>> {
     shown
 }
 
-fn is_secret(command: Command, args: &Args, at: usize) -> bool {
+pub(super) fn is_secret(command: Command, args: &Args, at: usize) -> bool {
     let named = |at: usize, name: &str| args.try_get(at).is_some_and(|arg| arg.eq_ignore_ascii_case(name.as_bytes()));
     match command {
         Command::Auth => at > 0,

@@ -44,6 +44,10 @@ pub struct Stats {
     pub tracked_prefixes: u64,
     /// HOTKEYS NOTIFY: pushes that clients did not get because they do not read.
     pub pushes_lost: u64,
+    /// Names that connections of this core listen to. A sum over cores counts some of them twice.
+    pub channels: u64,
+    pub patterns: u64,
+    pub shard_channels: u64,
 }
 
 impl Stats {

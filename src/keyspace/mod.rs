@@ -17,6 +17,7 @@ mod shard;
 #[cfg(test)]
 mod shard_tests;
 mod slab;
+mod slots;
 mod sweep;
 mod table;
 mod watch;

@@ -62,12 +62,7 @@ impl SlotTable {
     /// Places the slots on the cores `0..cores`, which stand on the ring as `core-0`, `core-1` and so on. `weights` has
     /// one weight a core, or is empty where all are equal. Takes 0.3 ms for 2 cores, 64 ms for 1,024.
     pub fn compile(cores: usize, vnodes: usize, weights: &[f64]) -> Result<SlotTable, RoutingError> {
-        if cores > CORES_MAX {
-            return Err(RoutingError::TooManyCores { cores, cores_max: CORES_MAX });
-        }
-        if !weights.is_empty() && weights.len() != cores {
-            return Err(RoutingError::WeightCount { weights: weights.len(), cores });
-        }
+        check_cores(cores, weights)?;
         let mut ring = HashRing::new(vnodes)?;
         ring.extend((0..cores).map(|core| Node {
             name: format!("core-{core}"),
@@ -96,18 +91,61 @@ impl SlotTable {
         }
         let cores = ring.nodes().iter().map(|node| node.value.index() + 1).max().ok_or(RoutingError::NoNodes)?;
         let mut room = rooms(ring, slack);
-        let bits = usize::BITS - (cores - 1).leading_zeros();
-        let width_log2 = bits.max(1).next_power_of_two().ilog2();
-        let mut words = vec![0_u64; (SLOTS << width_log2) / 64].into_boxed_slice();
+        let mut table = SlotTable::blank(cores);
         // Always in the order of slots: which of two slots finds a core full must not depend on anything else.
         for slot in 0..SLOTS {
             let row = ring.rows_from(mix(slot as u64 + 1)).find(|&row| room[row] > 0);
             let row = row.expect("the rooms hold all slots");
             room[row] -= 1;
-            let (word, shift) = place(Slot(slot as u16), width_log2);
-            words[word] |= u64::from(ring.nodes()[row].value.0) << shift;
+            table.set(Slot(slot as u16), ring.nodes()[row].value);
         }
-        Ok(SlotTable { words, width_log2, cores })
+        Ok(table)
+    }
+
+    /// All slots belong to core 0.
+    fn blank(cores: usize) -> SlotTable {
+        let bits = usize::BITS - (cores - 1).leading_zeros();
+        let width_log2 = bits.max(1).next_power_of_two().ilog2();
+        SlotTable { words: vec![0; (SLOTS << width_log2) / 64].into_boxed_slice(), width_log2, cores }
+    }
+
+    /// Gives a slot of core 0 to another.
+    fn set(&mut self, slot: Slot, owner: CoreId) {
+        let (word, shift) = place(slot, self.width_log2);
+        self.words[word] |= u64::from(owner.0) << shift;
+    }
+
+    /// Gives each core one range of slots, in order, as long as its weight asks. For clients that are told who owns which
+    /// slot: the ring scatters two cores' slots over 8,051 ranges, and each would be an entry of 110 bytes in what every
+    /// client reads and keeps. The price: another number of cores moves up to half of all slots, where the ring moves a core's
+    /// share.
+    ///
+    /// ```
+    /// use coldplate::routing::SlotTable;
+    /// use coldplate::types::{CoreId, Slot};
+    ///
+    /// let table = SlotTable::contiguous(3, &[])?;
+    /// assert_eq!(table.ranges().nth(1), Some((CoreId(1), Slot(5461), Slot(10922))));
+    /// # Ok::<(), coldplate::routing::RoutingError>(())
+    /// ```
+    pub fn contiguous(cores: usize, weights: &[f64]) -> Result<SlotTable, RoutingError> {
+        check_cores(cores, weights)?;
+        let weight = |core: usize| weights.get(core).copied().unwrap_or(1.0);
+        if let Some(core) = (0..cores).find(|core| !weight(*core).is_finite() || weight(*core) <= 0.0) {
+            return Err(RoutingError::InvalidWeight { name: format!("core-{core}"), weight: weight(core) });
+        }
+        let total: f64 = (0..cores).map(weight).sum();
+        let mut table = SlotTable::blank(cores);
+        let (mut sum, mut from) = (0.0, 0);
+        for core in 0..cores {
+            sum += weight(core);
+            let end = if core + 1 == cores { SLOTS } else { (SLOTS as f64 * sum / total).round() as usize };
+            for slot in from..end {
+                table.set(Slot(slot as u16), CoreId(core as u16));
+            }
+            from = end;
+        }
+        Ok(table)
     }
 
     /// The core that owns a slot. Panics past the last slot, which [`slot_of`](super::slot_of) never gives.
@@ -128,6 +166,21 @@ impl SlotTable {
         all_slots().filter(move |slot| self.owner(*slot) == core)
     }
 
+    /// Runs of slots with one owner, ascending: the owner, the first slot and the last.
+    pub fn ranges(&self) -> impl Iterator<Item = (CoreId, Slot, Slot)> {
+        let mut from = 0;
+        std::iter::from_fn(move || {
+            if from == SLOTS {
+                return None;
+            }
+            let owner = self.owner(Slot(from as u16));
+            let end = (from..SLOTS).find(|slot| self.owner(Slot(*slot as u16)) != owner).unwrap_or(SLOTS);
+            let range = (owner, Slot(from as u16), Slot(end as u16 - 1));
+            from = end;
+            Some(range)
+        })
+    }
+
     /// How many slots each core owns, by core.
     pub fn counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.cores];
@@ -140,6 +193,17 @@ impl SlotTable {
     /// How many slots have another owner here than in `other`: what a change from it to this table moves.
     pub fn moved_from(&self, other: &SlotTable) -> usize {
         all_slots().filter(|slot| self.owner(*slot) != other.owner(*slot)).count()
+    }
+}
+
+fn check_cores(cores: usize, weights: &[f64]) -> Result<(), RoutingError> {
+    match cores {
+        0 => Err(RoutingError::NoNodes),
+        _ if cores > CORES_MAX => Err(RoutingError::TooManyCores { cores, cores_max: CORES_MAX }),
+        _ if !weights.is_empty() && weights.len() != cores => {
+            Err(RoutingError::WeightCount { weights: weights.len(), cores })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -185,6 +249,30 @@ mod tests {
         let owners: Vec<u8> = all_slots().map(|slot| four.owner(slot).0 as u8).collect();
         assert_eq!(point_of(&owners), 0xC307_72C4_02A6_FD0A);
         assert_eq!(table(4).counts(), [4110, 4148, 3978, 4148]);
+    }
+
+    /// One range a core, in order, of its weighted share to a slot, whatever the number of cores; the ring's would be
+    /// thousands.
+    #[test]
+    fn contiguous_has_one_range_a_core() {
+        let four = SlotTable::contiguous(4, &[]).expect("four");
+        let ranges: Vec<(u16, u16, u16)> = four.ranges().map(|(core, a, b)| (core.0, a.0, b.0)).collect();
+        assert_eq!(ranges, [(0, 0, 4095), (1, 4096, 8191), (2, 8192, 12287), (3, 12288, 16383)]);
+        let uneven = SlotTable::contiguous(3, &[1.0, 2.0, 1.0]).expect("three");
+        assert_eq!(uneven.counts(), [4096, 8192, 4096]);
+        for cores in [1, 2, 3, 7, 100, CORES_MAX] {
+            let table = SlotTable::contiguous(cores, &[]).expect("a good count");
+            assert_eq!(table.ranges().count(), cores);
+            let counts = table.counts();
+            assert_eq!(counts.iter().sum::<usize>(), SLOTS);
+            assert!(counts.iter().all(|slots| slots.abs_diff(SLOTS / cores) <= 1), "{cores} cores: {counts:?}");
+        }
+        assert_eq!(SlotTable::contiguous(0, &[]), Err(RoutingError::NoNodes));
+        assert_eq!(SlotTable::contiguous(2, &[1.0]), Err(RoutingError::WeightCount { weights: 1, cores: 2 }));
+        assert!(SlotTable::contiguous(2, &[1.0, f64::NAN]).is_err());
+        assert!(SlotTable::contiguous(2, &[1.0, 0.0]).is_err());
+        let ring: Vec<usize> = [1, 2, 4, 64].iter().map(|cores| table(*cores).ranges().count()).collect();
+        assert_eq!(ring, [1, 8051, 12163, 16106]);
     }
 
     /// At every count to 64, and some past it, the fullest core is within 3 % of the mean, and one core more or fewer

@@ -9,11 +9,34 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// A listening socket, as a core holds it.
+pub struct Listener {
+    pub fd: OwnedFd,
+    /// When to accept again, after an accept failed for want of descriptors.
+    pub again_us: Option<u64>,
+    /// What connects to it stays on this core, instead of going to the one with the fewest connections.
+    pub keeps: bool,
+}
+
+impl Listener {
+    /// One that serves all cores.
+    pub fn shared(fd: OwnedFd) -> Listener {
+        Listener { fd, again_us: None, keeps: false }
+    }
+
+    /// One of this core alone.
+    pub fn own(fd: OwnedFd) -> Listener {
+        Listener { fd, again_us: None, keeps: true }
+    }
+}
+
 /// Where to listen.
 pub struct Listening {
     pub bind: Vec<IpAddr>,
     /// 0 for no TCP.
     pub port: u16,
+    /// Ports of single cores, in their order.
+    pub core_ports: Vec<u16>,
     pub unixsocket: Option<PathBuf>,
     /// Mode bits of the Unix socket's file; 0 leaves them to the umask.
     pub unixsocketperm: u32,
@@ -25,6 +48,8 @@ pub struct Listening {
 /// Sockets that listen, and the file that goes with the last one.
 pub struct Bound {
     pub sockets: Vec<OwnedFd>,
+    /// Those of single cores, in their order.
+    pub of_cores: Vec<Vec<OwnedFd>>,
     pub file: Option<PathBuf>,
 }
 
@@ -40,8 +65,8 @@ impl Drop for Bound {
 /// Why a socket does not listen, and what to change.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    #[error("port {port} on {address} is taken by another process; stop it, or choose another with --port")]
-    Taken { address: IpAddr, port: u16 },
+    #[error("port {port} on {address} is taken by another process; stop it, or choose another with {flag}")]
+    Taken { address: IpAddr, port: u16, flag: &'static str },
     #[error("{address} is no address of this machine; choose another with --bind")]
     NoSuchAddress { address: IpAddr },
     #[error("port {port} needs privileges; choose one from 1024 on, or grant CAP_NET_BIND_SERVICE")]
@@ -56,11 +81,12 @@ pub enum ListenError {
 
 /// Opens all listening sockets. Options that accepted sockets inherit (no delay, keepalive) are set here, once.
 pub fn listen(listening: &Listening) -> Result<Bound, ListenError> {
-    let mut bound = Bound { sockets: Vec::new(), file: None };
+    let mut bound = Bound { sockets: Vec::new(), of_cores: Vec::new(), file: None };
     if listening.port != 0 {
-        for address in &listening.bind {
-            bound.sockets.push(listen_tcp(*address, listening)?);
-        }
+        bound.sockets = listen_port(listening.port, "--port", listening)?;
+    }
+    for port in &listening.core_ports {
+        bound.of_cores.push(listen_port(*port, "--cluster-first-port", listening)?);
     }
     if let Some(path) = &listening.unixsocket {
         bound.sockets.push(listen_unix(path, listening)?);
@@ -69,8 +95,12 @@ pub fn listen(listening: &Listening) -> Result<Bound, ListenError> {
     Ok(bound)
 }
 
-fn listen_tcp(address: IpAddr, listening: &Listening) -> Result<OwnedFd, ListenError> {
-    let port = listening.port;
+/// A port on every address; `flag` is what chooses it.
+fn listen_port(port: u16, flag: &'static str, listening: &Listening) -> Result<Vec<OwnedFd>, ListenError> {
+    listening.bind.iter().map(|address| listen_tcp(*address, port, flag, listening)).collect()
+}
+
+fn listen_tcp(address: IpAddr, port: u16, flag: &'static str, listening: &Listening) -> Result<OwnedFd, ListenError> {
     let target = SocketAddr::new(address, port);
     let open = || -> io::Result<Socket> {
         let socket = Socket::new(Domain::for_address(target), Type::STREAM, Some(Protocol::TCP))?;
@@ -91,7 +121,7 @@ fn listen_tcp(address: IpAddr, listening: &Listening) -> Result<OwnedFd, ListenE
     match open() {
         Ok(socket) => Ok(socket.into()),
         Err(source) => Err(match source.kind() {
-            io::ErrorKind::AddrInUse => ListenError::Taken { address, port },
+            io::ErrorKind::AddrInUse => ListenError::Taken { address, port, flag },
             io::ErrorKind::AddrNotAvailable => ListenError::NoSuchAddress { address },
             io::ErrorKind::PermissionDenied => ListenError::Privileged { port },
             _ => ListenError::System { what: target.to_string(), source },

@@ -14,6 +14,6 @@ pub mod uring;
 mod worker;
 
 pub use clock::Clock;
-pub use listener::{Bound, ListenError, Listening, listen};
+pub use listener::{Bound, ListenError, Listener, Listening, listen};
 pub use mailbox::{Mailbox, mailboxes};
 pub use worker::{Control, Worker, WorkerError, WorkerOptions};

@@ -3,6 +3,7 @@
 use super::arrivals::Arrivals;
 use super::clock::Clock;
 use super::cpu_time::CpuTime;
+use super::listener::Listener;
 use super::mailbox::{Mail, Mailbox};
 use super::pace::{Gather, Pace};
 use super::sockets::{SendOutcome, Sockets};
@@ -43,8 +44,8 @@ pub struct WorkerOptions {
     pub min_wait_us: u32,
     pub spin_us: u32,
     pub zero_copy_bytes_min: usize,
-    /// The listening sockets; given to one core, which places each connection.
-    pub listeners: Vec<OwnedFd>,
+    /// Listening sockets. Those that serve all cores are given to one, which places each connection.
+    pub listeners: Vec<Listener>,
     pub mailbox: Mailbox,
     pub ledger: Arc<Ledger>,
     pub clock: Clock,
@@ -93,13 +94,6 @@ pub struct Worker {
     drain: Drain,
 }
 
-/// A listening socket of this core.
-struct Listener {
-    fd: OwnedFd,
-    /// When to accept again, after an accept failed for want of descriptors.
-    again_us: Option<u64>,
-}
-
 /// How far the end of the process is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Drain {
@@ -127,7 +121,7 @@ impl Worker {
         options.mailbox.attach(ring.fd());
         ring.poll(options.alarm.as_raw_fd(), TOKEN_CONTROL);
         for (index, listener) in options.listeners.iter().enumerate() {
-            ring.accept(listener.as_raw_fd(), TOKEN_LISTENER + index as u64);
+            ring.accept(listener.fd.as_raw_fd(), TOKEN_LISTENER + index as u64);
         }
         Ok(Worker {
             core: options.mailbox.core(),
@@ -140,7 +134,7 @@ impl Worker {
             control: options.control,
             pace: Pace::new(options.min_wait_us),
             spin_us: options.spin_us,
-            listeners: options.listeners.into_iter().map(|fd| Listener { fd, again_us: None }).collect(),
+            listeners: options.listeners,
             alarm: options.alarm,
             on_shutdown: options.on_shutdown,
             effects: Effects::default(),
@@ -313,7 +307,8 @@ impl Worker {
                 if !armed {
                     self.ring.accept(listener.fd.as_raw_fd(), token);
                 }
-                let core = self.ledger.place_connection();
+                let core =
+                    if listener.keeps { self.ledger.take_place(self.core) } else { self.ledger.place_connection() };
                 if core == self.core {
                     self.open(now, socket);
                 } else {

@@ -8,7 +8,8 @@ use crate::keyspace::ShardOptions;
 use crate::routing::{RoutingError, SlotTable, slot_of};
 use crate::runtime::uring::{self, Features, RingConfig, RingError, SqPoll};
 use crate::runtime::{
-    Bound, Clock, Control, ListenError, Listening, Mailbox, Worker, WorkerError, WorkerOptions, listen, mailboxes,
+    Bound, Clock, Control, ListenError, Listener, Listening, Mailbox, Worker, WorkerError, WorkerOptions, listen,
+    mailboxes,
 };
 use crate::types::{CoreId, Now};
 use crossbeam_channel::{Sender, bounded};
@@ -139,6 +140,7 @@ fn open_listeners(config: &Config) -> Result<Bound, ListenError> {
     listen(&Listening {
         bind: config.network.bind.clone(),
         port: config.network.port,
+        core_ports: config.node_ports(),
         unixsocket: config.network.unixsocket.clone(),
         unixsocketperm: config.network.unixsocketperm,
         backlog: config.network.tcp_backlog,
@@ -151,8 +153,13 @@ fn build_house(config: &Config, cores: usize, config_file: String) -> Result<Hou
     let clock = Clock::default();
     let host = Machine { host: Host::read()?, clock, started: clock.now(), port: config.network.port, config_file };
     let turns = (0..cores).map(|_| AtomicU64::new(0)).collect();
+    let table = if config.cluster.announce {
+        SlotTable::contiguous(cores, &weights)?
+    } else {
+        SlotTable::compile(cores, config.cores.virtual_nodes as usize, &weights)?
+    };
     Ok(House {
-        table: Arc::new(SlotTable::compile(cores, config.cores.virtual_nodes as usize, &weights)?),
+        table: Arc::new(table),
         ledger: Arc::new(Ledger::new(cores)),
         host: Arc::new(host),
         settings: settings(config),
@@ -175,13 +182,11 @@ fn settings(config: &Config) -> Settings {
         client_waiting_bytes_max: limits.client_waiting_bytes_max as usize,
         client_query_bytes_max: limits.client_query_bytes_max as usize,
         proto_max_bulk_bytes: limits.proto_max_bulk_len as usize,
-        letters_bytes_max: Settings::default().letters_bytes_max,
         log_level: logger::redis_name(config.log.level).to_owned(),
         hot: config.hot.settings(),
-        slowlog_slower_than_us: Settings::default().slowlog_slower_than_us,
-        slowlog_len_max: Settings::default().slowlog_len_max,
-        tracking_table_keys_max: Settings::default().tracking_table_keys_max,
+        cluster: config.facade().map(Arc::new),
         fixed: redis_parameters(config),
+        ..Settings::default()
     }
 }
 
@@ -197,11 +202,7 @@ fn start_cores(config: &Config, house: &House, bound: &Bound) -> Result<(Feature
     let (report, reports) = bounded(cores);
     let mut running = Vec::with_capacity(cores);
     for mailbox in mailboxes(cores, config.cores.mailbox_batches) {
-        let listeners = if mailbox.core() == CoreId(0) {
-            bound.sockets.iter().map(OwnedFd::try_clone).collect::<io::Result<Vec<_>>>()?
-        } else {
-            Vec::new()
-        };
+        let listeners = listeners_of(mailbox.core(), bound)?;
         running.push(start_core(config, house, mailbox, listeners, report.clone())?);
     }
     let mut features = Features::default();
@@ -212,11 +213,18 @@ fn start_cores(config: &Config, house: &House, bound: &Bound) -> Result<(Feature
     Ok((features, running))
 }
 
+/// What serves all cores goes to the first, the ports of single cores each to its own.
+fn listeners_of(core: CoreId, bound: &Bound) -> io::Result<Vec<Listener>> {
+    let shared = bound.sockets.iter().filter(|_| core == CoreId(0)).map(OwnedFd::try_clone);
+    let own = bound.of_cores.get(core.index()).into_iter().flatten().map(OwnedFd::try_clone);
+    shared.map(|fd| fd.map(Listener::shared)).chain(own.map(|fd| fd.map(Listener::own))).collect()
+}
+
 fn start_core(
     config: &Config,
     house: &House,
     mailbox: Mailbox,
-    listeners: Vec<OwnedFd>,
+    listeners: Vec<Listener>,
     report: Sender<Result<Features, BootError>>,
 ) -> Result<Core, BootError> {
     let core = mailbox.core();
@@ -297,8 +305,13 @@ fn banner(config: &Config) -> String {
         (Some(path), 0) => format!("redis-cli -s {}", path.display()),
         (_, port) => format!("redis-cli -p {port}"),
     };
+    let nodes = match config.node_ports()[..] {
+        [first, .., last] => format!("\nannounces each core as a node of a cluster, on ports {first} to {last}"),
+        [only] => format!("\nannounces its core as a node of a cluster, on port {only}"),
+        [] => String::new(),
+    };
     format!(
-        "coldplate {} serves on {} with {cores} {} (CPUs {:?}); keys are in memory only\n\
+        "coldplate {} serves on {} with {cores} {} (CPUs {:?}); keys are in memory only{nodes}\n\
          try:  {try_it} set greeting hello  |  {try_it} get greeting  |  {try_it} info cores",
         env!("CARGO_PKG_VERSION"),
         places.join(", "),

@@ -1,6 +1,6 @@
 //! The command line: clap's arguments built from the table of parameters, and what each invocation answers.
 //!
-//! The only address of clap. Flags are kept as text: the table reads them, so that a bad value gets the same message
+//! One of clap's two addresses; `bench` has flags of its own, in `load/cli.rs`. Flags are kept as text: the table reads them, so that a bad value gets the same message
 //! on the command line as in a file.
 
 use std::ffi::OsString;
@@ -51,6 +51,10 @@ impl Refusal {
 /// Reads the process's arguments, the program's name first.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Refusal> {
     let matches = command().try_get_matches_from(arguments).map_err(Refusal)?;
+    if matches.subcommand_name() == Some("bench") {
+        let first = "bench must be the first word, before its own options: see coldplate bench --help";
+        return Err(Refusal(command().error(clap::error::ErrorKind::ArgumentConflict, first)));
+    }
     // Global arguments reach the subcommand's matches, so the innermost has them all.
     let (name, matches) = matches.subcommand().unwrap_or(("serve", &matches));
     let action = match name {
@@ -106,13 +110,15 @@ pub(super) fn command() -> Command {
     let check = Command::new("check").about(
         "List every mistake in the configuration, with its line and what is allowed, and exit 1; exit 0 if none",
     );
+    // `main` looks for it first: only its line in the help comes from here.
+    let bench = Command::new("bench").about("Load a server and measure it: see coldplate bench --help");
     Command::new("coldplate")
         .version(env!("CARGO_PKG_VERSION"))
         .about("A Redis-protocol key router for Linux: one pinned thread, one io_uring and one shard per core")
         .after_help("-h prints one line an option; --help says why each exists, what it allows and its default.")
         .disable_help_subcommand(true)
         .args_override_self(true)
-        .subcommands([serve, check])
+        .subcommands([serve, check, bench])
         .args(own_arguments())
         .args(TABLE.iter().map(argument))
 }

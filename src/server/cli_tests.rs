@@ -53,6 +53,12 @@ fn the_names_that_a_redis_user_tries() {
 }
 
 #[test]
+fn bench_comes_first_or_not_at_all() {
+    assert!(usage_error("--port 1 bench").contains("bench must be the first word"));
+    assert!(usage_error("--help").contains("  bench  Load a server and measure it"));
+}
+
+#[test]
 fn check_answers_or_refuses() {
     let Outcome::Answer(fine) = run("check --port 1") else { panic!("port 1 is allowed") };
     assert_eq!(fine, "the command line is fine: 2 cores on CPUs 0-1\n");

@@ -6,11 +6,13 @@
 mod multi;
 mod order;
 mod queue;
+mod subscriptions;
 mod tracker;
 
 pub use multi::{Multi, Queued};
 pub use order::Order;
 pub use queue::{Fill, ReplyQueue};
+pub use subscriptions::{ChannelKind, Subscriptions};
 pub use tracker::Tracker;
 
 use crate::protocol::resp::{Input, Output, Proto, Reply};
@@ -52,6 +54,8 @@ pub struct Session<G> {
     pub order: Order,
     pub proto: Proto,
     pub authenticated: bool,
+    /// Operations on one key run without a further look at the client: see [`Session::review`].
+    pub plain: bool,
     pub reply_mode: ReplyMode,
     /// Set between MULTI and EXEC.
     pub multi: Option<Box<Multi>>,
@@ -83,10 +87,20 @@ pub struct Session<G> {
     pub hears_heat: bool,
     /// CLIENT TRACKING, while it is on.
     pub tracker: Option<Box<Tracker>>,
-    /// Messages that wait for the end of its transaction: they must not stand inside the reply.
-    pub later: Output,
     /// It did not read, and invalidations were not written: it is to be told to forget all keys once it reads.
     pub owes_forget: bool,
+    /// It is shown all requests (MONITOR).
+    pub monitors: bool,
+    /// The channels that it listens to.
+    pub subscriptions: Subscriptions,
+    /// A transaction of it publishes something right now.
+    pub midway: bool,
+    /// What nobody asked for and came in the middle of a transaction, whose replies may be one; it stands behind its end.
+    pub aside: Output,
+    /// Bytes that the shell has taken and not yet sent.
+    pub sending_bytes: usize,
+    /// Since when it has been past the soft limit of what it may leave unread; 0: it is not.
+    pub deaf_since_us: u64,
     pub last_active_us: u64,
     pub commands: u64,
     pub last_command: &'static str,
@@ -103,6 +117,7 @@ impl<G> Session<G> {
             order: Order::default(),
             proto: Proto::Resp2,
             authenticated,
+            plain: authenticated,
             reply_mode: ReplyMode::On,
             multi: None,
             watched: Vec::new(),
@@ -119,8 +134,13 @@ impl<G> Session<G> {
             waits_for_turn: false,
             hears_heat: false,
             tracker: None,
-            later: Output::default(),
             owes_forget: false,
+            monitors: false,
+            subscriptions: Subscriptions::default(),
+            midway: false,
+            aside: Output::default(),
+            sending_bytes: 0,
+            deaf_since_us: 0,
             last_active_us: now.mono_us,
             commands: 0,
             last_command: "NULL",
@@ -157,6 +177,19 @@ impl<G> Session<G> {
         self.queue.ready(|out| encode(&mut Reply { out, proto }));
     }
 
+    /// Has a message wait for the end of the transaction.
+    pub fn put_aside(&mut self, push: &Output) {
+        self.aside.append(push, 0..push.bytes.len());
+    }
+
+    /// Called when a transaction has ended: what was put aside stands behind it.
+    pub fn push_aside(&mut self) {
+        if !self.aside.is_empty() {
+            let aside = std::mem::take(&mut self.aside);
+            self.push(|reply| reply.out.append(&aside, 0..aside.bytes.len()));
+        }
+    }
+
     /// Whether a copy may answer a request on this key: what the connection asked of it before has been answered.
     /// `epoch` is the number of the latest hot key installed on this core.
     #[inline]
@@ -164,10 +197,16 @@ impl<G> Session<G> {
         self.order.is_past(epoch, self.queue.numbers()) && !self.order.awaits(hash)
     }
 
-    /// Whether an operation on one key may simply run.
-    #[inline]
-    pub fn is_plain(&self) -> bool {
-        self.authenticated && self.multi.is_none()
+    /// Whether it may do little besides listening: it listens to channels and speaks RESP2, where a message looks like a
+    /// reply.
+    pub fn is_confined(&self) -> bool {
+        self.proto == Proto::Resp2 && !self.subscriptions.is_empty()
+    }
+
+    /// Works out [`Session::plain`], after whatever may have changed who the client is, what it listens to, or whether it
+    /// queues for a transaction.
+    pub fn review(&mut self) {
+        self.plain = self.authenticated && self.multi.is_none() && !self.is_confined();
     }
 
     /// Ends the command: SKIP counts for one.

@@ -8,8 +8,8 @@ from lib.cases import check, check_equal
 REQUESTS = {1: 10_000, 16: 40_000, 64: 80_000}
 
 
-def benchmark(server, *args):
-    command = ["redis-benchmark", "-p", str(server.port), "-q", *map(str, args)]
+def benchmark(server, *args, port=None):
+    command = ["redis-benchmark", "-p", str(port or server.port), "-q", *map(str, args)]
     done = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120, stdin=subprocess.DEVNULL
     )

@@ -39,17 +39,17 @@ SCRIPT = (
 )
 
 
-def cli(server, *args, stdin=b"", timeout_s=60):
-    command = ["redis-cli", "-p", str(server.port), *args]
+def cli(server, *args, stdin=b"", timeout_s=60, port=None):
+    command = ["redis-cli", "-p", str(port or server.port), *args]
     done = subprocess.run(command, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout_s)
     check_equal(done.returncode, 0, f"exit status of redis-cli {' '.join(args)}: {done.stdout[-300:]!r}")
     return done.stdout.decode(errors="backslashreplace")
 
 
-def play_script(server, *options):
+def play_script(server, *options, port=None):
     typed = "".join(line + "\n" for line, _ in SCRIPT).encode()
     wanted = "".join(output + "\n" for _, output in SCRIPT)
-    got = cli(server, "--no-raw", *options, stdin=typed)
+    got = cli(server, "--no-raw", *options, stdin=typed, port=port)
     # Blank lines between replies differ among versions of redis-cli.
     check_equal([line for line in got.split("\n") if line], [line for line in wanted.split("\n") if line])
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from compat import benchmark, cli, foreign, redis_py, tracking  # noqa: F401  (their cases register themselves)
+from compat import benchmark, cli, cluster, foreign, pubsub, redis_py, tracking  # noqa: F401  (their cases register themselves)
 from compat.suite import suite
 from lib import resp
 from lib.cases import check

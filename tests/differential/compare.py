@@ -30,7 +30,8 @@ def first_difference(commands, ours, theirs):
     """(command, our reply, their reply) where the streams first differ, or None. Equal bytes are the quick way out."""
     if ours == theirs:
         return None
-    our_replies, their_replies = resp.split_replies(ours), resp.split_replies(theirs)
+    our_replies, our_messages = apart(resp.split_replies(ours))
+    their_replies, their_messages = apart(resp.split_replies(theirs))
     answered = expected(commands)
     for at in range(max(len(our_replies), len(their_replies))):
         our = our_replies[at] if at < len(our_replies) else b"(nothing)"
@@ -38,7 +39,16 @@ def first_difference(commands, ours, theirs):
         command = answered[at] if at < len(answered) else None
         if our != their and not (command and agrees(command.compare, our, their)):
             return command, our, their
+    if our_messages != their_messages:
+        return None, b"".join(our_messages), b"".join(their_messages)
     return None
+
+
+def apart(replies):
+    """Messages that a listener sent itself over RESP3 answer no command."""
+    marks = tuple(b">%d\r\n$%d\r\n%bmessage\r\n" % (3 + (kind == b"p"), 7 + len(kind), kind) for kind in (b"", b"p", b"s"))
+    messages = [reply for reply in replies if reply.startswith(marks)]
+    return [reply for reply in replies if not reply.startswith(marks)], messages
 
 
 def agrees(how, ours, theirs):

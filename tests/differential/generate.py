@@ -243,6 +243,36 @@ class Generator(Bits):
     def connection(self):
         return self.rng.choice(self.rng.choice(words.CONNECTION))(self)
 
+    def channels(self):
+        """A while of listening to one name, so that each command has one reply."""
+        rng = self.rng
+        on, off, publish = rng.choice(
+            (("SUBSCRIBE", "UNSUBSCRIBE", "PUBLISH"), ("PSUBSCRIBE", "PUNSUBSCRIBE", "PUBLISH"),
+             ("SSUBSCRIBE", "SUNSUBSCRIBE", "SPUBLISH"))
+        )  # fmt: skip
+        names = [self.key()]
+        made = [self.command(on, *names)]
+        for _ in range(rng.choice((0, 1, 3))):
+            name = rng.choice((*names, self.key()))
+            made.append(
+                rng.choice(
+                    (
+                        lambda: self.command(publish, name, self.value()),
+                        lambda: self.command("PING"),
+                        lambda: self.command("ping", self.value()),
+                        lambda: self.command("PUBSUB", "NUMSUB", *names),
+                        lambda: self.command("PUBSUB", "NUMPAT"),
+                        lambda: self.command("pubsub", "ShardNumSub", name),
+                        lambda: self.command("PUBSUB", "CHANNELS", name, compare="unordered"),
+                        lambda: self.command("PUBSUB", "SHARDCHANNELS", compare="unordered"),
+                        lambda: self.plain(),
+                        lambda: self.many(),
+                        lambda: self.command(off, self.key()),
+                    )
+                )()
+            )
+        return [*made, self.command(off)]
+
     def reply_mode(self):
         """Turns replies off for a while; always back on, as the batch's last reply is waited for."""
         word = self.rng.choice(("OFF", "SKIP", "SKIP"))
@@ -287,6 +317,7 @@ FAMILIES = (
     (8, "bitfield"),
     (6, "dumps"),
     (1, "reply_mode"),
+    (2, "channels"),
     (4, "malformed"),
     (1, "unknown"),
 )

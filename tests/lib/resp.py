@@ -191,9 +191,9 @@ def exchange(sock, chunks, done, timeout_s=30.0):
         sock.setblocking(True)
 
 
-def connected(server, timeout_s=30.0):
-    """A `Wire` to a running server."""
-    return Wire(server.connect(timeout_s))
+def connected(server, timeout_s=30.0, port=None):
+    """A `Wire` to a running server, by its usual port or another one."""
+    return Wire(server.connect(timeout_s, port))
 
 
 def unix_socket(path, timeout_s=30.0):

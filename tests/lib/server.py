@@ -45,6 +45,20 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def free_run(count):
+    """The first of so many free ports in a row."""
+    for _ in range(100):
+        first = free_port()
+        try:
+            for port in range(first, first + count):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+            return first
+        except (OSError, OverflowError):
+            continue
+    raise ServerError(f"no {count} free ports in a row")
+
+
 class StartError(ServerError):
     """It did not come up; the same is to be expected of the next start."""
 
@@ -58,6 +72,11 @@ class Server:
         self.is_redis = Path(self.binary).name == "redis-server"
         self.options = options
         self.port = free_port()
+        self.node_ports = []
+        if "cluster_announce" in options:
+            first = free_run(cores)
+            self.options = {**options, "cluster_first_port": first}
+            self.node_ports = list(range(first, first + cores))
         self.dir = Path(tempfile.mkdtemp(prefix="coldplate-test-"))
         self.unixsocket = str(self.dir / "s.sock")
         self.log_path = self.dir / "server.log"
@@ -115,8 +134,8 @@ class Server:
             time.sleep(0.01)
         raise StartError(f"not ready after {START_S_MAX} s:\n{self.log()}")
 
-    def connect(self, timeout_s=30.0):
-        sock = socket.create_connection(("127.0.0.1", self.port), timeout=timeout_s)
+    def connect(self, timeout_s=30.0, port=None):
+        sock = socket.create_connection(("127.0.0.1", port or self.port), timeout=timeout_s)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 

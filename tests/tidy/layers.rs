@@ -10,8 +10,11 @@ const LAYERS: [&[&str]; 7] = [
     &["routing", "heat", "replica", "log", "upstream", "session"],
     &["engine"],
     &["runtime"],
-    &["server"],
+    &["load", "server"],
 ];
+
+/// All that the load generator may name of the program that it measures: what is on the wire.
+const LOAD_NAMES: [&str; 4] = ["types", "protocol", "routing", "load"];
 
 /// What a layer left of `runtime` never names: the machine is an argument there.
 const MACHINE: [&str; 14] = [
@@ -32,7 +35,7 @@ const MACHINE: [&str; 14] = [
 ];
 
 /// A package, and the files or folders that may name it.
-const ADDRESSES: [(&str, &[&str]); 14] = [
+const ADDRESSES: [(&str, &[&str]); 19] = [
     ("io_uring", &["src/runtime/uring/"]),
     ("core_affinity", &["src/runtime/worker.rs"]),
     // boot.rs: each core's thread reports once whether it could start. That is no mail, and mailboxes do not exist yet.
@@ -48,13 +51,22 @@ const ADDRESSES: [(&str, &[&str]); 14] = [
             "src/engine/scatter.rs",
         ],
     ),
-    ("clap", &["src/server/cli.rs", "src/server/cli_tests.rs"]),
+    // Two command lines: a server's flags are its configuration's, a load's are memtier_benchmark's.
+    ("clap", &["src/server/cli.rs", "src/server/cli_tests.rs", "src/load/cli.rs"]),
+    ("rustix", &["src/load/drive.rs", "src/load/run.rs"]),
+    ("fastrand", &["src/load/"]),
+    ("hdrhistogram", &["src/load/tally.rs", "src/load/report/"]),
+    ("serde_json", &["src/load/report/"]),
+    ("base64", &["src/load/report/json.rs"]),
     ("mimalloc", &["src/main.rs"]),
-    ("hashbrown", &["src/keyspace/table.rs", "src/keyspace/watch.rs", "src/heat/", "src/replica/"]),
+    (
+        "hashbrown",
+        &["src/keyspace/table.rs", "src/keyspace/watch.rs", "src/heat/", "src/replica/", "src/engine/pubsub/"],
+    ),
     ("socket2", &["src/runtime/"]),
     ("toml", &["src/server/config/"]),
     ("sd_notify", &["src/server/notify.rs"]),
-    ("signal_hook", &["src/server/"]),
+    ("signal_hook", &["src/server/", "src/load/run.rs"]),
     ("env_logger", &["src/server/logger.rs"]),
     ("ahash", &["src/keyspace/shard.rs"]),
     ("crc", &["src/keyspace/command/dump.rs"]),
@@ -75,6 +87,7 @@ pub fn one_way(source: &Source) -> Vec<String> {
         let inside_ring = rest.starts_with("runtime::uring");
         let allowed = match rank(layer) {
             _ if is_ring => inside_ring,
+            Some(_) if source.layer() == "load" => LOAD_NAMES.contains(&layer),
             Some(other) => other < own || layer == source.layer(),
             None => true,
         };

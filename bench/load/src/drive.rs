@@ -79,9 +79,14 @@ pub struct Drive<S> {
 impl<S: Source> Drive<S> {
     /// Connects once for each source; nothing is sent before `run`.
     pub fn connect(address: &str, protocol: Protocol, sources: Vec<S>) -> Result<Self> {
+        Self::connect_each(protocol, sources.into_iter().map(|source| (address, source)).collect())
+    }
+
+    /// As [`Drive::connect`], each source to an address of its own.
+    pub fn connect_each(protocol: Protocol, sources: Vec<(&str, S)>) -> Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(std::io::Error::from)?;
         let mut links = Vec::with_capacity(sources.len());
-        for (index, source) in sources.into_iter().enumerate() {
+        for (index, (address, source)) in sources.into_iter().enumerate() {
             let stream = connect(address)?;
             stream.set_nonblocking(true)?;
             epoll::add(&epoll, &stream, EventData::new_u64(index as u64), EventFlags::IN)

@@ -20,6 +20,10 @@ pub enum Error {
     KeyCount { got: u64, expected: u64 },
     #[error("filling got {errors} errors, the first: {first}")]
     Fill { errors: u64, first: String },
+    #[error("node {address} owns none of the keys")]
+    NoKeys { address: String },
+    #[error("one key is one node's: leave out --cluster, or take another distribution")]
+    OneKey,
     #[error("{0}")]
     Io(#[from] io::Error),
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::cluster::Share;
+
 /// SplitMix64: one multiply chain a number, and any seed is a good seed, so connection n simply uses seed + n.
 #[derive(Clone)]
 pub struct Rng(u64);
@@ -152,11 +154,17 @@ pub struct Stream {
     at: usize,
     /// Added to every number, modulo their count: changes when the keys shift.
     offset: u64,
+    /// Keys of other nodes are passed over.
+    share: Option<Share>,
 }
 
 impl Stream {
     pub fn new(keyspace: Keyspace, seed: u64) -> Self {
-        Self { keyspace, rng: Rng::new(seed), at: 0, offset: 0 }
+        Self { keyspace, rng: Rng::new(seed), at: 0, offset: 0, share: None }
+    }
+
+    pub fn of_node(self, share: Option<Share>) -> Self {
+        Self { share, ..self }
     }
 
     /// Call before each batch. A Zipf batch is a slice of the drawn numbers from a place of this stream's own choice:
@@ -172,6 +180,15 @@ impl Stream {
     }
 
     pub fn next_key(&mut self) -> u64 {
+        loop {
+            let key = self.any_key();
+            if self.share.as_ref().is_none_or(|share| share.has(key)) {
+                return key;
+            }
+        }
+    }
+
+    fn any_key(&mut self) -> u64 {
         match self.keyspace.distribution {
             Distribution::Uniform => self.rng.below(self.keyspace.count),
             Distribution::One => 0,

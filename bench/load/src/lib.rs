@@ -3,6 +3,7 @@
 //! Must never know the server under test: nothing here is shared with Coldplate, or a bug of one would hide in both.
 //! Read first: `drive.rs` (the loop), then `request.rs` and `reply.rs` (the bytes).
 
+pub mod cluster;
 pub mod drive;
 pub mod error;
 pub mod fill;

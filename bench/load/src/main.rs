@@ -5,8 +5,9 @@ use std::sync::Barrier;
 use std::time::Duration;
 
 use clap::Parser;
+use cold_load::cluster::{Node, Share, nodes};
 use cold_load::drive::{Drive, Outturn, Source};
-use cold_load::error::Result;
+use cold_load::error::{Error, Result};
 use cold_load::fill;
 use cold_load::keys::{Distribution, Keyspace, Stream};
 use cold_load::request::{Mix, Protocol, Verbs, value};
@@ -41,6 +42,10 @@ struct Options {
     /// Set all keys once first, and check the server's count
     #[arg(long)]
     fill: bool,
+    /// Asks the server for the nodes of its cluster and connects to them in turn, each key to its node; not with
+    /// --dist one, which is one node's
+    #[arg(long)]
+    cluster: bool,
     /// resp or memcache
     #[arg(long, default_value = "resp")]
     proto: Protocol,
@@ -103,15 +108,16 @@ fn run(options: &Options) -> Result<Option<Outturn>> {
     }
     let shift = options.shift_secs.filter(|secs| *secs > 0.0).map(Duration::from_secs_f64);
     let keyspace = Keyspace::new(options.keys, options.dist, shift, options.seed);
+    let places = places(options, &address, verbs.digits())?;
     let mut drives = Vec::new();
     for thread in 0..options.threads {
-        let sources = (thread..options.conns).step_by(options.threads as usize).map(|connection| Load {
-            verbs: verbs.clone(),
-            mix: options.mix,
-            pipeline: options.pipeline,
-            stream: Stream::new(keyspace.clone(), options.seed.wrapping_add(1 + u64::from(connection))),
+        let sources = (thread..options.conns).step_by(options.threads as usize).map(|connection| {
+            let (address, share) = &places[connection as usize % places.len()];
+            let stream = Stream::new(keyspace.clone(), options.seed.wrapping_add(1 + u64::from(connection)));
+            let stream = stream.of_node(share.clone());
+            (address.as_str(), Load { verbs: verbs.clone(), mix: options.mix, pipeline: options.pipeline, stream })
         });
-        drives.push(Drive::connect(&address, options.proto, sources.collect())?);
+        drives.push(Drive::connect_each(options.proto, sources.collect())?);
     }
     let duration = Duration::from_secs_f64(options.secs.min(86_400.0));
     let barrier = Barrier::new(drives.len());
@@ -133,6 +139,25 @@ fn run(options: &Options) -> Result<Option<Outturn>> {
         })
     })
     .map(|()| Some(total))
+}
+
+/// Where to connect, and which keys to ask for there.
+fn places(options: &Options, address: &str, digits: usize) -> Result<Vec<(String, Option<Share>)>> {
+    if !options.cluster {
+        return Ok(vec![(address.to_owned(), None)]);
+    }
+    if options.dist == Distribution::One {
+        return Err(Error::OneKey);
+    }
+    let place = |node: Node| {
+        let share = Share::new(&node, &options.key_prefix, digits, options.keys)?;
+        Ok((node.address, Some(share)))
+    };
+    let places: Result<Vec<_>> = nodes(address)?.into_iter().map(place).collect();
+    match places {
+        Ok(places) if places.is_empty() => Err(Error::NoKeys { address: address.to_owned() }),
+        places => places,
+    }
 }
 
 fn percentile_us(outturn: &Outturn, quantile: f64) -> f64 {

@@ -112,6 +112,11 @@ impl Verbs {
         }
     }
 
+    /// Digits of a key's number.
+    pub fn digits(&self) -> usize {
+        self.digits
+    }
+
     pub fn set(&self, key: u64, out: &mut Vec<u8>) {
         self.set.append(self.digits, key, out);
     }

@@ -8,6 +8,7 @@ use crate::engine::sessions::Client;
 use crate::keyspace::number::parse_i64;
 use crate::protocol::command::Command;
 use crate::protocol::resp::{Args, Proto, quoting};
+use crate::session::ChannelKind;
 use crate::types::Now;
 use std::fmt::Write;
 
@@ -85,6 +86,12 @@ fn line(now: Now, client: &Client) -> String {
         flags.extend(tracker.broken.then_some('R'));
         flags.extend(tracker.bcast.then_some('B'));
     }
+    if client.monitors {
+        flags.push('O');
+    }
+    if !client.subscriptions.is_empty() {
+        flags.push('P');
+    }
     if client.closing {
         flags.push('c');
     }
@@ -106,7 +113,7 @@ fn line(now: Now, client: &Client) -> String {
     let mut line = String::with_capacity(320);
     write!(
         line,
-        "id={} addr={} laddr={} fd={} name={} age={age_s} idle={idle_s} flags={flags} db=0 sub=0 psub=0 ssub=0 multi=-1 \
+        "id={} addr={} laddr={} fd={} name={} age={age_s} idle={idle_s} flags={flags} db=0 sub={} psub={} ssub={} multi=-1 \
          qbuf={held} qbuf-free=0 argv-mem=0 multi-mem=0 rbs={} rbp=0 obl={output} oll={} omem={output} tot-mem={memory} \
          events=r cmd={} user=default redir={} resp={} lib-name={} lib-ver={}",
         client.id,
@@ -114,6 +121,9 @@ fn line(now: Now, client: &Client) -> String {
         profile.local,
         client.id,
         text(&profile.name),
+        client.subscriptions.count(ChannelKind::Plain),
+        client.subscriptions.count(ChannelKind::Pattern),
+        client.subscriptions.count(ChannelKind::Shard),
         client.output.bytes.capacity(),
         client.queue.len(),
         client.last_command,
@@ -130,31 +140,47 @@ fn line(now: Now, client: &Client) -> String {
 /// CLIENT LIST [TYPE normal|master|replica|pubsub] [ID id ...]
 pub struct ListFilter {
     ids: Option<Vec<i64>>,
-    /// False when the type is one that no connection here has.
-    normal: bool,
+    class: Option<Class>,
 }
 
 impl ListFilter {
     pub fn parse(args: &Args) -> Result<ListFilter, Vec<u8>> {
         match args.try_get(2) {
-            None => Ok(ListFilter { ids: None, normal: true }),
+            None => Ok(ListFilter { ids: None, class: None }),
             Some(option) if option.eq_ignore_ascii_case(b"type") && args.len() == 4 => {
-                Ok(ListFilter { ids: None, normal: is_normal(args.get(3))? })
+                Ok(ListFilter { ids: None, class: Some(Class::parse(args.get(3))?) })
             }
             Some(option) if option.eq_ignore_ascii_case(b"id") && args.len() > 3 => {
                 let ids: Option<Vec<i64>> = (3..args.len()).map(|at| parse_i64(args.get(at))).collect();
-                Ok(ListFilter { ids: Some(ids.ok_or("ERR Invalid client ID")?), normal: true })
+                Ok(ListFilter { ids: Some(ids.ok_or("ERR Invalid client ID")?), class: None })
             }
             Some(_) => Err(SYNTAX.into()),
         }
     }
 }
 
-fn is_normal(kind: &[u8]) -> Result<bool, Vec<u8>> {
-    match kind.to_ascii_lowercase().as_slice() {
-        b"normal" => Ok(true),
-        b"master" | b"replica" | b"slave" | b"pubsub" => Ok(false),
-        _ => Err(quoting("ERR Unknown client type '", kind, "'")),
+/// The types of connections that Redis tells apart.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Normal,
+    /// It listens to channels.
+    PubSub,
+    /// No connection here.
+    Replication,
+}
+
+impl Class {
+    fn parse(kind: &[u8]) -> Result<Class, Vec<u8>> {
+        match kind.to_ascii_lowercase().as_slice() {
+            b"normal" => Ok(Class::Normal),
+            b"pubsub" => Ok(Class::PubSub),
+            b"master" | b"replica" | b"slave" => Ok(Class::Replication),
+            _ => Err(quoting("ERR Unknown client type '", kind, "'")),
+        }
+    }
+
+    fn of(client: &Client) -> Class {
+        if client.subscriptions.is_empty() { Class::Normal } else { Class::PubSub }
     }
 }
 
@@ -163,7 +189,7 @@ pub struct KillFilter {
     /// The form with an address alone, which answers OK or an error and may kill the asking connection.
     pub old_form: bool,
     id: Option<u64>,
-    normal: bool,
+    class: Option<Class>,
     peer: Option<String>,
     local: Option<String>,
     skip_me: bool,
@@ -172,7 +198,7 @@ pub struct KillFilter {
 impl KillFilter {
     pub fn parse(args: &Args) -> Result<KillFilter, Vec<u8>> {
         let mut filter =
-            KillFilter { old_form: args.len() == 3, id: None, normal: true, peer: None, local: None, skip_me: true };
+            KillFilter { old_form: args.len() == 3, id: None, class: None, peer: None, local: None, skip_me: true };
         let text = |at: usize| String::from_utf8_lossy(args.get(at)).into_owned();
         if filter.old_form {
             (filter.peer, filter.skip_me) = (Some(text(2)), false);
@@ -187,7 +213,7 @@ impl KillFilter {
                     let id = parse_i64(args.get(at + 1)).filter(|id| *id > 0);
                     filter.id = Some(id.ok_or("ERR client-id should be greater than 0")? as u64);
                 }
-                b"type" => filter.normal = is_normal(args.get(at + 1))?,
+                b"type" => filter.class = Some(Class::parse(args.get(at + 1))?),
                 b"addr" => filter.peer = Some(text(at + 1)),
                 b"laddr" => filter.local = Some(text(at + 1)),
                 b"user" if args.get(at + 1) == b"default" => {}
@@ -201,7 +227,7 @@ impl KillFilter {
     }
 
     fn names(&self, client: &Client) -> bool {
-        self.normal
+        self.class.is_none_or(|class| class == Class::of(client))
             && self.id.is_none_or(|id| id == client.id)
             && self.peer.as_ref().is_none_or(|peer| *peer == client.profile.peer)
             && self.local.as_ref().is_none_or(|local| *local == client.profile.local)
@@ -211,8 +237,10 @@ impl KillFilter {
 impl Engine {
     /// The lines of this core's connections, and of the asking one, which is apart while its requests run.
     pub(in crate::engine) fn client_list(&mut self, now: Now, filter: &ListFilter, asking: Option<&Client>) -> String {
-        let listed =
-            |client: &Client| filter.normal && filter.ids.as_ref().is_none_or(|ids| ids.contains(&(client.id as i64)));
+        let listed = |client: &Client| {
+            filter.class.is_none_or(|class| class == Class::of(client))
+                && filter.ids.as_ref().is_none_or(|ids| ids.contains(&(client.id as i64)))
+        };
         let others = self.sessions.iter_mut().map(|(_, client)| &**client);
         others.chain(asking).filter(|client| listed(client)).map(|client| line(now, client)).collect()
     }

@@ -16,15 +16,23 @@ const WRONGPASS: &str = "WRONGPASS invalid username-password pair or user is dis
 
 pub fn ping(client: &mut Client, args: &Args) {
     match args.len() {
+        1 | 2 if client.is_confined() => client.answer(|reply| {
+            reply.array(2);
+            reply.bulk(b"pong");
+            reply.bulk(args.try_get(1).unwrap_or_default());
+        }),
         1 => client.answer(|reply| reply.simple("PONG")),
         2 => client.answer(|reply| reply.bulk(args.get(1))),
         _ => client.answer(|reply| reply.error(&arity_text(spec(Command::Ping)))),
     }
 }
 
-pub fn select(client: &mut Client, args: &Args) {
+pub fn select(client: &mut Client, args: &Args, cluster: bool) {
     client.answer(|reply| match parse_i64(args.get(1)) {
         Some(0) => reply.ok(),
+        Some(index) if cluster && i32::try_from(index).is_ok() => {
+            reply.error("ERR SELECT is not allowed in cluster mode");
+        }
         Some(index) if i32::try_from(index).is_ok() => reply.error("ERR DB index is out of range"),
         Some(_) => reply.error(&format!("ERR value is out of range, value must between {} and {}", i32::MIN, i32::MAX)),
         None => reply.error("ERR value is not an integer or out of range"),
@@ -66,6 +74,7 @@ impl Engine {
     pub(in crate::engine) fn reset(&mut self, conn: ConnId, client: &mut Client) {
         self.unwatch(conn, client);
         self.forget_tracker(conn, client);
+        self.stop_listening(conn, client);
         client.reset(self.settings.requirepass.is_empty());
         client.answer(|reply| reply.simple("RESET"));
     }
@@ -133,12 +142,12 @@ impl Engine {
         }
         client.proto = proto;
         client.hears_heat &= proto == Proto::Resp3;
-        let id = client.id as i64;
-        client.answer(|reply| greet(reply, id));
+        let (id, mode) = (client.id as i64, if self.settings.cluster.is_some() { "cluster" } else { "standalone" });
+        client.answer(|reply| greet(reply, id, mode));
     }
 }
 
-fn greet(reply: &mut Reply, id: i64) {
+fn greet(reply: &mut Reply, id: i64, mode: &str) {
     let version = if reply.proto == Proto::Resp3 { 3 } else { 2 };
     reply.map(7);
     reply.bulk(b"server");
@@ -150,7 +159,7 @@ fn greet(reply: &mut Reply, id: i64) {
     reply.bulk(b"id");
     reply.integer(id);
     reply.bulk(b"mode");
-    reply.bulk(b"standalone");
+    reply.bulk(mode.as_bytes());
     reply.bulk(b"role");
     reply.bulk(b"master");
     reply.bulk(b"modules");

@@ -3,6 +3,7 @@
 use super::connection::REDIS_VERSION;
 use super::hotkeys::{HotKey, hottest_first, read_keys};
 use crate::engine::event::HostReport;
+use crate::engine::pubsub::{distinct, read_all};
 use crate::engine::{Settings, Stats};
 use crate::protocol::resp::Args;
 use crate::types::{CoreId, Now};
@@ -36,14 +37,19 @@ pub struct InfoRequest {
     maxmemory_policy: &'static str,
     maxclients: u64,
     asked: CoreId,
+    /// The asked core is a node of an announced cluster, and was asked as such.
+    node: bool,
+    cluster: bool,
     hot: bool,
     /// Whether a session of HOTKEYS START is active, if there is one.
     tracking: Option<bool>,
     hot_keys: Vec<HotKey>,
+    /// Hashes of the names that clients listen to: channels, patterns, shard channels.
+    listened: [Vec<u64>; 3],
 }
 
 impl InfoRequest {
-    pub fn new(args: &Args, settings: &Settings, now: Now, asked: CoreId) -> InfoRequest {
+    pub fn new(args: &Args, settings: &Settings, now: Now, asked: CoreId, node: bool) -> InfoRequest {
         let wanted: Vec<Vec<u8>> = args.iter().skip(1).map(<[u8]>::to_ascii_lowercase).collect();
         let all =
             wanted.is_empty() || wanted.iter().any(|w| matches!(w.as_slice(), b"default" | b"all" | b"everything"));
@@ -55,14 +61,27 @@ impl InfoRequest {
             maxmemory_policy: settings.maxmemory_policy.name(),
             maxclients: settings.maxclients,
             asked,
+            node,
+            cluster: settings.cluster.is_some(),
             hot: settings.hot.on,
             tracking: None,
             hot_keys: Vec::new(),
+            listened: Default::default(),
         }
     }
 
     pub fn with_tracking(self, tracking: Option<bool>) -> InfoRequest {
         InfoRequest { tracking, ..self }
+    }
+
+    /// Takes the names that one core's connections listen to from the front of its part; hands back the rest.
+    pub fn add_listened<'a>(&mut self, row: &Stats, mut bytes: &'a [u8]) -> &'a [u8] {
+        for (all, count) in self.listened.iter_mut().zip([row.channels, row.patterns, row.shard_channels]) {
+            let (hashes, rest) = bytes.split_at(count as usize * size_of::<u64>());
+            all.extend(read_all(hashes));
+            bytes = rest;
+        }
+        bytes
     }
 
     /// Takes the hot keys of one core.
@@ -94,11 +113,12 @@ fn server(text: &mut String, request: &InfoRequest, rows: &[Stats], _: &Stats, h
     let now_us = request.now.unix_us;
     write!(
         text,
-        "redis_version:{REDIS_VERSION}\r\ncoldplate_version:{}\r\nredis_mode:standalone\r\nos:{}\r\narch_bits:64\r\n\
+        "redis_version:{REDIS_VERSION}\r\ncoldplate_version:{}\r\nredis_mode:{}\r\nos:{}\r\narch_bits:64\r\n\
          multiplexing_api:io_uring\r\nprocess_id:{}\r\nprocess_supervised:no\r\nrun_id:{}\r\ntcp_port:{}\r\n\
          server_time_usec:{now_us}\r\nuptime_in_seconds:{uptime_s}\r\nuptime_in_days:{}\r\nhz:10\r\nconfigured_hz:10\r\n\
          cores:{}\r\nasked_core:{}\r\nexecutable:{}\r\nconfig_file:{}\r\nio_threads_active:0\r\n",
         env!("CARGO_PKG_VERSION"),
+        if request.cluster { "cluster" } else { "standalone" },
         host.os,
         host.process_id,
         host.run_id,
@@ -153,12 +173,14 @@ fn persistence(text: &mut String, _: &InfoRequest, _: &[Stats], _: &Stats, _: &H
     text.write_str("loading:0\r\nasync_loading:0\r\nrdb_changes_since_last_save:0\r\nrdb_bgsave_in_progress:0\r\naof_enabled:0\r\n")
 }
 
-fn stats(text: &mut String, _: &InfoRequest, _: &[Stats], total: &Stats, _: &HostReport) -> std::fmt::Result {
+fn stats(text: &mut String, request: &InfoRequest, _: &[Stats], total: &Stats, _: &HostReport) -> std::fmt::Result {
+    let [channels, patterns, shard_channels] = request.listened.clone().map(distinct);
     write!(
         text,
         "total_connections_received:{}\r\ntotal_commands_processed:{}\r\ntotal_net_input_bytes:{}\r\n\
          total_net_output_bytes:{}\r\nrejected_connections:{}\r\nexpired_keys:{}\r\nevicted_keys:{}\r\n\
-         keyspace_hits:{}\r\nkeyspace_misses:{}\r\npubsub_channels:0\r\npubsub_patterns:0\r\nlatest_fork_usec:0\r\n\
+         keyspace_hits:{}\r\nkeyspace_misses:{}\r\npubsub_channels:{channels}\r\npubsub_patterns:{patterns}\r\n\
+         pubsubshard_channels:{shard_channels}\r\nlatest_fork_usec:0\r\n\
          tracking_total_keys:{}\r\ntracking_total_items:{}\r\ntracking_total_prefixes:{}\r\n\
          total_error_replies:{}\r\nio_uring_enters:{}\r\nletters_sent:{}\r\nletters_served:{}\r\n",
         total.connections_opened,
@@ -194,11 +216,19 @@ fn cpu(text: &mut String, _: &InfoRequest, _: &[Stats], _: &Stats, host: &HostRe
     )
 }
 
-fn cluster(text: &mut String, _: &InfoRequest, _: &[Stats], _: &Stats, _: &HostReport) -> std::fmt::Result {
-    text.write_str("cluster_enabled:0\r\n")
+fn cluster(text: &mut String, request: &InfoRequest, _: &[Stats], _: &Stats, _: &HostReport) -> std::fmt::Result {
+    write!(text, "cluster_enabled:{}\r\n", u8::from(request.cluster))
 }
 
-fn keyspace(text: &mut String, _: &InfoRequest, _: &[Stats], total: &Stats, _: &HostReport) -> std::fmt::Result {
+fn keyspace(
+    text: &mut String,
+    request: &InfoRequest,
+    rows: &[Stats],
+    total: &Stats,
+    _: &HostReport,
+) -> std::fmt::Result {
+    // Of a node, tools ask for its own keys, and add the nodes up.
+    let total = if request.node { &rows[request.asked.index()] } else { total };
     if total.keys == 0 {
         return Ok(());
     }
@@ -283,7 +313,7 @@ mod tests {
     fn keys_cannot_break_lines() {
         let args = Args::new(b"", &[], &mut []);
         let now = Now::default();
-        let mut request = InfoRequest::new(&args, &Settings::default(), now, CoreId(0));
+        let mut request = InfoRequest::new(&args, &Settings::default(), now, CoreId(0), false);
         for (core, (ops, key)) in (0..).zip([(5, &b"a\r\nhot:off,x=1 \\\xff"[..]), (50, b"user:{42}")]) {
             let figures = KeyFigures { ops, key_bytes: key.len() as u64, ..KeyFigures::default() };
             let mut bytes = Vec::new();

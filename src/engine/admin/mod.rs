@@ -4,6 +4,7 @@
 //! Read first: `administer` below, then `connection.rs`.
 
 pub(super) mod client;
+pub(super) mod cluster;
 mod config;
 mod connection;
 pub(super) mod hotkeys;
@@ -17,7 +18,7 @@ use super::gather::Gather;
 use super::ingress::Call;
 use super::sessions::Client;
 use crate::keyspace::glob;
-use crate::protocol::command::{Command, introspect};
+use crate::protocol::command::{Command, Group, introspect, spec};
 use crate::protocol::resp::Args;
 use crate::types::CoreId;
 
@@ -36,7 +37,7 @@ impl Engine {
             Command::Reset => self.reset(call.conn, client),
             Command::Hello => self.hello(client, args),
             Command::Auth => self.auth(client, args),
-            Command::Select => connection::select(client, args),
+            Command::Select => connection::select(client, args, self.settings.cluster.is_some()),
             Command::ClientReply => connection::reply_mode(client, args),
             Command::ClientId
             | Command::ClientInfo
@@ -69,10 +70,6 @@ impl Engine {
             }
             Command::ConfigGet => config::get(&self.settings, client, args),
             Command::Time => connection::time(client, call.now),
-            Command::ClusterKeySlot => {
-                let slot = crate::routing::slot_of(args.get(2));
-                client.answer(|reply| reply.integer(i64::from(slot.0)));
-            }
             Command::HotkeysList
             | Command::HotkeysExplain
             | Command::HotkeysGet
@@ -84,27 +81,25 @@ impl Engine {
             }
             Command::HotkeysNotify => self.hotkeys_notify(client, args),
             Command::Shutdown => self.shutdown(client, args, call.effects),
-            Command::Scan => match scan::Scan::parse(args, self.cores) {
-                Ok(scan) => {
-                    let core = scan.core;
-                    self.on_core(call, client, core, command, args);
-                }
-                Err(error) => client.answer(|reply| reply.error(&error)),
-            },
+            _ if spec(command).group == Group::Cluster => self.cluster(call, client, command, args),
             _ => self.administer_all(call, client, command, args),
         }
     }
 
-    /// Checks a command that concerns every core, then runs it on each.
+    /// Checks a command that concerns every core, then runs it on each, or on the one whose turn it is.
     fn administer_all(&mut self, call: &mut Call, client: &mut Client, command: Command, args: &mut Args) {
-        let cores = self.cores;
+        let (cores, node) = (self.cores, self.is_node(client));
+        if node && cluster::is_on_keys(command) {
+            return self.keys_of_node(call, client, command, args);
+        }
         let gather = match command {
+            Command::Scan => return self.scan(call, client, args),
             Command::DbSize => Ok(Gather::count(cores)),
             Command::FlushAll | Command::FlushDb => flush_option(args).map(|()| Gather::ok(cores)),
             Command::Keys => Ok(Gather::array(cores)),
             Command::RandomKey => Ok(Gather::any(cores, self.draw_core())),
             Command::Info => {
-                let request = info::InfoRequest::new(args, &self.settings, call.now, self.core);
+                let request = info::InfoRequest::new(args, &self.settings, call.now, self.core, node);
                 let tracking = self.hot_session.as_ref().map(|tracking| tracking.is_active());
                 Ok(Gather::info(cores, request.with_tracking(tracking)))
             }
@@ -123,6 +118,17 @@ impl Engine {
             Err(error) => {
                 client.answer(|reply| reply.error_bytes(&error));
             }
+        }
+    }
+
+    /// On the core that the cursor names.
+    fn scan(&mut self, call: &mut Call, client: &mut Client, args: &mut Args) {
+        match scan::Scan::parse(args, self.cores) {
+            Ok(scan) => {
+                let core = scan.core;
+                self.on_core(call, client, core, Command::Scan, args);
+            }
+            Err(error) => client.answer(|reply| reply.error(&error)),
         }
     }
 

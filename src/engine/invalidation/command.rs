@@ -187,7 +187,7 @@ impl Engine {
         request: &mut Request,
     ) {
         let heed = self.heed_of(client, spec(request.command));
-        if self.has_to_wait(owner, request) {
+        if owner == self.core && self.has_to_wait(call.conn, Some(request.slot)) {
             return self.wait_for_slot(call, client, heed, request);
         }
         if owner == self.core {

@@ -46,7 +46,7 @@ impl What {
 
 /// Whether a connection that others redirect to can be told in its protocol: in RESP2, if it listens to [`CHANNEL`].
 fn can_be_told(client: &Client) -> bool {
-    client.proto == Proto::Resp3
+    client.proto == Proto::Resp3 || !client.subscriptions.is_empty()
 }
 
 /// A message that stands for itself.
@@ -184,9 +184,9 @@ impl Engine {
         let fits = if client.closing || client.gone {
             true
         } else if client.transaction.is_some() {
-            let fits = !client.owes_forget && client.later.len_bytes() < WAITING_BYTES_MAX;
+            let fits = !client.owes_forget && client.aside.len_bytes() < WAITING_BYTES_MAX;
             if fits {
-                encode(&mut Reply { out: &mut client.later, proto: client_proto });
+                encode(&mut Reply { out: &mut client.aside, proto: client_proto });
             }
             fits
         } else if let Some(long) = self.long.iter_mut().find(|long| long.conn == conn) {

@@ -92,7 +92,9 @@ impl Engine {
             return if as_watched {
                 let ended = self.run_program(call, client, &mut program, false);
                 assert!(ended, "on one core nothing is awaited");
+                client.push_aside();
             } else {
+                self.write_down_exec(call.now, client, &mut []);
                 client.answer(|reply| reply.null_array());
             };
         }
@@ -215,6 +217,10 @@ impl Engine {
     fn call_off(&mut self, now: Now, row: usize, effects: &mut Effects) {
         self.let_go(row);
         let transaction = self.transactions.under_way.swap_remove(row);
+        if let (true, Some(client)) = (transaction.program.is_exec, self.sessions.take(transaction.conn)) {
+            self.write_down_exec(now, &client, &mut []);
+            self.sessions.put(transaction.conn, client);
+        }
         self.end(now, transaction, effects, |client| client.answer(|reply| reply.null_array()));
     }
 
@@ -250,10 +256,7 @@ impl Engine {
             if let Some(tracker) = &mut client.tracker {
                 tracker.caching = false;
             }
-            let later = std::mem::take(&mut client.later);
-            if !later.is_empty() {
-                client.push(|reply| reply.out.append(&later, 0..later.bytes.len()));
-            }
+            client.push_aside();
             // What it wrote elsewhere comes before what this client asks next: no copy answers until that is done.
             client.order.hold(client.queue.numbers().end);
         }

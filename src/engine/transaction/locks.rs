@@ -5,7 +5,7 @@
 //! have granted theirs until its last operation here, about a round trip.
 
 use super::super::letter::Ticket;
-use crate::protocol::command::Command;
+use crate::protocol::command::{Command, spec};
 use crate::protocol::resp::{OwnedArgs, Proto};
 use crate::replica::Fold;
 use crate::types::{ConnId, CoreId, KeyHash, Slot};
@@ -54,7 +54,7 @@ pub struct LockRequest {
     pub watcher: Option<ConnId>,
 }
 
-/// One operation on one key that waits.
+/// One operation that waits, on one key or on all.
 #[derive(Debug)]
 pub struct WaitingRequest {
     pub from: CoreId,
@@ -66,6 +66,13 @@ pub struct WaitingRequest {
     pub slot: Slot,
     pub hash: KeyHash,
     pub args: OwnedArgs,
+}
+
+impl WaitingRequest {
+    /// `None`: it is on the keys of all slots.
+    pub fn slot(&self) -> Option<Slot> {
+        spec(self.command).keys.names_keys().then_some(self.slot)
+    }
 }
 
 #[derive(Debug)]
@@ -87,6 +94,8 @@ struct Lock {
 pub struct Locks {
     held: Vec<Lock>,
     queue: VecDeque<Waiting>,
+    /// Operations on all keys among those that wait.
+    keyless: usize,
 }
 
 impl Locks {
@@ -97,6 +106,19 @@ impl Locks {
     /// Whether operations on a slot wait.
     pub fn is_locked(&self, slot: Slot) -> bool {
         self.held.iter().any(|lock| lock.slots.contains(slot))
+    }
+
+    /// Whether an operation of a connection on a slot, or on the keys of all (`None`), has to wait: for a lock, or for what
+    /// the connection has asked before. What is on all keys stands in order with everything else of its connection.
+    pub fn must_wait(&self, from: CoreId, conn: ConnId, slot: Option<Slot>) -> bool {
+        let earlier = |waiting: &Waiting| match waiting {
+            Waiting::Request(request) if (request.from, request.ticket.conn()) == (from, conn) => {
+                slot.is_none() || request.slot().is_none()
+            }
+            _ => false,
+        };
+        let may_stand_behind = slot.is_none() || self.keyless > 0;
+        slot.is_some_and(|slot| self.is_locked(slot)) || may_stand_behind && self.queue.iter().any(earlier)
     }
 
     /// Whether a lock would have to wait, for one that is held or for one that waits itself.
@@ -115,6 +137,7 @@ impl Locks {
     }
 
     pub fn wait(&mut self, waiting: Waiting) {
+        self.keyless += usize::from(is_keyless(&waiting));
         self.queue.push_back(waiting);
     }
 
@@ -125,9 +148,10 @@ impl Locks {
     /// before it, too.
     pub fn take_ready(&mut self) -> Vec<Waiting> {
         let (mut ready, mut passed) = (Vec::new(), Vec::<SlotSet>::new());
+        self.keyless = 0;
         for waiting in std::mem::take(&mut self.queue) {
             let stays = match &waiting {
-                Waiting::Request(request) => self.is_locked(request.slot),
+                Waiting::Request(request) => self.must_wait(request.from, request.ticket.conn(), request.slot()),
                 Waiting::Fold(_, fold) => self.is_locked(fold.slot),
                 Waiting::Lock(_, lock) => {
                     let meets = |other: &SlotSet| other.meets(&lock.slots);
@@ -139,7 +163,7 @@ impl Locks {
                 }
             };
             match waiting {
-                waiting if stays => self.queue.push_back(waiting),
+                waiting if stays => self.wait(waiting),
                 Waiting::Lock(from, lock) => {
                     self.hold(Holder { core: from, number: lock.number }, lock.slots.clone());
                     ready.push(Waiting::Lock(from, lock));
@@ -149,6 +173,10 @@ impl Locks {
         }
         ready
     }
+}
+
+fn is_keyless(waiting: &Waiting) -> bool {
+    matches!(waiting, Waiting::Request(request) if request.slot().is_none())
 }
 
 #[cfg(test)]
@@ -200,7 +228,7 @@ mod tests {
         for waiting in [request(3, 10), lock(&[3, 7], 11), request(3, 12), request(5, 13), lock(&[5, 9], 14)] {
             locks.wait(waiting);
         }
-        assert_eq!(ready(&mut locks), []);
+        assert!(ready(&mut locks).is_empty());
         locks.release(holder(1));
         assert_eq!(ready(&mut locks), [10, 12, 13, 14]);
         locks.wait(request(9, 15));
@@ -211,7 +239,7 @@ mod tests {
         locks.release(Holder { core: CoreId(1), number: 14 });
         assert_eq!(ready(&mut locks), [15]);
         locks.wait(request(3, 17));
-        assert_eq!(ready(&mut locks), []);
+        assert!(ready(&mut locks).is_empty());
         locks.release(Holder { core: CoreId(1), number: 11 });
         assert_eq!(ready(&mut locks), [17]);
         assert!(locks.is_idle());

@@ -17,6 +17,7 @@ mod watches;
 
 pub use locks::{Holder, LockRequest};
 pub use moves::is_move;
+pub use multi::is_queued;
 
 use crate::types::{ConnId, CoreId, Slot};
 use coordinator::Transaction;
@@ -77,6 +78,11 @@ impl Transactions {
     #[inline]
     pub fn locks_slot(&self, slot: Slot) -> bool {
         !self.locks.is_idle() && self.locks.is_locked(slot)
+    }
+
+    /// Whether an operation of another core's connection has to wait here.
+    pub fn must_wait(&self, from: CoreId, conn: ConnId, slot: Option<Slot>) -> bool {
+        self.locks.must_wait(from, conn, slot)
     }
 
     pub fn errand(&mut self, errand: Errand) {

@@ -18,11 +18,16 @@ use crate::types::{ConnId, CoreId};
 const QUEUED_BYTES_MAX: usize = 1 << 30;
 const EXEC_ABORT: &str = "EXECABORT Transaction discarded because of previous errors.";
 
+/// Whether a command is queued between MULTI and EXEC.
+pub fn is_queued(command: Command) -> bool {
+    use Command::{Discard, Exec, Multi, Quit, Reset, Watch};
+    !matches!(command, Discard | Exec | Multi | Quit | Reset | Watch)
+}
+
 impl Engine {
     /// Queues a request between MULTI and EXEC; false: it is to run at once.
     pub(in super::super) fn queue(&mut self, client: &mut Client, spec: &'static Spec, args: &mut Args) -> bool {
-        use Command::{Discard, Exec, Multi, Quit, Reset, Watch};
-        if matches!(spec.command, Discard | Exec | Multi | Quit | Reset | Watch) {
+        if !is_queued(spec.command) {
             return false;
         }
         if spec.has(flag::NO_MULTI) {
@@ -97,6 +102,7 @@ impl Engine {
         }
         if let Some(refusal) = refusal {
             self.stats.errors += 1;
+            self.write_down_exec(call.now, client, &mut []);
             self.unwatch(call.conn, client);
             return client.answer(|reply| reply.error(&refusal));
         }

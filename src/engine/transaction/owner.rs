@@ -67,7 +67,7 @@ impl Engine {
         while std::mem::take(&mut again) {
             for waiting in self.transactions.locks.take_ready() {
                 match waiting {
-                    Waiting::Request(request) => answered.extend(self.serve_waiting(now, request)),
+                    Waiting::Request(request) => answered.extend(self.serve_waiting(now, request, effects)),
                     Waiting::Fold(from, mut fold) if from == self.core => {
                         let shard = &mut self.shard;
                         fold.serve(|request, reply| apply(shard, now.unix_ms(), request, reply));
@@ -89,24 +89,26 @@ impl Engine {
     }
 
     /// Applies an operation that waited and answers it; the connection, if it is one of this core's.
-    fn serve_waiting(&mut self, now: Now, waiting: WaitingRequest) -> Option<ConnId> {
+    fn serve_waiting(&mut self, now: Now, waiting: WaitingRequest, effects: &mut Effects) -> Option<ConnId> {
+        let on_one_key = waiting.slot().is_some();
         let WaitingRequest { from, ticket, proto, heed, command, slot, hash, mut args } = waiting;
-        let mut request = Request { command, args: args.args(), slot, hash, hint: None };
         let asker = mark_of(from, ticket.conn());
-        self.begin_heeded(heed, asker);
-        let shard = &mut self.shard;
-        if from != self.core {
-            let encode = |out: &mut Output| apply(shard, now.unix_ms(), &mut request, &mut Reply { out, proto });
-            self.post.batch(from).answer(ticket, encode);
+        let (mut out, args) = (Output::default(), args.args());
+        if on_one_key {
+            let mut request = Request { command, args, slot, hash, hint: None };
+            self.begin_heeded(heed, asker);
+            apply(&mut self.shard, now.unix_ms(), &mut request, &mut Reply { out: &mut out, proto });
             self.end_heeded(heed, asker, &request);
+        } else {
+            self.part(now, None, command, &args, &mut Reply { out: &mut out, proto }, effects);
+        }
+        let range = 0..out.bytes.len();
+        if from != self.core {
+            self.post.batch(from).answer(ticket, |whole| whole.append(&out, range));
             return None;
         }
-        let mut out = Output::default();
-        apply(shard, now.unix_ms(), &mut request, &mut Reply { out: &mut out, proto });
-        self.end_heeded(heed, asker, &request);
         let mut client = self.sessions.take(ticket.conn())?;
         self.lend_output(&mut client);
-        let range = 0..out.bytes.len();
         self.fill(&mut client, ticket, &out, range);
         self.sessions.put(ticket.conn(), client);
         Some(ticket.conn())

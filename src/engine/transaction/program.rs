@@ -15,7 +15,7 @@ use crate::keyspace::command::{Request, apply};
 use crate::protocol::command::{Command, Spec};
 use crate::protocol::resp::{Args, Output, OwnedArgs, Proto, Reply};
 use crate::session::{Queued, ReplyMode};
-use crate::types::CoreId;
+use crate::types::{ConnId, CoreId, Slot};
 
 impl Engine {
     /// Runs a command that is one step over all of its keys, if it has to be run as a program; false: it is an ordinary one.
@@ -29,7 +29,7 @@ impl Engine {
         let over_cores = match spec.command {
             command if is_move(command) => true,
             _ if self.transactions.runs || self.cores == 1 => false,
-            Command::FlushAll | Command::FlushDb => true,
+            Command::FlushAll | Command::FlushDb => !self.is_node(client),
             Command::MSet => {
                 let mut owners =
                     spec.keys.positions(args.len()).map(|at| self.table.owner(crate::routing::slot_of(args.get(at))));
@@ -74,6 +74,7 @@ impl Engine {
 
     fn run_requests(&mut self, call: &mut Call, client: &mut Client, program: &mut Program) -> bool {
         if !std::mem::replace(&mut program.begun, true) && program.is_exec {
+            self.write_down_exec(call.now, client, program.requests.as_mut_slice());
             client.answer(|reply| reply.array(program.count));
         }
         if let Some((number, mut step)) = program.pending.take()
@@ -108,7 +109,7 @@ impl Engine {
     }
 
     fn run_one(&mut self, call: &mut Call, client: &mut Client, spec: &'static Spec, args: Args) {
-        if spec.keys.first == 1 && spec.keys.last == 1 {
+        if spec.single_key {
             let place = self.place(args.get(1));
             self.count_heat(spec.command, place, &args);
             client.last_command = spec.name;
@@ -184,18 +185,13 @@ impl Engine {
         owner: CoreId,
         request: &mut Request,
     ) -> bool {
-        let locked = self.has_to_wait(owner, request);
+        let locked = owner == self.core && self.has_to_wait(call.conn, Some(request.slot));
         if locked {
             self.wait_for_slot(call, client, 0, request);
         } else if self.transactions.runs {
             self.dispatch_apart(call, client, owner, request);
         }
         locked || self.transactions.runs
-    }
-
-    /// Whether the slot of an operation on a key of this core is locked, and not for this operation.
-    pub(in super::super) fn has_to_wait(&self, owner: CoreId, request: &Request) -> bool {
-        owner == self.core && !self.transactions.holds && self.transactions.locks.is_locked(request.slot)
     }
 
     /// Has such an operation wait for its slot.
@@ -220,7 +216,7 @@ impl Engine {
         heed: u8,
         request: &mut Request,
     ) -> bool {
-        let locked = self.has_to_wait(owner, request);
+        let locked = owner == self.core && self.has_to_wait(ticket.conn(), Some(request.slot));
         if locked {
             self.wait_here(client, ticket, Proto::Resp2, heed, request);
         } else if self.transactions.runs && owner != self.core {
@@ -228,6 +224,11 @@ impl Engine {
             return true;
         }
         locked
+    }
+
+    /// Whether an operation of this core's client has to wait here; `None`: one on the keys of all slots.
+    pub(in super::super) fn has_to_wait(&self, conn: ConnId, slot: Option<Slot>) -> bool {
+        !self.transactions.holds && self.transactions.locks.must_wait(self.core, conn, slot)
     }
 
     /// Whether a program runs: what is part of it goes past copies and folds.

@@ -63,6 +63,16 @@ commands! {
     SlowLog, SlowLogGet, SlowLogLen, SlowLogReset, SlowLogHelp,
     // Hot keys.
     Hotkeys, HotkeysGet, HotkeysStart, HotkeysStop, HotkeysReset, HotkeysNotify, HotkeysSlow, HotkeysList, HotkeysExplain, HotkeysHelp,
+    // Messages.
+    Subscribe, Unsubscribe, PSubscribe, PUnsubscribe, SSubscribe, SUnsubscribe, Publish, SPublish,
+    PubSub, PubSubChannels, PubSubNumSub, PubSubNumPat, PubSubShardChannels, PubSubShardNumSub, PubSubHelp, Monitor,
     // The cluster.
     Cluster, ClusterKeySlot, ClusterHelp,
+    ClusterInfo, ClusterMyId, ClusterMyShardId, ClusterNodes, ClusterSlots, ClusterShards, ClusterLinks,
+    ClusterCountKeysInSlot, ClusterGetKeysInSlot, ClusterSlotStats, ClusterCountFailureReports, ClusterReplicas,
+    ClusterSlaves, ReadOnly, ReadWrite, Asking,
+    // The cluster, refused.
+    ClusterAddSlots, ClusterAddSlotsRange, ClusterDelSlots, ClusterDelSlotsRange, ClusterFlushSlots, ClusterSetSlot,
+    ClusterBumpEpoch, ClusterSetConfigEpoch, ClusterSaveConfig, ClusterMeet, ClusterForget, ClusterReplicate,
+    ClusterFailover, ClusterReset,
 }

@@ -10,6 +10,8 @@ use super::flags::{access, category, flag};
 #[repr(C, align(64))]
 pub struct Spec {
     pub command: Command,
+    /// It is an operation on one key, its first argument.
+    pub single_key: bool,
     /// The exact number of arguments, the name included; negative: at least so many.
     pub arity: i16,
     /// Bits of [`flag`].
@@ -61,6 +63,7 @@ pub enum Group {
     Connection,
     Server,
     Cluster,
+    PubSub,
 }
 
 /// The documentation of one argument, as COMMAND DOCS shows it and redis-cli hints it.
@@ -97,6 +100,7 @@ pub enum ArgKind {
 const BLANK: Spec = Spec {
     name: "",
     command: Command::Get,
+    single_key: false,
     arity: 0,
     flags: 0,
     keys: Keys::NONE,
@@ -151,7 +155,7 @@ impl Spec {
             Group::Bitmap => category::BITMAP,
             Group::Transactions => category::TRANSACTION,
             Group::Connection => category::CONNECTION,
-            Group::Server | Group::Cluster => 0,
+            Group::Server | Group::Cluster | Group::PubSub => 0,
         };
         Spec { name, command, arity, group, acl, ..BLANK }
     }
@@ -161,7 +165,7 @@ impl Spec {
     }
 
     pub const fn keys(self, keys: Keys) -> Spec {
-        Spec { keys, ..self }
+        Spec { keys, single_key: keys.first == 1 && keys.last == 1 && keys.names_keys(), ..self }
     }
 
     /// Replaces the category that the group gave.
@@ -218,6 +222,17 @@ impl Keys {
         if self.others != 0 && position > self.first as usize { self.others } else { self.access }
     }
 
+    /// Names of channels, from the first argument to argument `last`. Cluster-aware clients send them where a key of that
+    /// name would go.
+    pub const fn channels(last: i8) -> Keys {
+        Keys { first: 1, last, step: 1, access: access::NOT_KEY, others: 0, notes: "" }
+    }
+
+    /// Whether the arguments that stand where keys would are keys.
+    pub const fn names_keys(self) -> bool {
+        !self.is_none() && self.access & access::NOT_KEY == 0
+    }
+
     pub const fn notes(self, notes: &'static str) -> Keys {
         Keys { notes, ..self }
     }
@@ -254,6 +269,7 @@ impl Group {
             Group::Connection => "connection",
             Group::Server => "server",
             Group::Cluster => "cluster",
+            Group::PubSub => "pubsub",
         }
     }
 }

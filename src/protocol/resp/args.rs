@@ -81,6 +81,22 @@ impl<'a> Args<'a> {
         (at & BODY != 0).then(|| std::mem::take(&mut self.bodies[(at & !BODY) as usize]))
     }
 
+    /// Whether any argument lies in a body of its own.
+    pub fn has_bodies(&self) -> bool {
+        (0..self.len()).any(|i| self.is_body(i))
+    }
+
+    /// A copy of the request with all arguments among the text, for [`Args::new`].
+    pub fn flatten(&self) -> (Vec<u8>, Vec<Arg>) {
+        let mut text = Vec::new();
+        let mut places = Vec::with_capacity(self.len());
+        for arg in self.iter() {
+            places.push(Arg::text(text.len(), arg.len()));
+            text.extend_from_slice(arg);
+        }
+        (text, places)
+    }
+
     /// Where the arguments lie, to make a selection of them for [`narrow`](Self::narrow).
     #[inline]
     pub fn places(&self) -> &'a [Arg] {

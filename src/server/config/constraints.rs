@@ -8,6 +8,7 @@ use super::mistake::{Mistake, Place};
 use super::settings::Config;
 use super::table;
 use super::units::cpus_print;
+use crate::engine::Endpoint;
 use crate::routing::POINTS_MAX;
 use crate::types::CORES_MAX;
 
@@ -29,6 +30,7 @@ pub(super) fn cpus_resolve(config: &Config, cpus_available: &[usize]) -> Vec<usi
 pub(super) fn mistakes(config: &Config, origins: &Origins, cpus_available: &[usize]) -> Vec<Mistake> {
     let mut found = Broken { config, origins, mistakes: Vec::new() };
     listeners(&mut found);
+    nodes(&mut found);
     cpus(&mut found, cpus_available);
     sqpoll(&mut found);
     placement(&mut found);
@@ -38,7 +40,8 @@ pub(super) fn mistakes(config: &Config, origins: &Origins, cpus_available: &[usi
 /// Settings that work and are seldom meant; boot logs them, `check` prints them.
 pub fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
-    let exposed = config.network.bind.iter().find(|ip| !ip.is_loopback()).filter(|_| config.network.port != 0);
+    let listens = config.network.port != 0 || config.cluster.announce;
+    let exposed = config.network.bind.iter().find(|ip| !ip.is_loopback()).filter(|_| listens);
     if let (Some(ip), None) = (exposed, &config.security.requirepass) {
         warnings
             .push(format!("listens on {ip} without requirepass: whoever reaches the port reads and writes every key"));
@@ -90,6 +93,40 @@ fn listeners(found: &mut Broken<'_>) {
     let mut seen = HashSet::new();
     if !network.bind.iter().all(|ip| seen.insert(ip)) {
         found.push("network", "bind", "each address once");
+    }
+}
+
+/// The cores' own ports exist, are free of each other, and can be told.
+fn nodes(found: &mut Broken<'_>) {
+    let Config { network, cores, cluster, .. } = found.config;
+    if !cluster.announce {
+        return;
+    }
+    let count = cores.cpus.len();
+    let first_max = (usize::from(u16::MAX) + 1).saturating_sub(count);
+    let Some(first) = found.config.first_node_port().map(usize::from).filter(|first| *first <= first_max) else {
+        let allowed = match network.port {
+            0 => format!("a port up to {first_max} for the first of {count} cores, since network.port is 0"),
+            _ => format!("a port up to {first_max}, so that {count} cores have one each"),
+        };
+        return found.push("cluster", "first_port", allowed);
+    };
+    if (first..first + count).contains(&usize::from(network.port)) {
+        let allowed = format!("a port from which {count} cores have one each without network.port, {}", network.port);
+        found.push("cluster", "first_port", allowed);
+    }
+    if usize::from(cluster.announce_port) > first_max {
+        found.push(
+            "cluster",
+            "announce_port",
+            format!("a port up to {first_max}, so that {count} cores have one each"),
+        );
+    }
+    if network.bind.is_empty() {
+        found.push("network", "bind", "at least one address, for the ports of the cores");
+    }
+    if cluster.preferred_endpoint == Endpoint::Hostname && cluster.announce_hostname.is_none() {
+        found.push("cluster", "preferred_endpoint", "ip or unknown-endpoint, or hostname with announce_hostname set");
     }
 }
 

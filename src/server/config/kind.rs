@@ -27,6 +27,8 @@ pub enum Kind {
     },
     OneOf(&'static [Name]),
     Path,
+    /// An address or a name of a machine, or nothing.
+    Host,
     /// A glob over keys.
     Pattern {
         bytes_max: u64,
@@ -68,6 +70,9 @@ pub enum Value {
     Numbers(Vec<u64>),
 }
 
+/// The longest name of a machine, by the rules of DNS.
+const HOST_BYTES_MAX: usize = 253;
+
 /// "No upper bound": what a TOML integer can hold.
 pub(super) const UNBOUNDED: u64 = i64::MAX as u64;
 
@@ -89,6 +94,7 @@ impl Kind {
                 let found = names.iter().find(|n| same(&n.name) || same(&n.redis) || n.aliases.iter().any(same));
                 found.map(|n| Value::Text(n.name.to_owned()))
             }
+            Self::Host => is_host(text).then(|| Value::Text(text.to_owned())),
             Self::Path | Self::Secret => Some(Value::Text(text.to_owned())),
             Self::Pattern { bytes_max } => {
                 (1..=bytes_max).contains(&(text.len() as u64)).then(|| Value::Text(text.to_owned()))
@@ -119,6 +125,7 @@ impl Kind {
                 format!("one of {}", names.join(", "))
             }
             Self::Path => "a path, quoted in files".to_owned(),
+            Self::Host => format!("an address or a host name of at most {HOST_BYTES_MAX} bytes, quoted in files"),
             Self::Pattern { bytes_max } => format!("a pattern as in KEYS, of 1 to {bytes_max} bytes, quoted in files"),
             Self::Secret => "text, quoted in files".to_owned(),
             Self::Addresses => "IP addresses such as 127.0.0.1 or ::1, or * for every IPv4 address".to_owned(),
@@ -137,6 +144,7 @@ impl Kind {
             Self::Octal { .. } => "MODE",
             Self::OneOf(_) => "NAME",
             Self::Path => "PATH",
+            Self::Host => "HOST",
             Self::Pattern { .. } => "PATTERN",
             Self::Secret => "SECRET",
             Self::Addresses => "IP",
@@ -207,6 +215,12 @@ fn switch(text: &str) -> Option<bool> {
 /// A list's items: commas and blanks both separate, as Redis's `bind` and our other lists have it.
 fn items(text: &str) -> impl Iterator<Item = &str> {
     text.split([',', ' ']).filter(|item| !item.is_empty())
+}
+
+/// Redis's rule for host names, and the colons of IPv6: what stands in a line of CLUSTER NODES must not break it.
+fn is_host(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-:".contains(&byte);
+    text.len() <= HOST_BYTES_MAX && text.bytes().all(fits)
 }
 
 fn address(text: &str) -> Option<IpAddr> {

@@ -3,6 +3,7 @@
 //! Must never know sockets, rings, threads or clap: `cli` reads flags from the same table, `boot` reads [`Config`].
 //! Read first: `table.rs` (every parameter), then `mod.rs`'s [`load`], `kind.rs`, `constraints.rs`.
 
+mod cluster;
 mod constraints;
 mod file;
 mod hot;
@@ -32,7 +33,7 @@ pub use parameter::Parameter;
 pub use print::{facts, print, wrap};
 pub use profiles::PROFILES;
 pub use redis::redis_parameters;
-pub use settings::{Config, Cores, Hot, Limits, Log, Memory, Network, PatternPolicy, Ring, Security};
+pub use settings::{Cluster, Config, Cores, Hot, Limits, Log, Memory, Network, PatternPolicy, Ring, Security};
 pub use table::{SECTIONS, TABLE};
 pub use units::{bytes_parse, bytes_print, cpus_parse, cpus_print};
 

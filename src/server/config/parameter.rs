@@ -7,6 +7,7 @@ use log::LevelFilter;
 
 use super::kind::{Kind, Value};
 use super::settings::Config;
+use crate::engine::Endpoint;
 use crate::keyspace::Policy;
 
 /// One parameter: everything that files, flags, help, printing and CONFIG derive from.
@@ -206,6 +207,15 @@ impl Stored for Option<String> {
 }
 
 impl Stored for Policy {
+    fn to_value(&self) -> Value {
+        Value::Text(self.name().to_owned())
+    }
+    fn from_value(value: Value) -> Option<Self> {
+        if let Value::Text(text) = value { Self::parse(&text) } else { None }
+    }
+}
+
+impl Stored for Endpoint {
     fn to_value(&self) -> Value {
         Value::Text(self.name().to_owned())
     }

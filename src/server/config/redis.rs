@@ -9,7 +9,6 @@ const FIXED: &[(&str, &str)] = &[
     ("databases", "1"),
     ("save", ""),
     ("appendonly", "no"),
-    ("cluster-enabled", "no"),
     ("daemonize", "no"),
     ("supervised", "auto"),
     ("lazyfree-lazy-eviction", "no"),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use log::LevelFilter;
 
+use crate::engine::Endpoint;
 use crate::keyspace::Policy;
 
 /// The effective configuration. Built only by [`super::load`], so each value has passed its row's range.
@@ -16,6 +17,7 @@ pub struct Config {
     pub ring: Ring,
     pub memory: Memory,
     pub hot: Hot,
+    pub cluster: Cluster,
     pub limits: Limits,
     pub security: Security,
     pub log: Log,
@@ -109,6 +111,19 @@ impl Default for PatternPolicy {
     }
 }
 
+/// How the cores are announced to cluster-aware clients.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cluster {
+    pub announce: bool,
+    /// 0 is the port after [`Network::port`].
+    pub first_port: u16,
+    pub announce_ip: Option<String>,
+    /// 0 is what is listened on.
+    pub announce_port: u16,
+    pub announce_hostname: Option<String>,
+    pub preferred_endpoint: Endpoint,
+}
+
 /// Bounds on what clients may take.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
@@ -182,6 +197,14 @@ pub(super) fn blank() -> Config {
             keys_max: 0,
             bytes_max: 0,
             policies: Vec::new(),
+        },
+        cluster: Cluster {
+            announce: false,
+            first_port: 0,
+            announce_ip: None,
+            announce_port: 0,
+            announce_hostname: None,
+            preferred_endpoint: Endpoint::Ip,
         },
         limits: Limits {
             maxclients: 0,

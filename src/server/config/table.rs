@@ -5,6 +5,7 @@ use super::hot;
 use super::kind::{Kind, Name, UNBOUNDED};
 use super::parameter::{Parameter, field};
 use super::settings::{self, Config};
+use crate::engine::Endpoint;
 use crate::heat::WARM_MAX;
 use crate::keyspace::Policy;
 use crate::types::VALUE_BYTES_MAX;
@@ -16,6 +17,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("ring", "Each core's io_uring: its sizes, how it waits, whether it polls."),
     ("memory", "How much memory values may take, and what leaves when it is full."),
     (hot::SECTION, "Which keys count as hot, and how much may be done about them."),
+    ("cluster", "The cores as nodes of a cluster, for clients that send each key to its owner."),
     ("limits", "What clients may take, so that none takes it from the others."),
     ("security", "Who may talk to the server."),
     ("log", "What the server writes down, and where."),
@@ -32,6 +34,9 @@ const fn policies() -> [Name; Policy::ALL.len()] {
     }
     names
 }
+
+const ENDPOINTS: &[Name] =
+    &[Name::plain(Endpoint::ALL[0].0), Name::plain(Endpoint::ALL[1].0), Name::plain(Endpoint::ALL[2].0)];
 
 /// Redis has no level above warning, so error is shown as warning; its verbose is chatty enough to be our debug.
 const LEVELS: &[Name] = &[
@@ -256,6 +261,48 @@ pub const TABLE: &[Parameter] = &[
             "Bytes of one core's hot keys that may be copied. Every other core may hold a copy, so n cores take at most \
               n times n - 1 times as much. A larger value is never copied.",
         ),
+    Parameter::row("cluster", "announce", "cluster-announce", field!(cluster.announce))
+        .kind(Kind::Switch, "off")
+        .alias("cluster-enabled")
+        .redis("cluster-enabled")
+        .why(
+            "Announces each core as a node of a cluster. Every core then has a port of its own as well, and a \
+              cluster-aware client sends each key straight to its owner. Each core owns one range of slots instead of \
+              many, so turning it on or off moves keys, and virtual_nodes has no effect.",
+        ),
+    Parameter::row("cluster", "first_port", "cluster-first-port", field!(cluster.first_port))
+        .kind(Kind::Count { min: 0, max: 65_535 }, "0")
+        .why("TCP port of the first core; each further one has the next. 0 is the port after network.port."),
+    Parameter::row("cluster", "announce_ip", "cluster-announce-ip", field!(cluster.announce_ip))
+        .kind(Kind::Host, "")
+        .redis("cluster-announce-ip")
+        .why(
+            "Address that clients are told to reach the nodes by. Empty tells each client the address that it has \
+              reached already, which is right unless addresses are translated on the way.",
+        ),
+    Parameter::row("cluster", "announce_port", "cluster-announce-port", field!(cluster.announce_port))
+        .kind(Kind::Count { min: 0, max: 65_535 }, "0")
+        .redis("cluster-announce-port")
+        .why(
+            "Port of the first core as clients are told it. Each further core has the next. 0 is the port that it \
+              listens on; for ports that are translated on the way.",
+        ),
+    Parameter::row("cluster", "announce_hostname", "cluster-announce-hostname", field!(cluster.announce_hostname))
+        .kind(Kind::Host, "")
+        .redis("cluster-announce-hostname")
+        .why("Host name that clients are told beside the address. Empty for none."),
+    Parameter::row(
+        "cluster",
+        "preferred_endpoint",
+        "cluster-preferred-endpoint-type",
+        field!(cluster.preferred_endpoint),
+    )
+    .kind(Kind::OneOf(ENDPOINTS), "ip")
+    .redis("cluster-preferred-endpoint-type")
+    .why(
+        "What clients are to connect by. hostname suits certificates that name a host; with unknown-endpoint they use \
+              the address that they have, and the node's port.",
+    ),
     Parameter::row("limits", "maxclients", "maxclients", field!(limits.maxclients))
         .kind(Kind::Count { min: 1, max: 1_000_000 }, "10000")
         .unit("connections")

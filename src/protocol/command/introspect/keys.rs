@@ -42,7 +42,7 @@ fn asked(args: &Args<'_>) -> Result<&'static Spec, &'static str> {
         if container { subcommand(spec, args.get(ASKED + 1)) } else { Some(spec) }
     });
     let spec = named.ok_or("ERR Invalid command specified")?;
-    if spec.keys.is_none() {
+    if !spec.keys.names_keys() {
         return Err("ERR The command has no key arguments");
     }
     if !spec.arity_fits(args.len() - ASKED) {

@@ -8,6 +8,7 @@ mod cluster;
 mod connection;
 mod generic;
 mod hotkeys;
+mod pubsub;
 mod server;
 mod string;
 mod transaction;
@@ -23,6 +24,7 @@ pub(super) static GROUPS: &[&[Spec]] = &[
     connection::ROWS,
     server::ROWS,
     hotkeys::ROWS,
+    pubsub::ROWS,
     cluster::ROWS,
 ];
 

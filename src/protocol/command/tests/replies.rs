@@ -110,7 +110,7 @@ fn docs_document() {
     assert!(resp2.starts_with("*2 $6 getset *16 $7 summary"), "{resp2}");
     assert_eq!(answer(Proto::Resp3, "COMMAND DOCS nosuch"), "%0");
     assert!(answer(Proto::Resp3, "COMMAND DOCS").starts_with(&format!("%{} $3 get ", rows().count())));
-    assert!(answer(Proto::Resp3, "COMMAND DOCS cluster").contains("$11 subcommands %2 $15 cluster|keyslot %5"));
+    assert!(answer(Proto::Resp3, "COMMAND DOCS cluster").contains("$11 subcommands %29 $12 cluster|info %4"));
 }
 
 #[test]

@@ -195,6 +195,8 @@ fn warnings_name_what_is_seldom_meant() {
         warnings("[network]\nbind = \"*\""),
         ["listens on 0.0.0.0 without requirepass: whoever reaches the port reads and writes every key"]
     );
+    let nodes = "[network]\nbind = \"*\"\nport = 0\nunixsocket = \"c\"\n[cluster]\nannounce = true\nfirst_port = 7000";
+    assert_eq!(warnings(nodes).len(), 1);
     assert!(warnings("[network]\nbind = \"*\"\n[security]\nrequirepass = \"x\"").is_empty());
     assert_eq!(warnings("[ring]\nsqpoll = true").len(), 1);
     assert_eq!(warnings("[ring]\nsqpoll_cpu = 3").len(), 1);

@@ -1,5 +1,6 @@
 //! Loading as users meet it: each key both ways, each mistake's words, printing, profiles, CONFIG.
 
+mod cluster;
 mod every_key;
 mod hot;
 mod mistakes;

@@ -1,0 +1,26 @@
+//! Owns: `coldplate bench`: the load that it sends to any Redis-protocol server, what comes back, and the report.
+//! Knows: the protocol's grammar, slots, sockets, threads, clocks and files; memtier_benchmark's flags and tables.
+//! Must never know: anything of the server that it drives but the wire: no engine, no keyspace, no configuration.
+//! Read first: `options.rs` (what can be asked for), then `drive.rs` (one thread's loop), `tally.rs`, `run.rs`.
+
+mod answer;
+mod cli;
+mod cluster;
+mod command;
+mod cpu;
+mod data;
+mod drive;
+mod endpoint;
+mod error;
+mod keys;
+mod link;
+mod options;
+mod pace;
+mod reply;
+mod report;
+mod run;
+mod tally;
+mod text;
+mod zipf;
+
+pub use run::main;
