@@ -6,7 +6,7 @@ use super::group::GROUP_KEYS_MAX;
 use super::invalidation::mark_of;
 use super::letter::{Batch, Envelope, Note, Ticket};
 use super::sessions::Client;
-use super::transaction::{Errand, Holder};
+use super::transaction::{Errand, Fault, Holder};
 use crate::keyspace::command::{Request, apply};
 use crate::keyspace::{ItemRef, Key};
 use crate::protocol::command::{Command, spec};
@@ -47,7 +47,6 @@ impl Engine {
                 self.transactions.errand(Errand::Locked { number, core: from, outcome });
             }
             Note::Unlock(number) => self.transactions.errand(Errand::Unlock(Holder { core: from, number })),
-            Note::Unwatch(conn) => self.unwatch_here((from, conn)),
             Note::Invalidation(word) => self.take_word(now, from, word, effects),
         }
     }
@@ -90,6 +89,10 @@ impl Engine {
             return self.wait_for_unlock(from, ticket, proto, envelope.heed, &mut request);
         }
         if !spec(command).keys.names_keys() {
+            if command == Command::Unwatch {
+                // Nobody waits for an answer.
+                return self.unwatch_here((from, ticket.conn()));
+            }
             return self.serve_everywhere(now, from, ticket, command, args, effects);
         }
         let mut request = Request { command, args, slot: envelope.slot, hash: envelope.hash, hint };
@@ -119,11 +122,13 @@ impl Engine {
         self.end_heeded(heed, asker, request);
     }
 
-    /// Whether another core's request has to wait for a transaction. WATCH does not: it changes nothing.
+    /// Whether another core's request has to wait for a transaction.
     #[cold]
     fn letter_waits(&self, from: CoreId, envelope: &Envelope) -> bool {
         let slot = spec(envelope.command).keys.names_keys().then_some(envelope.slot);
-        envelope.command != Command::Watch && self.transactions.must_wait(from, envelope.ticket.conn(), slot)
+        envelope.command != Command::Unwatch
+            && !self.transactions.commits(Fault::IgnoreLocks)
+            && self.transactions.must_wait(from, envelope.ticket.conn(), slot)
     }
 
     /// Fills the answers of a batch into the reply slots of the connections that asked. Answers of one connection

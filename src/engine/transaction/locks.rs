@@ -20,6 +20,10 @@ pub enum SlotSet {
 }
 
 impl SlotSet {
+    pub fn is_one(&self) -> bool {
+        matches!(self, SlotSet::These(slots) if slots.len() == 1)
+    }
+
     pub fn contains(&self, slot: Slot) -> bool {
         match self {
             SlotSet::These(slots) => slots.binary_search(&slot).is_ok(),
@@ -103,6 +107,12 @@ impl Locks {
         self.held.is_empty()
     }
 
+    /// How many are held, or wait, with what else waits.
+    #[cfg(feature = "faults")]
+    pub fn len(&self) -> usize {
+        self.held.len() + self.queue.len()
+    }
+
     /// Whether operations on a slot wait.
     pub fn is_locked(&self, slot: Slot) -> bool {
         self.held.iter().any(|lock| lock.slots.contains(slot))
@@ -134,6 +144,17 @@ impl Locks {
     pub fn release(&mut self, holder: Holder) {
         let row = self.held.iter().position(|lock| lock.holder == holder);
         self.held.swap_remove(row.expect("a lock is released once, by its holder"));
+    }
+
+    /// Makes WATCHes of a client that wait here name no key: the client watches nothing any more.
+    pub fn forget_watches(&mut self, (core, conn): (CoreId, ConnId)) {
+        for waiting in &mut self.queue {
+            if let Waiting::Request(request) = waiting
+                && (request.from, request.ticket.conn(), request.command) == (core, conn, Command::Watch)
+            {
+                request.args = OwnedArgs::default();
+            }
+        }
     }
 
     pub fn wait(&mut self, waiting: Waiting) {

@@ -1,6 +1,7 @@
 //! WATCH, at the owner: whose transaction depends on which of this core's keys, and whether one has changed since.
 
 use super::super::Engine;
+use super::Fault;
 use crate::keyspace::Key;
 use crate::types::{ConnId, CoreId, KeyHash, Now, Slot};
 use std::collections::HashMap;
@@ -19,6 +20,13 @@ pub struct Watches {
     rows: HashMap<(CoreId, ConnId), Vec<Watched>>,
 }
 
+#[cfg(feature = "faults")]
+impl Watches {
+    pub fn len(&self) -> usize {
+        self.rows.values().map(Vec::len).sum()
+    }
+}
+
 impl Engine {
     /// From now on changes to the key are counted for a client. One that has expired is removed first: that is no change.
     pub(in super::super) fn watch_key(&mut self, now: Now, who: (CoreId, ConnId), key: &Key) {
@@ -35,6 +43,9 @@ impl Engine {
     /// Whether all keys that a client watches here are as they were; an expiry counts as a change when its time has come.
     pub(super) fn is_as_watched(&mut self, now: Now, who: (CoreId, ConnId)) -> bool {
         let Some(rows) = self.transactions.watches.rows.get(&who) else { return true };
+        if self.transactions.commits(Fault::MissChanges) || self.transactions.commits(Fault::ImagineChanges) {
+            return self.transactions.commits(Fault::MissChanges);
+        }
         rows.iter().all(|row| {
             let key = Key { bytes: &row.key, slot: row.slot, hash: row.hash, hint: None };
             self.shard.find(&key, now.unix_ms());
@@ -44,6 +55,7 @@ impl Engine {
 
     /// Forgets what a client watches here.
     pub(in super::super) fn unwatch_here(&mut self, who: (CoreId, ConnId)) {
+        self.transactions.locks.forget_watches(who);
         for row in self.transactions.watches.rows.remove(&who).unwrap_or_default() {
             self.shard.stop_counting(row.hash);
         }
