@@ -10,6 +10,7 @@ mod connection;
 pub(super) mod hotkeys;
 pub(super) mod info;
 pub(super) mod scan;
+mod scripting;
 pub(super) mod slowlog;
 
 use super::Engine;
@@ -81,8 +82,11 @@ impl Engine {
             }
             Command::HotkeysNotify => self.hotkeys_notify(client, args),
             Command::Shutdown => self.shutdown(client, args, call.effects),
-            _ if spec(command).group == Group::Cluster => self.cluster(call, client, command, args),
-            _ => self.administer_all(call, client, command, args),
+            _ => match spec(command).group {
+                Group::Cluster => self.cluster(call, client, command, args),
+                Group::Scripting => client.answer(|reply| scripting::answer(command, args, reply)),
+                _ => self.administer_all(call, client, command, args),
+            },
         }
     }
 

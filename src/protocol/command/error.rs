@@ -68,7 +68,11 @@ impl CommandError {
     pub fn text(&self) -> Vec<u8> {
         let mut text = match self {
             CommandError::UnknownCommand(unknown) => {
-                [b"ERR unknown command '", &unknown.name[..], b"', with args beginning with: ", &unknown.args].concat()
+                let told: [&[u8]; 2] = match is_scripting(&unknown.name) {
+                    true => [b": Coldplate runs no scripts", b""],
+                    false => [b", with args beginning with: ", &unknown.args],
+                };
+                [b"ERR unknown command '", &unknown.name[..], b"'", told[0], told[1]].concat()
             }
             CommandError::UnknownSubcommand(unknown) => {
                 let container = unknown.container.name.to_ascii_uppercase();
@@ -84,6 +88,12 @@ impl CommandError {
 /// The text for a wrong number of arguments; commands with rules beyond their row's arity use it too.
 pub fn arity_text(spec: &Spec) -> String {
     format!("ERR wrong number of arguments for '{}' command", spec.name)
+}
+
+/// Commands that run what a client wrote. Whoever asks for one should not have to guess at a misspelling.
+fn is_scripting(name: &[u8]) -> bool {
+    const NAMES: [&str; 6] = ["eval", "evalsha", "eval_ro", "evalsha_ro", "fcall", "fcall_ro"];
+    NAMES.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(name))
 }
 
 /// What Redis's formatting shows of an argument: up to its first NUL, and at most `room` bytes.

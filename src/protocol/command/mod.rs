@@ -66,6 +66,8 @@ commands! {
     // Messages.
     Subscribe, Unsubscribe, PSubscribe, PUnsubscribe, SSubscribe, SUnsubscribe, Publish, SPublish,
     PubSub, PubSubChannels, PubSubNumSub, PubSubNumPat, PubSubShardChannels, PubSubShardNumSub, PubSubHelp, Monitor,
+    // Scripts, of which there are none.
+    Script, ScriptFlush, ScriptExists, ScriptHelp, Function, FunctionFlush, FunctionList, FunctionHelp,
     // The cluster.
     Cluster, ClusterKeySlot, ClusterHelp,
     ClusterInfo, ClusterMyId, ClusterMyShardId, ClusterNodes, ClusterSlots, ClusterShards, ClusterLinks,

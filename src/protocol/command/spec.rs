@@ -64,6 +64,7 @@ pub enum Group {
     Server,
     Cluster,
     PubSub,
+    Scripting,
 }
 
 /// The documentation of one argument, as COMMAND DOCS shows it and redis-cli hints it.
@@ -155,6 +156,7 @@ impl Spec {
             Group::Bitmap => category::BITMAP,
             Group::Transactions => category::TRANSACTION,
             Group::Connection => category::CONNECTION,
+            Group::Scripting => category::SCRIPTING,
             Group::Server | Group::Cluster | Group::PubSub => 0,
         };
         Spec { name, command, arity, group, acl, ..BLANK }
@@ -270,6 +272,7 @@ impl Group {
             Group::Server => "server",
             Group::Cluster => "cluster",
             Group::PubSub => "pubsub",
+            Group::Scripting => "scripting",
         }
     }
 }

@@ -9,6 +9,7 @@ mod connection;
 mod generic;
 mod hotkeys;
 mod pubsub;
+mod scripting;
 mod server;
 mod string;
 mod transaction;
@@ -24,6 +25,7 @@ pub(super) static GROUPS: &[&[Spec]] = &[
     connection::ROWS,
     server::ROWS,
     hotkeys::ROWS,
+    scripting::ROWS,
     pubsub::ROWS,
     cluster::ROWS,
 ];

@@ -196,6 +196,8 @@ fn refusals_are_worded_as_redis_words_them() {
         (&[b"client", b"setNAME"], "ERR wrong number of arguments for 'client|setname' command".into()),
         (&[b"cliEnt", b"fOo"], "ERR unknown subcommand 'fOo'. Try CLIENT HELP.".into()),
         (&[b"client|id"], "ERR unknown command 'client|id', with args beginning with: ".into()),
+        (&[b"eval", b"return 1", b"0"], "ERR unknown command 'eval': Coldplate runs no scripts".into()),
+        (&[b"FCALL_RO"], "ERR unknown command 'FCALL_RO': Coldplate runs no scripts".into()),
         (&[b"Foo"], "ERR unknown command 'Foo', with args beginning with: ".into()),
         (&[b"foo", b"a", b"b"], "ERR unknown command 'foo', with args beginning with: 'a' 'b' ".into()),
         (&[b"", b""], "ERR unknown command '', with args beginning with: '' ".into()),
