@@ -1,0 +1,120 @@
+"""redis-rs's own suite, of the version that tests/compat uses: its published package holds it.
+
+The package's development dependencies name two crates of its repository. One is published; the other, a macro, has a
+replacement in rust/macros. Each test starts a `redis-server` of its own, which is stand_in.py.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from lib.server import cpu_list, default_binary
+from suites import sources
+from suites.verdicts import Outcome
+
+PROJECT = Path(__file__).with_name("rust")
+STAND_IN = Path(__file__).with_name("stand_in.py")
+QUICK = "test_basic test_async".split()
+TEST_S_MAX = 20
+LINE = re.compile(r"^test result: ok\. (?:1 passed|0 passed; 0 failed; 1 (ignored))", re.MULTILINE)
+
+
+def prepare():
+    """Puts the suite together and builds it; answers each test program by its name."""
+    folder = sources.CACHE / "redis-rs"
+    manifest = folder / "Cargo.toml"
+    shutil.copytree(PROJECT, folder, dirs_exist_ok=True)
+    (folder / "tests").mkdir(exist_ok=True)
+    for name in re.findall(r'name = "(test_\w+)"', manifest.read_text()):
+        (folder / "tests" / f"{name}.rs").touch()
+    shutil.copytree(package(manifest) / "tests", folder / "tests", dirs_exist_ok=True)
+    command = ["cargo", "test", "--locked", "--no-run", "--message-format", "json", "--manifest-path", manifest]
+    built = subprocess.run(
+        [*map(str, command), "--target-dir", str(sources.TARGET / "suites-rust")],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    if built.returncode != 0:
+        raise sources.SourceError(f"redis-rs's tests do not build: {built.stderr[-600:]}")
+    artifacts = [json.loads(line) for line in built.stdout.split("\n") if line.startswith("{")]
+    return {each["target"]["name"]: each["executable"] for each in artifacts if is_test(each)}
+
+
+def package(manifest):
+    """Where cargo keeps the package's source."""
+    command = ["cargo", "metadata", "--locked", "--quiet", "--format-version", "1"]
+    said = sources.call([*command, "--manifest-path", manifest])
+    described = json.loads(said[said.index("{") :])
+    (redis,) = [each for each in described["packages"] if each["name"] == "redis"]
+    return Path(redis["manifest_path"]).parent
+
+
+def is_test(artifact):
+    return artifact.get("executable") and artifact["target"]["kind"] == ["test"]
+
+
+def play(tally, cores, is_quick):
+    programs = prepare()
+    shims = sources.CACHE / "redis-rs-bin"
+    shims.mkdir(exist_ok=True)
+    (shims / "redis-server").write_text(f'#!/bin/sh\nexec "{sys.executable}" "{STAND_IN}" "$@"\n')
+    (shims / "redis-server").chmod(0o755)
+    environment = {"PATH": f"{shims}:{os.environ['PATH']}", "COLDPLATE_CORES": cpu_list(cores), "RUST_BACKTRACE": "0"}
+    for name, program in sorted(programs.items()):
+        if is_quick and name not in QUICK:
+            continue
+        for protocol in ("RESP2", "RESP3"):
+            start = time.monotonic()
+            outcomes = run(tally, name, program, {**environment, "PROTOCOL": protocol})
+            tally.take(f"{name} over {protocol}", cores, outcomes, start)
+
+
+def run(tally, name, program, environment):
+    """Plays each test in a process of its own: the suite takes a panic of one for a panic of the next."""
+    environment = {**os.environ, **environment, "COLDPLATE_BIN": default_binary()}
+    lines = sources.call([program, "--list"]).split("\n")
+    for test in [line.removesuffix(": test") for line in lines if line.endswith(": test")]:
+        label = f"{name}: {test}"
+        if tally.expected.is_skipped(label):
+            yield Outcome(label, "skipped")
+        else:
+            yield judged(label, printed_by([program, "--exact", test], environment))
+
+
+def printed_by(command, environment):
+    """What a program printed until it ended; its servers go with it."""
+    process = subprocess.Popen(
+        command,
+        cwd=sources.CACHE / "redis-rs",
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        printed, _ = process.communicate(timeout=TEST_S_MAX)
+        return printed.decode(errors="replace")
+    except subprocess.TimeoutExpired:
+        return f"hangs: it took longer than {TEST_S_MAX} s"
+    finally:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.wait()
+
+
+def judged(label, printed):
+    match = LINE.search(printed)
+    if match:
+        return Outcome(label, "skipped" if match.group(1) else "ok")
+    return Outcome(label, "failed", printed)

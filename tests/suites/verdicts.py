@@ -1,0 +1,158 @@
+"""What a suite said of each of its tests, held against the list of those that Coldplate is known to fail.
+
+A list is a text file in expected/, read behind common.txt:
+
+    because a string store has no lists
+      lacks lpush rpush           tests that fail on `unknown command 'lpush'`; the server must not know it
+      says some text              tests whose failure repeats this text, such as a refused setting
+      fails unit: test            this test fails; that it passes is an error, so that the list stays true
+      fails@2 unit: test          the same, on two cores only
+      skips unit: test            left out: it would hang, or spoil those behind it. A `*` stands for any text
+
+Reasons come first, then what they explain. A line that starts with # is a comment. under-way.txt is read as well: what
+it lists is on its way, and leaves it by the test that the server still lacks it.
+"""
+
+import fnmatch
+import re
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lib import resp
+
+EXPECTED = Path(__file__).with_name("expected")
+UNKNOWN = re.compile(r"unknown command '([^'\s]+)'", re.IGNORECASE)
+UNKNOWN_SUB = re.compile(r"unknown subcommand '([^'\s]+)'\. Try (\w+) HELP", re.IGNORECASE)
+
+
+@dataclass
+class Outcome:
+    """One test of a suite: `verdict` is ok, failed or skipped; `said` is what a failed one printed."""
+
+    name: str
+    verdict: str
+    said: str = ""
+
+
+@dataclass
+class Expected:
+    """A list, read."""
+
+    path: Path
+    lacks: dict = field(default_factory=dict)
+    says: list = field(default_factory=list)
+    fails: dict = field(default_factory=dict)
+    skips: dict = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, label):
+        self = cls(EXPECTED / f"{label}.txt")
+        for path in (EXPECTED / "common.txt", EXPECTED / "under-way.txt", self.path):
+            if path.exists():
+                self._read(path)
+        return self
+
+    def _read(self, path):
+        reason = None
+        for number, line in enumerate(path.read_text().split("\n"), 1):
+            line = line.strip()
+            if not line or line.startswith("#"):
+                continue
+            word, _, rest = line.partition(" ")
+            if word == "because":
+                reason = rest
+                continue
+            assert reason, f"{path}:{number}: no reason is given"
+            self._take(word, rest.strip(), reason, f"{path}:{number}")
+
+    def _take(self, word, rest, reason, where):
+        kind, _, cores = word.partition("@")
+        if kind == "lacks":
+            self.lacks.update((command.lower(), reason) for command in rest.split())
+        elif kind == "says":
+            self.says.append(rest)
+        elif kind == "fails":
+            assert (rest, cores) not in self.fails, f"{where}: listed twice"
+            self.fails[(rest, cores)] = reason
+        elif kind == "skips":
+            self.skips[rest] = reason
+        else:
+            raise ValueError(f"{where}: {word!r} is none of because, lacks, says, fails, skips")
+
+    def is_listed(self, name, cores):
+        return (name, "") in self.fails or (name, str(cores)) in self.fails
+
+    def is_lacking(self, said):
+        """Whether a failed test names a command that Coldplate is listed to lack, or repeats a listed text."""
+        if any(text in said for text in self.says):
+            return True
+        named = UNKNOWN.findall(said) + [f"{container}|{name}" for name, container in UNKNOWN_SUB.findall(said)]
+        return any(command.lower() in self.lacks for command in named)
+
+    def is_skipped(self, name):
+        return any(fnmatch.fnmatchcase(name, escaped(pattern)) for pattern in self.skips)
+
+
+def escaped(pattern):
+    """Only `*` is special: names of tests are full of brackets and question marks."""
+    return re.sub(r"[\[?]", lambda found: f"[{found.group()}]", pattern)
+
+
+class Tally:
+    """Counts the tests of one suite over all core counts, and prints a line for each part and each surprise."""
+
+    def __init__(self, label):
+        self.label = label
+        self.expected = Expected.read(label)
+        self.passed = 0
+        self.failed = []
+        self.seen = set()
+        self.listed = 0
+
+    def surprise(self, what, said=""):
+        self.failed.append(what)
+        shown = " | ".join(line.strip() for line in said.strip().split("\n")[:6])
+        print(f"FAIL {self.label}/{what}  {shown[:600]}", flush=True)
+
+    def take(self, part, cores, outcomes, start):
+        """One part of the suite was played on so many cores."""
+        by_name = {}
+        for outcome in outcomes:
+            known = by_name.setdefault(outcome.name, outcome)
+            # Names repeat in loops; one that failed once failed.
+            if outcome.verdict == "failed" or known.verdict == "skipped":
+                by_name[outcome.name] = outcome
+        counts = {"ok": 0, "listed": 0, "skipped": 0}
+        for outcome in by_name.values():
+            kind = self._judge(outcome, cores)
+            counts[kind] = counts.get(kind, 0) + 1
+        self.passed += counts["ok"]
+        self.listed += counts["listed"]
+        took = f"{time.monotonic() - start:.1f} s"
+        summary = f"{counts['ok']} ok, {counts['listed']} fail as listed, {counts['skipped']} left out"
+        verdict = "FAIL" if counts.get("surprise") or not by_name else "ok  "
+        print(f"{verdict} {self.label}/{part} [{cores} cores]  {took}  {summary}", flush=True)
+        if not by_name:
+            self.surprise(f"{part} [{cores} cores]: no test was played")
+
+    def _judge(self, outcome, cores):
+        listed = self.expected.is_listed(outcome.name, cores)
+        where = f"{outcome.name} [{cores} cores]"
+        if outcome.verdict == "skipped":
+            return "skipped"
+        if outcome.verdict == "ok":
+            if listed:
+                self.surprise(f"{where}: passes, though expected/ says that it fails")
+                return "surprise"
+            return "ok"
+        if listed or self.expected.is_lacking(outcome.said):
+            return "listed"
+        self.surprise(where, outcome.said)
+        return "surprise"
+
+    def check_lacks(self, wire):
+        """What the list says to be lacking must be: a command that has come leaves the list."""
+        for command in self.expected.lacks:
+            if resp.decode(wire.ask("COMMAND", "INFO", command)) != [None]:
+                self.surprise(f"{command}: expected/ says that Coldplate lacks it")
