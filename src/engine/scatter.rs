@@ -131,9 +131,10 @@ impl Engine {
             Command::Info => {
                 let (names, listened) = self.listened();
                 let [channels, patterns, shard_channels] = names;
-                let figures = Stats { channels, patterns, shard_channels, ..self.figures() };
+                let figures = Stats { channels, patterns, shard_channels, ..self.figures(now) };
                 reply.raw(bytemuck::bytes_of(&figures));
                 reply.raw(&listened);
+                self.write_census(admin::info::wanted(args), &mut reply.out.bytes);
                 admin::hotkeys::write_keys(&self.hot_keys(now, admin::info::HOT_KEYS_MAX), &mut reply.out.bytes);
             }
             Command::HotkeysList
@@ -163,8 +164,7 @@ impl Engine {
                 reply.ok();
             }
             Command::ConfigResetStat => {
-                self.shard.counts = Default::default();
-                self.stats = Stats { slots: self.stats.slots, ..Stats::default() };
+                self.reset_stats();
                 reply.ok();
             }
             Command::ClientList => {
@@ -176,7 +176,7 @@ impl Engine {
                 let filter = admin::client::KillFilter::parse(args).expect("the core that was asked has checked it");
                 reply.integer(self.client_kill(&filter, asking, effects));
             }
-            other => unreachable!("{other:?} does not concern every core"),
+            _ => self.admin_part(now, command, args, reply, effects),
         }
     }
 
@@ -216,10 +216,23 @@ impl Engine {
         reply.out.append(&body, 0..body.bytes.len());
     }
 
+    /// Sets what INFO counts to zero, on this core. The hot keys' own counts go on.
+    fn reset_stats(&mut self) {
+        self.shard.counts = Default::default();
+        self.durations = Default::default();
+        self.stats = Stats { slots: self.stats.slots, ..Stats::default() };
+    }
+
     /// What this core has counted.
-    pub(super) fn figures(&self) -> Stats {
-        let counts = self.shard.counts;
-        let hot = &self.hot;
+    pub(super) fn figures(&mut self, now: Now) -> Stats {
+        let paused = self.waits.pause.is_some();
+        let (mut client_bytes, mut blocked) = (0, 0);
+        for (_, client) in self.sessions.iter_mut() {
+            client_bytes += client.buffer_bytes() as u64;
+            // As in Redis, who waits for the end of a pause counts too.
+            blocked += u64::from(client.parked || paused && client.stalled);
+        }
+        let (rates, counts, hot) = (self.pulse.rates(now), &self.shard.counts, &self.hot);
         let hot_keys = hot.directory.len() as u64;
         Stats {
             connections: self.sessions.len() as u64,
@@ -230,6 +243,14 @@ impl Engine {
             keys: self.shard.len() as u64,
             expiring: self.shard.expiring() as u64,
             used_bytes: self.shard.used_bytes() as u64,
+            peak_bytes: self.peak_bytes.max(self.shard.used_bytes() as u64),
+            table_bytes: self.shard.table_bytes() as u64,
+            client_bytes,
+            blocked,
+            errors: counts.tally.errors(),
+            commands_rate: rates.commands,
+            input_rate: rates.input_bytes,
+            output_rate: rates.output_bytes,
             letters_sent: self.post.sent,
             enters: self.shell.enters,
             wakes: self.shell.wakes,

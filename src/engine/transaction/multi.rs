@@ -101,7 +101,6 @@ impl Engine {
             refusal = Some(format!("EXECABORT Transaction discarded because of: {OUT_OF_MEMORY}"));
         }
         if let Some(refusal) = refusal {
-            self.stats.errors += 1;
             self.write_down_exec(call.now, client, &mut []);
             self.unwatch(call.conn, client);
             return client.answer(|reply| reply.error(&refusal));
