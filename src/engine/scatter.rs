@@ -9,9 +9,15 @@ use super::letter::Ticket;
 use super::sessions::Client;
 use super::{Engine, Stats};
 use crate::keyspace::command::{Request, ScanFilter, ScanPlace};
-use crate::protocol::command::Command;
+use crate::protocol::command::{Command, Group, spec};
 use crate::protocol::resp::{Args, Output, Proto, Reply};
 use crate::types::{CoreId, KeyHash, Now, Slot};
+
+/// Whether a command that concerns every core is about connections and what they listen to. Those change at once, whatever
+/// their requests on keys wait for, so it does not wait either.
+pub(super) fn is_on_connections(command: Command) -> bool {
+    matches!(spec(command).group, Group::Connection | Group::PubSub)
+}
 
 impl Engine {
     /// Runs a command on every core. `here` is the part of this core, given to the gathering at once.
@@ -36,7 +42,7 @@ impl Engine {
         }
         // What it does elsewhere comes before what this client asks next: no copy answers until it is done.
         client.order.hold(client.queue.numbers().end);
-        if self.transactions.is_active() && self.has_to_wait(call.conn, None) {
+        if self.transactions.is_active() && !is_on_connections(command) && self.has_to_wait(call.conn, None) {
             let number = whole.number.expect("nothing waits without other cores");
             return self.wait_keyless(Ticket::new(call.conn, number, own.0.into()), command, args);
         }
