@@ -317,13 +317,16 @@ impl Engine {
                 self.transact(call, client, spec.command, &mut args);
             }
             Command::MGet | Command::MSet | Command::Del | Command::Unlink | Command::Exists | Command::Touch => {
-                return self.several(call, client, spec, &mut args);
+                self.several(call, client, spec, &mut args);
+                return self.request_ends(client, spec);
             }
             Command::ObjectEncoding | Command::ObjectFreq | Command::ObjectIdleTime | Command::ObjectRefCount => {
-                return self.object(call, client, spec.command, args);
+                self.object(call, client, spec.command, args);
+                return self.request_ends(client, spec);
             }
             Command::MemoryUsage if admin::memory::usage_fits(&args) => {
-                return self.object(call, client, spec.command, args);
+                self.object(call, client, spec.command, args);
+                return self.request_ends(client, spec);
             }
             Command::Monitor => self.start_monitor(call.conn, client),
             _ if spec.group == Chapter::PubSub => self.pubsub(call, client, spec.command, &mut args),
