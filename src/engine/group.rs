@@ -135,10 +135,12 @@ pub(super) enum Parsed {
 fn may_overtake(spec: &'static Spec, args: &Args) -> bool {
     use Command::{
         BitOp, ClientTracking, Copy, DbSize, Del, Exec, Exists, FlushAll, FlushDb, Keys, Lcs, MGet, MSet, MSetNx,
-        RandomKey, Rename, RenameNx, Scan, Touch, Unlink,
+        RandomKey, Rename, RenameNx, Scan, Touch, Unlink, Watch,
     };
     match spec.command {
         ClientTracking | DbSize | FlushAll | FlushDb | Keys | RandomKey | Scan => true,
+        // What was asked before WATCH is no change behind it.
+        Watch => true,
         Exec | Rename | RenameNx | Copy | MSetNx | MSet | BitOp | Lcs => true,
         MGet | Del | Unlink | Exists | Touch => {
             !long::is_long(Some(spec), args.len()) && shares_slots(args, usize::from(spec.keys.step))

@@ -300,12 +300,20 @@ impl Engine {
         let Some(spec) = spec else {
             // As in Redis, strangers learn this too.
             self.stats.errors += 1;
-            self.refuse_queueing(client);
             let error = resolve(&args).expect_err("it was refused when it was parsed");
+            if let CommandError::WrongArity { spec } = error
+                && spec.command == Command::Exec
+            {
+                return self.refuse_exec(call.conn, client, &error.to_string());
+            }
+            self.refuse_queueing(client);
             return client.answer(|reply| CommandError::write(&error, reply));
         };
         if let Some(error) = refusal(client, spec).filter(|_| !self.program_runs()) {
             self.stats.errors += 1;
+            if spec.command == Command::Exec {
+                return self.refuse_exec(call.conn, client, &error);
+            }
             self.refuse_queueing(client);
             return client.answer(|reply| reply.error(&error));
         }

@@ -5,6 +5,7 @@ use super::event::Effects;
 use super::group::GROUP_KEYS_MAX;
 use super::invalidation::mark_of;
 use super::letter::{Batch, Envelope, Note, Ticket};
+use super::scatter::is_about_all_keys;
 use super::sessions::Client;
 use super::transaction::{Errand, Holder};
 use crate::keyspace::command::{Request, apply};
@@ -47,7 +48,7 @@ impl Engine {
                 self.transactions.errand(Errand::Locked { number, core: from, outcome });
             }
             Note::Unlock(number) => self.transactions.errand(Errand::Unlock(Holder { core: from, number })),
-            Note::Unwatch(conn) => self.unwatch_here((from, conn)),
+            Note::Unwatch(conn, before) => self.unwatch_here((from, conn), Some(before)),
             Note::Invalidation(word) => self.take_word(now, from, word, effects),
         }
     }
@@ -95,7 +96,7 @@ impl Engine {
         let mut request = Request { command, args, slot: envelope.slot, hash: envelope.hash, hint };
         if command == Command::Watch {
             let key = Key { bytes: request.args.get(1), slot: request.slot, hash: request.hash, hint };
-            self.watch_key(now, (from, ticket.conn()), &key);
+            self.watch_key(now, (from, ticket.conn()), &key, ticket.slot);
             return self.post.batch(from).answer(ticket, |out| Reply { out, proto }.ok());
         }
         if envelope.heed != 0 {
@@ -123,7 +124,8 @@ impl Engine {
     #[cold]
     fn letter_waits(&self, from: CoreId, envelope: &Envelope) -> bool {
         let slot = spec(envelope.command).keys.names_keys().then_some(envelope.slot);
-        envelope.command != Command::Watch && self.transactions.must_wait(from, envelope.ticket.conn(), slot)
+        (slot.is_some() || is_about_all_keys(envelope.command))
+            && self.transactions.must_wait(from, envelope.ticket.conn(), slot)
     }
 
     /// Fills the answers of a batch into the reply slots of the connections that asked. Answers of one connection

@@ -79,7 +79,7 @@ impl Engine {
         let alone = match &locks[..] {
             [] => true,
             [(core, slots)] if *core == self.core => {
-                !(watches || moves) || !self.transactions.locks.is_in_the_way(slots)
+                !(watches || moves) || !self.transactions.locks.is_in_the_way(slots, (*core, call.conn))
             }
             [_] => !(watches || moves),
             _ => false,
@@ -153,8 +153,8 @@ impl Engine {
     fn ask_for_lock(&mut self, row: usize, lock: usize, waits: bool) {
         let transaction = &self.transactions.under_way[row];
         let (core, slots) = transaction.locks[lock].clone();
-        let watcher = transaction.watches.then_some(transaction.conn);
-        let request = LockRequest { number: transaction.number, slots, waits, watcher };
+        let Transaction { number, conn, watches, .. } = *transaction;
+        let request = LockRequest { number, conn, slots, waits, watches };
         if core == self.core {
             self.transactions.errand(Errand::Lock(core, request));
         } else {

@@ -57,6 +57,15 @@ impl Engine {
         }
     }
 
+    /// EXEC itself is refused: its transaction is over, and has not run.
+    pub(in super::super) fn refuse_exec(&mut self, conn: ConnId, client: &mut Client, error: &str) {
+        client.multi = None;
+        self.unwatch(conn, client);
+        let error = error.strip_prefix("ERR ").unwrap_or(error);
+        client.answer(|reply| reply.error(&format!("EXECABORT Transaction discarded because of: {error}")));
+        client.review();
+    }
+
     pub(in super::super) fn transact(
         &mut self,
         call: &mut Call,
@@ -72,12 +81,13 @@ impl Engine {
                 client.multi = Some(Box::default());
                 client.answer(|reply| reply.ok());
             }
+            Command::Discard if client.multi.is_none() => {
+                client.answer(|reply| reply.error("ERR DISCARD without MULTI"));
+            }
             Command::Discard => {
+                client.multi = None;
                 self.unwatch(call.conn, client);
-                match client.multi.take() {
-                    Some(_) => client.answer(|reply| reply.ok()),
-                    None => client.answer(|reply| reply.error("ERR DISCARD without MULTI")),
-                }
+                client.answer(|reply| reply.ok());
             }
             Command::Watch if client.multi.is_some() => {
                 client.answer(|reply| reply.error("ERR WATCH inside MULTI is not allowed"));
@@ -120,19 +130,26 @@ impl Engine {
         let mut whole = Whole::open(client, Gather::ok(keys), self.cores == 1);
         for index in 0..keys {
             let place = self.place(args.get(1 + index));
-            client.watched.push(place.slot);
-            if place.owner == self.core {
-                let key = Key { bytes: args.get(1 + index), slot: place.slot, hash: place.hash, hint: None };
-                self.watch_key(call.now, (self.core, call.conn), &key);
+            let (slot, hash) = (place.slot, place.hash);
+            client.watched.push(slot);
+            let waits =
+                place.owner == self.core && self.transactions.is_active() && self.has_to_wait(call.conn, Some(slot));
+            if place.owner == self.core && !waits {
+                let key = Key { bytes: args.get(1 + index), slot, hash, hint: None };
+                self.watch_key(call.now, (self.core, call.conn), &key, whole.number.unwrap_or_default());
                 let ok = Output { bytes: b"+OK\r\n".to_vec(), ..Output::default() };
                 whole.add(client, index as u32, &ok);
                 continue;
             }
             let number = whole.number.expect("with other cores a slot was opened");
             let places = [args.places()[0], args.places()[1 + index]];
-            let (slot, hash) = (place.slot, place.hash);
             let mut request = Request { command: Command::Watch, args: args.narrow(&places), slot, hash, hint: None };
-            self.post.ask(place.owner, Ticket::new(call.conn, number, index as u32), Proto::Resp2, &mut request);
+            let ticket = Ticket::new(call.conn, number, index as u32);
+            if waits {
+                self.wait_for_unlock(self.core, ticket, Proto::Resp2, 0, &mut request);
+            } else {
+                self.post.ask(place.owner, ticket, Proto::Resp2, &mut request);
+            }
         }
         client.watched.sort_unstable();
         client.watched.dedup();
@@ -146,9 +163,9 @@ impl Engine {
         owners.dedup();
         for owner in owners {
             if owner == self.core {
-                self.unwatch_here((self.core, conn));
+                self.unwatch_here((self.core, conn), None);
             } else {
-                self.post.note(owner, Note::Unwatch(conn));
+                self.post.note(owner, Note::Unwatch(conn, client.queue.numbers().end));
             }
         }
     }

@@ -6,7 +6,9 @@ use super::super::invalidation::mark_of;
 use super::super::letter::Note;
 use super::locks::{Holder, LockRequest, Waiting, WaitingRequest};
 use super::{Errand, Outcome};
+use crate::keyspace::Key;
 use crate::keyspace::command::{Request, apply};
+use crate::protocol::command::Command;
 use crate::protocol::resp::{Output, Reply};
 use crate::replica::Fold;
 use crate::types::{ConnId, CoreId, Now};
@@ -14,7 +16,7 @@ use crate::types::{ConnId, CoreId, Now};
 impl Engine {
     pub(super) fn take_lock(&mut self, now: Now, from: CoreId, request: LockRequest) {
         let locks = &mut self.transactions.locks;
-        if !locks.is_in_the_way(&request.slots) {
+        if !locks.is_in_the_way(&request.slots, (from, request.conn)) {
             locks.hold(Holder { core: from, number: request.number }, request.slots.clone());
             self.lock_is_held(now, from, &request);
         } else if request.waits {
@@ -26,7 +28,7 @@ impl Engine {
 
     /// A lock is held: it is granted, unless a key that the transaction watches has changed. True if it is.
     fn lock_is_held(&mut self, now: Now, from: CoreId, request: &LockRequest) -> bool {
-        let as_watched = request.watcher.is_none_or(|conn| self.is_as_watched(now, (from, conn)));
+        let as_watched = !request.watches || self.is_as_watched(now, (from, request.conn));
         if as_watched {
             // No copy on any core may show a state before the transaction while another key of it shows one behind.
             for row in self.hot.directory.iter().filter(|row| request.slots.contains(row.slot)) {
@@ -51,7 +53,7 @@ impl Engine {
     /// A fold of a locked key waits; it comes back as the argument if the key is not.
     #[inline]
     pub(in super::super) fn fold_waits(&mut self, from: CoreId, fold: Box<Fold>) -> Option<Box<Fold>> {
-        if !self.transactions.locks_slot(fold.slot) {
+        if self.transactions.locks.is_idle() || !self.transactions.locks.fold_must_wait(fold.slot) {
             return Some(fold);
         }
         self.transactions.locks.wait(Waiting::Fold(from, fold));
@@ -94,7 +96,13 @@ impl Engine {
         let WaitingRequest { from, ticket, proto, heed, command, slot, hash, mut args } = waiting;
         let asker = mark_of(from, ticket.conn());
         let (mut out, args) = (Output::default(), args.args());
-        if on_one_key {
+        if command == Command::Watch {
+            // One without its key was taken back while it waited.
+            if let Some(bytes) = args.try_get(1) {
+                self.watch_key(now, (from, ticket.conn()), &Key { bytes, slot, hash, hint: None }, ticket.slot);
+            }
+            Reply { out: &mut out, proto }.ok();
+        } else if on_one_key {
             let mut request = Request { command, args, slot, hash, hint: None };
             self.begin_heeded(heed, asker);
             apply(&mut self.shard, now.unix_ms(), &mut request, &mut Reply { out: &mut out, proto });
