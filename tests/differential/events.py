@@ -11,6 +11,7 @@ from lib import resp
 # All classes but key misses, which a copy of a hot key does not tell of.
 CLASSES = "KEAn"
 HEARD_S_MAX = 5.0
+FOLDED = (b"set", b"incrby")
 
 
 class Listener:
@@ -59,16 +60,17 @@ class Listener:
 
 
 def by_key(events):
-    """Each key's events in order, those of either channel apart. Increments of a hot key are told as one where they were
-    folded.
+    """Each key's events in order, those of either channel apart. Of operations on a hot key that were folded only what
+    is left of them is told.
     """
     keys = {}
     for channel, payload in events:
         kind, _, name = channel.partition(b":")
         key, event = (name, payload) if kind.startswith(b"__keyspace") else (payload, name)
         told = keys.setdefault((kind, key), [])
-        if told[-1:] != [event] or event != b"incrby":
-            told.append(event)
+        if event in FOLDED and told and told[-1] in FOLDED:
+            told.pop()
+        told.append(event)
     return keys
 
 
