@@ -178,10 +178,14 @@ fn what_is_carried_to_a_key_makes_it_new() {
         rig.ask(client, &["CONFIG", "SET", "notify-keyspace-events", "Kgn"]);
         let (from, [to, _]) = (&keys[0][1], &keys[keys.len() - 1]);
         rig.ask(listener, &["SUBSCRIBE", &format!("__keyspace@0__:{to}")]);
-        for carry in [&["RENAME", from, to][..], &["COPY", from, to], &["COPY", from, to, "REPLACE"]] {
+        let (rename, copy, replace) = (["RENAME", from, to], ["COPY", from, to], ["COPY", from, to, "REPLACE"]);
+        for carry in [&rename[..], &copy, &replace] {
             for there in [false, true] {
                 rig.ask(client, &["SET", from, "v"]);
-                rig.ask(client, if there { &["SET", to, "old"] } else { &["DEL", to] });
+                rig.ask(client, &["SET", to, "old"]);
+                if !there {
+                    rig.ask(client, &["DEL", to]);
+                }
                 rig.take(listener);
                 rig.ask(client, carry);
                 let event = if carry[0] == "RENAME" { "rename_to" } else { "copy_to" };
