@@ -139,9 +139,7 @@ fn may_overtake(spec: &'static Spec, args: &Args) -> bool {
     };
     match spec.command {
         ClientTracking | DbSize | FlushAll | FlushDb | Keys | RandomKey | Scan => true,
-        // What was asked before WATCH is no change behind it.
-        Watch => true,
-        Exec | Rename | RenameNx | Copy | MSetNx | MSet | BitOp | Lcs => true,
+        Exec | Rename | RenameNx | Copy | MSetNx | MSet | BitOp | Lcs | Watch => true,
         MGet | Del | Unlink | Exists | Touch => {
             !long::is_long(Some(spec), args.len()) && shares_slots(args, usize::from(spec.keys.step))
         }

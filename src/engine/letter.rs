@@ -99,8 +99,6 @@ pub enum Note {
     /// What became of that, by the transaction's number.
     Locked(u32, Outcome),
     Unlock(u32),
-    /// A client of the sender's watches nothing any more by a WATCH whose reply slot comes before this number.
-    Unwatch(ConnId, u32),
     /// About keys that clients keep.
     Invalidation(Word),
     /// For those who listen to its channel; the ticket is its publisher's, if that waits to hear how many there are.

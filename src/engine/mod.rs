@@ -38,6 +38,8 @@ pub use ledger::Ledger;
 pub use letter::Batch;
 pub use settings::{SettingError, Settings, Standing};
 pub use stats::Stats;
+#[cfg(feature = "faults")]
+pub use transaction::Fault as TransactionFault;
 
 use crate::keyspace::{Shard, ShardOptions};
 use crate::protocol::resp::{Arg, Limits, Output};

@@ -7,7 +7,7 @@ use super::invalidation::mark_of;
 use super::letter::{Batch, Envelope, Note, Ticket};
 use super::scatter::is_about_all_keys;
 use super::sessions::Client;
-use super::transaction::{Errand, Holder};
+use super::transaction::{Errand, Fault, Holder};
 use crate::keyspace::command::{Request, apply};
 use crate::keyspace::{ItemRef, Key};
 use crate::protocol::command::{Command, spec};
@@ -48,7 +48,6 @@ impl Engine {
                 self.transactions.errand(Errand::Locked { number, core: from, outcome });
             }
             Note::Unlock(number) => self.transactions.errand(Errand::Unlock(Holder { core: from, number })),
-            Note::Unwatch(conn, before) => self.unwatch_here((from, conn), Some(before)),
             Note::Invalidation(word) => self.take_word(now, from, word, effects),
         }
     }
@@ -91,12 +90,16 @@ impl Engine {
             return self.wait_for_unlock(from, ticket, proto, envelope.heed, &mut request);
         }
         if !spec(command).keys.names_keys() {
+            if command == Command::Unwatch {
+                // Nobody waits for an answer.
+                return self.unwatch_here((from, ticket.conn()));
+            }
             return self.serve_everywhere(now, from, ticket, command, args, effects);
         }
         let mut request = Request { command, args, slot: envelope.slot, hash: envelope.hash, hint };
         if command == Command::Watch {
             let key = Key { bytes: request.args.get(1), slot: request.slot, hash: request.hash, hint };
-            self.watch_key(now, (from, ticket.conn()), &key, ticket.slot);
+            self.watch_key(now, (from, ticket.conn()), &key);
             return self.post.batch(from).answer(ticket, |out| Reply { out, proto }.ok());
         }
         if envelope.heed != 0 {
@@ -120,11 +123,12 @@ impl Engine {
         self.end_heeded(heed, asker, request);
     }
 
-    /// Whether another core's request has to wait for a transaction. WATCH does not: it changes nothing.
+    /// Whether another core's request has to wait for a transaction.
     #[cold]
     fn letter_waits(&self, from: CoreId, envelope: &Envelope) -> bool {
         let slot = spec(envelope.command).keys.names_keys().then_some(envelope.slot);
         (slot.is_some() || is_about_all_keys(envelope.command))
+            && !self.transactions.commits(Fault::IgnoreLocks)
             && self.transactions.must_wait(from, envelope.ticket.conn(), slot)
     }
 

@@ -52,6 +52,11 @@ impl Sessions {
         self.open == 0
     }
 
+    #[cfg(feature = "faults")]
+    pub fn shadows(&self) -> usize {
+        self.shadows.len()
+    }
+
     /// A client id that no other connection of the process has or will have.
     fn next_id(&mut self) -> u64 {
         let id = self.next_id;

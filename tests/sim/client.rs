@@ -1,5 +1,6 @@
 //! Simulated clients: they write requests, read replies in order, and hang up in several ways.
 
+use crate::deed::Deed;
 use crate::history::{Failure, Record};
 use crate::link::Link;
 use crate::request::Request;
@@ -23,13 +24,16 @@ pub struct Client {
     buffer: Vec<u8>,
     /// Records whose replies are to come, and the version each will be in.
     unanswered: VecDeque<(usize, bool)>,
+    /// What it will ask next, before anything else.
+    script: VecDeque<Request>,
     resp3: bool,
     leave: Leave,
 }
 
 impl Client {
     pub fn new() -> Client {
-        Client { link: None, buffer: Vec::new(), unanswered: VecDeque::new(), resp3: false, leave: Leave::Stays }
+        let (unanswered, script) = (VecDeque::new(), VecDeque::new());
+        Client { link: None, buffer: Vec::new(), unanswered, script, resp3: false, leave: Leave::Stays }
     }
 }
 
@@ -48,14 +52,32 @@ impl World {
         if self.rng.chance(self.scenario.hang_up) {
             return self.hang_up(client);
         }
+        if self.scenario.impatient && self.awaits_exec(client) && self.rng.chance(20) {
+            return self.reset(client);
+        }
         let room = self.scenario.unanswered_max.saturating_sub(self.clients[client].unanswered.len());
         let burst = self.rng.between(1, self.scenario.burst_max).min(room).min(self.requests_left);
         for _ in 0..burst {
-            let chats = self.scenario.chatter && client % 2 == 1;
-            let request = if chats { self.author.chat() } else { self.author.draw(&mut self.rng) };
+            let request = self.next_request(client);
             self.send(client, request);
         }
         self.requests_left -= burst;
+    }
+
+    fn next_request(&mut self, client: usize) -> Request {
+        if self.scenario.chatter && client % 2 == 1 {
+            return self.author.chat();
+        }
+        if !self.scenario.transactions {
+            return self.author.draw(&mut self.rng);
+        }
+        let now_ms = (World::EPOCH_US + self.clock_us) / 1000;
+        let script = &mut self.clients[client].script;
+        if script.is_empty() {
+            let reads = self.scenario.readers && client % 2 == 1;
+            script.extend(self.playwright.script(&mut self.rng, now_ms, reads));
+        }
+        script.pop_front().expect("a script has a beginning")
     }
 
     pub fn connect(&mut self, client: usize) {
@@ -80,7 +102,15 @@ impl World {
         there.requests.push_back((there.to_server.len(), record));
         let resp3 = self.clients[client].resp3;
         self.clients[client].unanswered.push_back((record, resp3));
-        self.history.records.push(Record { link, core: there.core, request, asked: None, answered: None, reply: None });
+        self.history.records.push(Record {
+            link,
+            core: there.core,
+            request,
+            asked: None,
+            turns: Vec::new(),
+            answered: None,
+            reply: None,
+        });
     }
 
     fn hang_up(&mut self, client: usize) {
@@ -99,11 +129,20 @@ impl World {
                 self.links[link].ended = true;
                 self.clients[client].leave = Leave::AwaitsEnd;
             }
-            _ => {
-                self.links[link].hang_up();
-                self.clients[client] = Client::new();
-            }
+            _ => self.reset(client),
         }
+    }
+
+    /// Leaves at once, whatever is under way.
+    fn reset(&mut self, client: usize) {
+        let link = self.clients[client].link.expect("only a connected client leaves");
+        self.links[link].hang_up();
+        self.clients[client] = Client::new();
+    }
+
+    fn awaits_exec(&self, client: usize) -> bool {
+        let mut unanswered = self.clients[client].unanswered.iter();
+        unanswered.any(|(record, _)| matches!(self.history.records[*record].request.deed, Some(Deed::Exec)))
     }
 
     /// Whether a client would find something to read.
@@ -146,6 +185,9 @@ impl World {
             }
             self.digest = digest(self.digest, self.event, &reply);
             (record.answered, record.reply) = (Some(self.event), Some(reply));
+            // All cores have taken so many turns meanwhile.
+            let waited = self.cores.iter().zip(&record.turns).map(|(core, turns)| core.turns - turns);
+            self.reached.longest_wait = self.reached.longest_wait.max(waited.min().unwrap_or(0));
         }
         self.clients[client].buffer.drain(..at);
         Ok(())

@@ -5,7 +5,7 @@ use crate::model::{Action, Only, Until};
 use crate::request::{Request, TOTAL};
 use crate::resp::{Reply, read};
 use crate::rng::Rng;
-use coldplate::engine::Batch;
+use coldplate::engine::{Batch, TransactionFault};
 use coldplate::keyspace::command::Request as Letter;
 use coldplate::replica;
 use std::collections::HashMap;
@@ -39,10 +39,12 @@ pub enum Fault {
     JoinSent,
     PublishBeforeApply,
     IgnoreOwnWrite,
+    /// The same in its transactions.
+    InTransactions(TransactionFault),
 }
 
 impl Fault {
-    pub const ALL: [Fault; 15] = [
+    pub const ALL: [Fault; 26] = [
         Fault::DropBatch,
         Fault::RepeatBatch,
         Fault::ReorderBatches,
@@ -58,6 +60,17 @@ impl Fault {
         Fault::JoinSent,
         Fault::PublishBeforeApply,
         Fault::IgnoreOwnWrite,
+        Fault::InTransactions(TransactionFault::GrantTwice),
+        Fault::InTransactions(TransactionFault::IgnoreLocks),
+        Fault::InTransactions(TransactionFault::KeepCopies),
+        Fault::InTransactions(TransactionFault::UnlockEarly),
+        Fault::InTransactions(TransactionFault::MissChanges),
+        Fault::InTransactions(TransactionFault::ImagineChanges),
+        Fault::InTransactions(TransactionFault::LoseSecondPart),
+        Fault::InTransactions(TransactionFault::StopWithClient),
+        Fault::InTransactions(TransactionFault::ForgetWaiting),
+        Fault::InTransactions(TransactionFault::KeepRefused),
+        Fault::InTransactions(TransactionFault::KeepAbandoned),
     ];
 
     /// A fault that the engine itself is to commit.
@@ -67,6 +80,13 @@ impl Fault {
             Fault::JoinSent => Some(replica::Fault::JoinSent),
             Fault::PublishBeforeApply => Some(replica::Fault::PublishBeforeApply),
             Fault::IgnoreOwnWrite => Some(replica::Fault::IgnoreOwnWrite),
+            _ => None,
+        }
+    }
+
+    pub fn in_transactions(self) -> Option<TransactionFault> {
+        match self {
+            Fault::InTransactions(fault) => Some(fault),
             _ => None,
         }
     }

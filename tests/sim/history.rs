@@ -1,9 +1,11 @@
 //! All requests of a run with their times and replies, and the verdict on them key by key.
 
+use crate::deed::{Deed, set_of};
 use crate::linear::{Operation, Verdict, check, first_impossible};
 use crate::model::Action;
 use crate::request::{KEYS, Request, TOTAL};
 use crate::resp::Reply;
+use crate::serial::{self, Kind, Step};
 use std::fmt::Write;
 
 /// A request and what became of it. Times are events of the world.
@@ -13,6 +15,8 @@ pub struct Record {
     pub request: Request,
     /// Its last byte was given to its core; none if it never was.
     pub asked: Option<u64>,
+    /// The turns that each core had taken by then.
+    pub turns: Vec<usize>,
     pub answered: Option<u64>,
     pub reply: Option<Reply>,
 }
@@ -95,18 +99,84 @@ impl History {
             };
             let failed = failed.or_else(|| if key == TOTAL { counted_wrong(&operations) } else { None });
             if let Some(what) = failed {
-                return Err(Failure { what, trace: self.trace(key) });
+                return Err(Failure {
+                    what,
+                    trace: self.trace(|request| request.parts.iter().any(|(part, _)| *part == key)),
+                });
             }
         }
         Ok(())
     }
 
-    /// The requests on one key, a line each.
-    fn trace(&self, key: usize) -> String {
+    /// What happened to all keys as one object, in the order of asking.
+    fn steps(&self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let mut links: Vec<usize> = self.records.iter().map(|record| record.link).collect();
+        links.sort_unstable();
+        links.dedup();
+        for link in links {
+            let (mut queued, mut watched) = (Vec::new(), 0);
+            for record in self.records.iter().filter(|record| record.link == link) {
+                let Some(asked) = record.asked else { break };
+                let last = record.answered.map_or(self.clock.len() - 1, |event| self.reading(event));
+                let mut add = |kind: Kind, keys: u16| {
+                    let clock_ms = (self.clock[self.reading(asked)].1, self.clock[last].1);
+                    let (answered, answer) = (record.answered, record.reply.clone());
+                    steps.push(Step { lane: link, kind, keys, asked, answered, answer, clock_ms });
+                };
+                match record.request.deed() {
+                    None | Some(Deed::Multi) => {}
+                    Some(Deed::Step(op)) => add(Kind::Plain(op.clone()), op.keys()),
+                    Some(Deed::Queue(op)) => queued.push(op),
+                    Some(Deed::Watch(keys)) => {
+                        watched |= set_of(&keys);
+                        keys.iter().for_each(|key| add(Kind::Watch(*key), set_of(&[*key])));
+                    }
+                    Some(Deed::Exec) => {
+                        let ops = std::mem::take(&mut queued);
+                        let keys = ops.iter().fold(watched, |set, op| set | op.keys());
+                        add(Kind::Exec(ops, std::mem::take(&mut watched)), keys);
+                    }
+                    Some(Deed::Discard | Deed::Unwatch) => {
+                        queued.clear();
+                        let ended = std::mem::take(&mut watched);
+                        let keys = (0..KEYS.len()).map(|key| ended & set_of(&[key])).filter(|key| *key != 0);
+                        keys.for_each(|key| add(Kind::Unwatch(key), key));
+                    }
+                }
+            }
+        }
+        steps.sort_by_key(|step| step.asked);
+        steps
+    }
+
+    /// Checks all keys as one object.
+    pub fn check_whole(&mut self, homes: &[usize]) -> Result<(), Failure> {
+        let steps = self.steps();
+        match serial::check(&steps) {
+            serial::Verdict::Serializable => Ok(()),
+            serial::Verdict::Undecided => {
+                self.undecided += 1;
+                Ok(())
+            }
+            serial::Verdict::Impossible => {
+                let event = serial::first_impossible(&steps).unwrap_or_default();
+                let what = format!("no order of transactions explains the replies that came up to event {event}");
+                let homes = KEYS.iter().zip(homes).map(|(key, core)| format!("{key} on core {core}"));
+                let homes = homes.collect::<Vec<_>>().join(", ");
+                Err(Failure { what, trace: format!("{homes}\n{}", self.trace(|_| true)) })
+            }
+        }
+    }
+
+    /// The requests on one key, or all, a line each.
+    fn trace(&self, shows: impl Fn(&Request) -> bool) -> String {
         let mut text = String::from("link core    asked answered  clock ms\n");
-        for record in &self.records {
+        let mut records: Vec<&Record> = self.records.iter().collect();
+        records.sort_by_key(|record| record.asked);
+        for record in records {
             let Some(asked) = record.asked else { continue };
-            if !record.request.parts.iter().any(|(part, _)| *part == key) {
+            if !shows(&record.request) {
                 continue;
             }
             let last = record.answered.map_or(self.clock.len() - 1, |event| self.reading(event));

@@ -12,6 +12,7 @@ pub enum Until {
     Forever,
     Keep,
     AfterMs(u64),
+    AtMs(u64),
 }
 
 /// When a SET acts.
@@ -33,6 +34,7 @@ pub enum Action {
     Incr,
     Append(Bytes),
     ExpireMs(i64),
+    ExpireAtMs(u64),
     Persist,
     Del,
     Exists,
@@ -58,6 +60,7 @@ impl fmt::Debug for Action {
             Action::Incr => write!(f, "INCR"),
             Action::Append(value) => write!(f, "APPEND {}", brief(value)),
             Action::ExpireMs(ms) => write!(f, "PEXPIRE {ms}"),
+            Action::ExpireAtMs(at_ms) => write!(f, "PEXPIREAT {at_ms}"),
             Action::Persist => write!(f, "PERSIST"),
             Action::Del => write!(f, "DEL"),
             Action::Exists => write!(f, "EXISTS"),
@@ -105,6 +108,7 @@ impl State {
                     Until::Forever => None,
                     Until::Keep => old.deadline_ms,
                     Until::AfterMs(ms) => Some(now_ms + ms),
+                    Until::AtMs(at_ms) => Some(*at_ms),
                 };
                 (State::of(value, deadline_ms), Reply::ok())
             }
@@ -114,9 +118,10 @@ impl State {
                 let length = Reply::Int(value.len() as i64);
                 (State::of(&value, old.deadline_ms), length)
             }
-            Action::ExpireMs(_) if !there => (old, flag(false)),
+            Action::ExpireMs(_) | Action::ExpireAtMs(_) if !there => (old, flag(false)),
             Action::ExpireMs(ms) if *ms <= 0 => (State::default(), flag(true)),
             Action::ExpireMs(ms) => (State { deadline_ms: Some(now_ms + *ms as u64), ..old }, flag(true)),
+            Action::ExpireAtMs(at_ms) => (State { deadline_ms: Some(*at_ms), ..old }, flag(true)),
             Action::Persist => {
                 let had = old.deadline_ms.is_some();
                 (State { deadline_ms: None, ..old }, flag(had))

@@ -1,5 +1,6 @@
 //! Requests that clients make: their bytes, what they do to which key, and what kind of reply they must get.
 
+use crate::deed::{Deed, Op};
 use crate::model::{Action, Bytes, Only, Until};
 use crate::resp::{Reply, brief};
 use crate::rng::Rng;
@@ -21,6 +22,8 @@ pub enum Shape {
     Count,
     /// OK for all parts.
     AllOk,
+    /// Whatever the checker of the whole takes.
+    Any,
     /// Exactly this.
     Exactly(Reply),
     /// Any integer: DBSIZE.
@@ -36,11 +39,13 @@ pub struct Request {
     /// Key, by its place in [`KEYS`], and what is done to it.
     pub parts: Vec<(usize, Action)>,
     pub inline: bool,
+    /// What it is where all keys are one object.
+    pub deed: Option<Deed>,
 }
 
 impl Request {
     fn new(words: &[&[u8]], shape: Shape, parts: Vec<(usize, Action)>) -> Request {
-        Request { words: words.iter().map(|word| word.to_vec()).collect(), shape, parts, inline: false }
+        Request { words: words.iter().map(|word| word.to_vec()).collect(), shape, parts, inline: false, deed: None }
     }
 
     pub fn hello(resp3: bool) -> Request {
@@ -78,6 +83,7 @@ impl Request {
     /// Whether `reply` is of the kind that this request gets. What it says is for the checkers of keys.
     pub fn fits(&self, reply: &Reply) -> bool {
         match (&self.shape, reply) {
+            (Shape::Any, _) => true,
             (Shape::Exactly(expected), _) => reply == expected,
             // One more than the keys: a planted fault may have made one.
             (Shape::Integer, Reply::Int(count)) => (0..=KEYS.len() as i64 + 1).contains(count),
@@ -103,6 +109,14 @@ impl Request {
             (Action::Incr, Reply::Error(text)) => text.starts_with("ERR value is not an integer"),
             (_, Reply::Int(_)) => true,
             _ => false,
+        }
+    }
+
+    /// What it is where all keys are one object.
+    pub fn deed(&self) -> Option<Deed> {
+        match (&self.deed, &self.shape, &self.parts[..]) {
+            (None, Shape::Single, [(key, action)]) => Some(Deed::Step(Op::One(*key, action.clone()))),
+            (deed, ..) => deed.clone(),
         }
     }
 

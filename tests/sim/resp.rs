@@ -58,7 +58,7 @@ pub fn read(bytes: &[u8], resp3: bool) -> Read {
         b'-' => Ok(Some((Reply::Error(text()?), after))),
         b':' => Ok(Some((Reply::Int(number(line)?), after))),
         b'_' if resp3 && line.is_empty() => Ok(Some((Reply::Null, after))),
-        b'$' if !resp3 && line == b"-1" => Ok(Some((Reply::Null, after))),
+        b'$' | b'*' if !resp3 && line == b"-1" => Ok(Some((Reply::Null, after))),
         b'$' => bulk(bytes, after, size(line)?),
         b'*' => Ok(elements(bytes, after, size(line)?, resp3)?.map(|(list, end)| (Reply::Array(list), end))),
         b'%' if resp3 => Ok(elements(bytes, after, size(line)? * 2, resp3)?.map(|(list, end)| (pairs(list), end))),
@@ -112,12 +112,18 @@ fn reads_what_is_whole_and_refuses_what_is_foreign() {
     assert_eq!(read(b"$3\r\na\r\n\r\n", false), some(Reply::Bulk(b"a\r\n".to_vec()), 9));
     assert_eq!(read(b"*2\r\n:-7\r\n$-1\r\n", false), some(Reply::Array(vec![Reply::Int(-7), Reply::Null]), 14));
     assert_eq!(read(b"_\r\n", true), some(Reply::Null, 3));
+    assert_eq!(read(b"*-1\r\n", false), some(Reply::Null, 5));
     for part in [&b""[..], b"+O", b"$3\r\nab", b"*2\r\n:1\r\n"] {
         assert_eq!(read(part, false), Ok(None));
     }
-    for (bad, resp3) in
-        [(&b"_\r\n"[..], false), (b"$-1\r\n", true), (b":01\r\n", false), (b"$1\r\nabc", false), (b"\r\n", true)]
-    {
+    for (bad, resp3) in [
+        (&b"_\r\n"[..], false),
+        (b"$-1\r\n", true),
+        (b"*-1\r\n", true),
+        (b":01\r\n", false),
+        (b"$1\r\nabc", false),
+        (b"\r\n", true),
+    ] {
         assert!(read(bad, resp3).is_err(), "{}", brief(bad));
     }
 }

@@ -63,6 +63,12 @@ pub struct Scenario {
     pub hot_window_us: Option<u64>,
     /// How many keys of a core may be hot.
     pub hot_keys_max: usize,
+    /// Clients ask by the scripts of `script.rs`, and all keys together are checked as one object.
+    pub transactions: bool,
+    /// Every other client of those only reads, key by key, which copies can answer.
+    pub readers: bool,
+    /// They often leave while an EXEC of theirs is under way.
+    pub impatient: bool,
 }
 
 impl Scenario {
@@ -87,6 +93,8 @@ impl Scenario {
             kind if kind % 16 == 15 => Scenario::full_post(rng),
             kind if kind % 8 == 7 => Scenario::backpressure(rng),
             kind if kind % 2 == 1 => Scenario::hot(rng),
+            kind if kind % 16 == 4 => Scenario::transactions(rng),
+            kind if kind % 16 == 12 => Scenario::readers(rng),
             _ => Scenario::usual(rng),
         };
         if scenario.cut == Cut::Crumbs {
@@ -124,6 +132,9 @@ impl Scenario {
             chatter: false,
             hot_window_us: rng.pick(&[None, Some(500), Some(5_000)]),
             hot_keys_max: rng.pick(&[1, 3, 100]),
+            transactions: false,
+            readers: false,
+            impatient: false,
         }
     }
 
@@ -150,6 +161,55 @@ impl Scenario {
             clock_us_max: rng.pick(&[100, 2_000]),
             hot_window_us: Some(rng.pick(&[300, 2_000])),
             ..Scenario::usual(rng)
+        }
+    }
+
+    /// Transactions on two to four keys, which are hot in part of the runs.
+    fn transactions(rng: &mut Rng) -> Scenario {
+        let cores = rng.between(1, 4);
+        Scenario {
+            cores,
+            clients: rng.between(2, 5),
+            requests: rng.between(60, 220),
+            burst_max: rng.pick(&[1, 4, 12]),
+            unanswered_max: rng.pick(&[1, 1, 3, 12]),
+            client_output_bytes_max: rng.pick(&[100, 1 << 20, 1 << 20]),
+            letters_bytes_max: rng.pick(&[100, 1 << 20, 1 << 20]),
+            cut: rng.pick(&[Cut::Crumbs, Cut::Pieces, Cut::Whole, Cut::Whole]),
+            turn: (0..cores).map(|_| rng.pick(&[20, 60, 100])).collect(),
+            read: rng.pick(&[30, 100]),
+            hang_up: rng.pick(&[0, 1, 5]),
+            clock: rng.pick(&[2, 10]),
+            clock_us_max: rng.pick(&[100, 2_000]),
+            hot_window_us: rng.pick(&[None, Some(300), Some(2_000)]),
+            large_bytes_max: 6_000,
+            transactions: true,
+            impatient: rng.chance(25),
+            ..Scenario::usual(rng)
+        }
+    }
+
+    /// Transactions on hot keys, and clients who read one key after the other from copies meanwhile.
+    fn readers(rng: &mut Rng) -> Scenario {
+        let cores = rng.between(3, 5);
+        Scenario {
+            cores,
+            clients: rng.between(4, 8),
+            requests: rng.between(150, 350),
+            burst_max: 1,
+            unanswered_max: rng.pick(&[1, 1, 2]),
+            client_output_bytes_max: 1 << 20,
+            letters_bytes_max: 1 << 20,
+            socket_bytes: 1 << 20,
+            cut: Cut::Whole,
+            turn: (0..cores).map(|_| rng.pick(&[10, 60, 100])).collect(),
+            read: 100,
+            clock: 10,
+            clock_us_max: rng.pick(&[100, 1_000]),
+            hot_window_us: Some(300),
+            hot_keys_max: 100,
+            readers: true,
+            ..Scenario::transactions(rng)
         }
     }
 

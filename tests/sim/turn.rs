@@ -23,6 +23,7 @@ pub struct Core {
     /// The fault of a lost wake: it has mail and does not know.
     pub deaf: bool,
     pub clock_gain_us: u64,
+    pub turns: usize,
     rows: Vec<Row>,
 }
 
@@ -35,6 +36,7 @@ impl Core {
             mail_is_stuck: false,
             deaf: false,
             clock_gain_us: 0,
+            turns: 0,
             rows: Vec::new(),
         }
     }
@@ -79,6 +81,7 @@ impl World {
     pub fn turn(&mut self, core: usize) {
         let now = self.now(core);
         self.cores[core].deaf = false;
+        self.cores[core].turns += 1;
         self.event += 1;
         let mut work: Vec<(usize, Completion)> = Vec::new();
         for link in self.live_links(core) {
@@ -162,7 +165,9 @@ impl World {
         there.received += bytes;
         while let Some(&(_, record)) = there.requests.front().filter(|(end, _)| *end <= from + bytes) {
             there.requests.pop_front();
-            self.history.records[record].asked = Some(self.event);
+            let record = &mut self.history.records[record];
+            record.asked = Some(self.event);
+            record.turns = self.cores.iter().map(|core| core.turns).collect();
         }
         arrivals.push((link, from..from + bytes));
     }

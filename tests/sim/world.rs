@@ -4,13 +4,15 @@
 //! is the same for all cores. A core turns only when something would wake it, so a wake-up that is forgotten shows.
 
 use crate::client::Client;
+use crate::deed::Deed;
 use crate::faults::{Fault, Planted};
-use crate::history::{Failure, History};
+use crate::history::{Failure, History, Record};
 use crate::link::Link;
 use crate::request::{Author, KEYS, Request};
 use crate::resp::Reply;
 use crate::rng::Rng;
 use crate::scenario::Scenario;
+use crate::script::Playwright;
 use crate::turn::Core;
 use coldplate::engine::{Engine, EngineOptions, Host, HostReport, Ledger, Settings};
 use coldplate::keyspace::ShardOptions;
@@ -23,6 +25,8 @@ const STEPS_MAX: usize = 6_000;
 const SETTLE_STEPS_MAX: usize = 400_000;
 /// Ticks that engines may ask for until everything that can expire has.
 const IDLE_TURNS_MAX: usize = 2_000;
+/// Turns of every core within which whatever is asked is answered, where clients read at once. A thousand runs come to 44.
+const WAIT_TURNS_MAX: usize = 150;
 /// While coming to rest, clients have at least so much room and read at once.
 const SETTLE_SOCKET_BYTES: usize = 64 * 1024;
 
@@ -31,12 +35,14 @@ pub struct World {
     pub scenario: Scenario,
     pub planted: Planted,
     pub ledger: Arc<Ledger>,
+    table: Arc<SlotTable>,
     pub cores: Vec<Core>,
     pub links: Vec<Link>,
     /// All before it are closed.
     pub first_live_link: usize,
     pub clients: Vec<Client>,
     pub author: Author,
+    pub playwright: Playwright,
     pub requests_left: usize,
     pub history: History,
     /// Counts what happens; the times of the history.
@@ -58,6 +64,12 @@ pub struct Reached {
     pub folds: u64,
     pub own_folds: u64,
     pub copy_reads: u64,
+    /// Turns that every core took while a request was under way, at most.
+    pub longest_wait: usize,
+    /// What became of EXECs.
+    pub execs_ran: usize,
+    pub execs_called_off: usize,
+    pub execs_lost: usize,
 }
 
 /// How a run went.
@@ -72,7 +84,7 @@ pub struct Outcome {
 /// Plays one seed, with a planted fault or without.
 pub fn play(seed: u64, fault: Option<Fault>) -> Outcome {
     let mut world = World::new(seed, fault);
-    let result = world.run().and_then(|()| world.history.check());
+    let result = world.run().and_then(|()| world.check());
     let World { history, digest, reached, .. } = world;
     Outcome { result, reached, requests: history.records.len(), undecided: history.undecided, digest }
 }
@@ -122,6 +134,7 @@ impl World {
             first_live_link: 0,
             clients: (0..scenario.clients).map(|_| Client::new()).collect(),
             author: Author::new(&scenario),
+            playwright: Playwright::new(&scenario, &mut rng),
             requests_left: scenario.requests,
             history: History::default(),
             event: 0,
@@ -133,9 +146,12 @@ impl World {
             scenario,
             planted,
             ledger,
+            table,
         };
         for core in &mut world.cores {
             fault.and_then(Fault::inside).into_iter().for_each(|fault| core.engine.plant(fault));
+            let in_transactions = fault.and_then(Fault::in_transactions);
+            in_transactions.into_iter().for_each(|fault| core.engine.plant_in_transactions(fault));
         }
         world.pass(0);
         world
@@ -164,6 +180,31 @@ impl World {
             return Err(Failure::new(format!("{kept} keys are kept and {keys} are shown")));
         }
         self.end()
+    }
+
+    fn check(&mut self) -> Result<(), Failure> {
+        let waited = self.reached.longest_wait;
+        if self.scenario.readers && waited > WAIT_TURNS_MAX {
+            return Err(Failure::new(format!("a request was not answered while each core turned {waited} times")));
+        }
+        if self.scenario.transactions {
+            self.count_execs();
+            let homes = KEYS.map(|key| self.table.owner(slot_of(key.as_bytes())).index());
+            self.history.check_whole(&homes)
+        } else {
+            self.history.check()
+        }
+    }
+
+    fn count_execs(&mut self) {
+        let is_exec = |record: &&Record| matches!(record.request.deed, Some(Deed::Exec)) && record.asked.is_some();
+        for record in self.history.records.iter().filter(is_exec) {
+            match record.reply {
+                Some(Reply::Null) => self.reached.execs_called_off += 1,
+                Some(_) => self.reached.execs_ran += 1,
+                None => self.reached.execs_lost += 1,
+            }
+        }
     }
 
     /// One step of the busy part: somebody, drawn, does something.
@@ -285,6 +326,12 @@ impl World {
         let places = self.ledger.connections();
         if open > 0 || places > 0 {
             return Err(Failure::new(format!("{open} connections and {places} places are left behind")));
+        }
+        let left: usize = self.cores.iter().map(|core| core.engine.transactions_left()).sum();
+        if left > 0 {
+            return Err(Failure::new(format!(
+                "{left} locks, waiting operations, programs or watched keys are left behind"
+            )));
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use super::super::sessions::Client;
 use super::footprint::Footprint;
 use super::locks::{Holder, LockRequest, SlotSet};
 use super::moves::Move;
-use super::{Errand, Outcome};
+use super::{Errand, Fault, Outcome};
 use crate::session::Queued;
 use crate::types::{ConnId, CoreId, Now};
 
@@ -76,12 +76,15 @@ impl Engine {
         let moves = footprint.moves;
         let locks = footprint.locks(self);
         let watches = program.is_exec && !client.watched.is_empty();
+        // Requests on one slot that only do their work wait for others in a row, and run in a row.
         let alone = match &locks[..] {
             [] => true,
-            [(core, slots)] if *core == self.core => {
-                !(watches || moves) || !self.transactions.locks.is_in_the_way(slots, (*core, call.conn))
+            [(core, slots)]
+                if *core == self.core && !self.transactions.locks.is_in_the_way(slots, (*core, call.conn)) =>
+            {
+                true
             }
-            [_] => !(watches || moves),
+            [(_, slots)] => slots.is_one() && !(watches || moves),
             _ => false,
         };
         if alone {
@@ -189,7 +192,9 @@ impl Engine {
         let next = match transaction.stage {
             Stage::InOrder { row } => row + 1,
             _ => {
-                self.let_go(row);
+                if !self.transactions.commits(Fault::KeepRefused) {
+                    self.let_go(row);
+                }
                 0
             }
         };
@@ -215,7 +220,9 @@ impl Engine {
 
     /// Its watched keys have changed, or its client is gone: it does not run.
     fn call_off(&mut self, now: Now, row: usize, effects: &mut Effects) {
-        self.let_go(row);
+        if !(self.transactions.under_way[row].abandoned && self.transactions.commits(Fault::KeepAbandoned)) {
+            self.let_go(row);
+        }
         let transaction = self.transactions.under_way.swap_remove(row);
         if let (true, Some(client)) = (transaction.program.is_exec, self.sessions.take(transaction.conn)) {
             self.write_down_exec(now, &client, &mut []);
@@ -227,6 +234,9 @@ impl Engine {
     /// Runs the program on, which holds all of its locks, up to its end or to a command that awaits answers.
     fn go_on(&mut self, now: Now, number: u32, effects: &mut Effects) {
         let Some(row) = self.row_of(number) else { return };
+        if self.transactions.commits(Fault::UnlockEarly) {
+            self.let_go(row);
+        }
         let mut transaction = self.transactions.under_way.swap_remove(row);
         let conn = transaction.conn;
         let mut client = self.sessions.take(conn).expect("a client stays until its program has run");
@@ -267,13 +277,18 @@ impl Engine {
 
     /// A client is gone. True: its program is running, and it stays as a shadow until that has ended.
     pub(in super::super) fn abandon(&mut self, conn: ConnId) -> bool {
-        match self.transactions.of(conn) {
-            Some(transaction) if transaction.stage == Stage::Running => true,
-            Some(transaction) => {
-                transaction.abandoned = true;
-                false
-            }
-            None => false,
+        let Some(row) = self.transactions.under_way.iter().position(|transaction| transaction.conn == conn) else {
+            return false;
+        };
+        if self.transactions.under_way[row].stage != Stage::Running {
+            self.transactions.under_way[row].abandoned = true;
+            return false;
         }
+        let stops = self.transactions.commits(Fault::StopWithClient);
+        if stops {
+            self.let_go(row);
+            self.transactions.under_way.swap_remove(row);
+        }
+        !stops
     }
 }

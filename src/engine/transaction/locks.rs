@@ -20,6 +20,10 @@ pub enum SlotSet {
 }
 
 impl SlotSet {
+    pub fn is_one(&self) -> bool {
+        matches!(self, SlotSet::These(slots) if slots.len() == 1)
+    }
+
     pub fn contains(&self, slot: Slot) -> bool {
         match self {
             SlotSet::These(slots) => slots.binary_search(&slot).is_ok(),
@@ -110,6 +114,12 @@ impl Locks {
         self.held.is_empty()
     }
 
+    /// How many are held, or wait, with what else waits.
+    #[cfg(feature = "faults")]
+    pub fn len(&self) -> usize {
+        self.held.len() + self.queue.len()
+    }
+
     /// Whether operations on a slot wait.
     pub fn is_locked(&self, slot: Slot) -> bool {
         self.held.iter().any(|lock| lock.slots.contains(slot))
@@ -152,14 +162,11 @@ impl Locks {
         self.held.swap_remove(row.expect("a lock is released once, by its holder"));
     }
 
-    /// A client watches nothing any more: a WATCH of it that waits, if its reply slot is meant, is answered, but is to watch
-    /// no key.
-    pub fn forget_watches(&mut self, who: (CoreId, ConnId), is_meant: impl Fn(u32) -> bool) {
+    /// Makes WATCHes of a client that wait here name no key: the client watches nothing any more.
+    pub fn forget_watches(&mut self, (core, conn): (CoreId, ConnId)) {
         for waiting in &mut self.queue {
             if let Waiting::Request(request) = waiting
-                && request.command == Command::Watch
-                && request.who() == who
-                && is_meant(request.ticket.slot)
+                && (request.from, request.ticket.conn(), request.command) == (core, conn, Command::Watch)
             {
                 request.args = OwnedArgs::default();
             }

@@ -3,10 +3,12 @@
 //! Must never know: what an operation does to its key.
 //! Read first: `coordinator.rs` (locks asked for, then the program), `locks.rs` (the owner's side), `moves.rs`.
 //!
-//! Operations that all run on one core need no lock: they run in one go there, or wait, each in its turn, for slots that
-//! others have locked; nobody can see the state between. Over several cores all slots are locked first.
+//! Operations on one slot need no lock: they run in one go at its owner, or wait in a row while another has locked it.
+//! Nor do those on this core's slots while none of these is locked. For all others, all slots are locked first: some that
+//! waited while the rest ran would show a state between.
 
 mod coordinator;
+mod fault;
 mod footprint;
 mod locks;
 mod moves;
@@ -15,6 +17,7 @@ mod owner;
 mod program;
 mod watches;
 
+pub use fault::Fault;
 pub use locks::{Holder, LockRequest};
 pub use moves::is_move;
 pub use multi::is_queued;
@@ -65,6 +68,8 @@ pub(super) struct Transactions {
     runs: bool,
     /// It holds the locks of all slots that it needs.
     holds: bool,
+    #[cfg(feature = "faults")]
+    fault: Option<Fault>,
 }
 
 impl Transactions {
@@ -87,9 +92,5 @@ impl Transactions {
 
     pub fn errand(&mut self, errand: Errand) {
         self.errands.push_back(errand);
-    }
-
-    fn of(&mut self, conn: ConnId) -> Option<&mut Transaction> {
-        self.under_way.iter_mut().find(|transaction| transaction.conn == conn)
     }
 }

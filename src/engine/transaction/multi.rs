@@ -4,15 +4,15 @@ use super::super::Engine;
 use super::super::gather::Gather;
 use super::super::ingress::Call;
 use super::super::keys::Whole;
-use super::super::letter::{Note, Ticket};
+use super::super::letter::Ticket;
 use super::super::sessions::Client;
 use super::coordinator::Program;
 use super::footprint::Footprint;
 use crate::keyspace::Key;
 use crate::keyspace::command::{OUT_OF_MEMORY, Request};
 use crate::protocol::command::{Command, Spec, flags::flag};
-use crate::protocol::resp::{Args, Output, Proto};
-use crate::types::{ConnId, CoreId};
+use crate::protocol::resp::{Args, Output, OwnedArgs, Proto};
+use crate::types::{ConnId, CoreId, KeyHash, Slot};
 
 /// What a client may queue; as Redis bounds what it keeps of a client's requests.
 const QUEUED_BYTES_MAX: usize = 1 << 30;
@@ -130,22 +130,26 @@ impl Engine {
         let mut whole = Whole::open(client, Gather::ok(keys), self.cores == 1);
         for index in 0..keys {
             let place = self.place(args.get(1 + index));
-            let (slot, hash) = (place.slot, place.hash);
-            client.watched.push(slot);
-            let waits =
-                place.owner == self.core && self.transactions.is_active() && self.has_to_wait(call.conn, Some(slot));
+            client.watched.push(place.slot);
+            let waits = self.transactions.must_wait(self.core, call.conn, Some(place.slot));
             if place.owner == self.core && !waits {
-                let key = Key { bytes: args.get(1 + index), slot, hash, hint: None };
-                self.watch_key(call.now, (self.core, call.conn), &key, whole.number.unwrap_or_default());
+                let key = Key { bytes: args.get(1 + index), slot: place.slot, hash: place.hash, hint: None };
+                self.watch_key(call.now, (self.core, call.conn), &key);
                 let ok = Output { bytes: b"+OK\r\n".to_vec(), ..Output::default() };
                 whole.add(client, index as u32, &ok);
                 continue;
             }
             let number = whole.number.expect("with other cores a slot was opened");
             let places = [args.places()[0], args.places()[1 + index]];
-            let mut request = Request { command: Command::Watch, args: args.narrow(&places), slot, hash, hint: None };
+            let mut request = Request {
+                command: Command::Watch,
+                args: args.narrow(&places),
+                slot: place.slot,
+                hash: place.hash,
+                hint: None,
+            };
             let ticket = Ticket::new(call.conn, number, index as u32);
-            if waits {
+            if place.owner == self.core {
                 self.wait_for_unlock(self.core, ticket, Proto::Resp2, 0, &mut request);
             } else {
                 self.post.ask(place.owner, ticket, Proto::Resp2, &mut request);
@@ -163,9 +167,14 @@ impl Engine {
         owners.dedup();
         for owner in owners {
             if owner == self.core {
-                self.unwatch_here((self.core, conn), None);
+                self.unwatch_here((self.core, conn));
             } else {
-                self.post.note(owner, Note::Unwatch(conn, client.queue.numbers().end));
+                // A letter, not a note: letters of a batch are served first, and what it watches next may follow in this one.
+                let mut name = OwnedArgs::default();
+                name.push(b"");
+                let (args, slot, hash) = (name.args(), Slot(0), KeyHash(0));
+                let mut request = Request { command: Command::Unwatch, args, slot, hash, hint: None };
+                self.post.ask(owner, Ticket::new(conn, 0, 0), Proto::Resp2, &mut request);
             }
         }
     }

@@ -5,7 +5,7 @@ use super::super::event::Effects;
 use super::super::invalidation::mark_of;
 use super::super::letter::Note;
 use super::locks::{Holder, LockRequest, Waiting, WaitingRequest};
-use super::{Errand, Outcome};
+use super::{Errand, Fault, Outcome};
 use crate::keyspace::Key;
 use crate::keyspace::command::{Request, apply};
 use crate::protocol::command::Command;
@@ -15,8 +15,9 @@ use crate::types::{ConnId, CoreId, Now};
 
 impl Engine {
     pub(super) fn take_lock(&mut self, now: Now, from: CoreId, request: LockRequest) {
+        let granted_twice = self.transactions.commits(Fault::GrantTwice);
         let locks = &mut self.transactions.locks;
-        if !locks.is_in_the_way(&request.slots, (from, request.conn)) {
+        if !locks.is_in_the_way(&request.slots, (from, request.conn)) || granted_twice {
             locks.hold(Holder { core: from, number: request.number }, request.slots.clone());
             self.lock_is_held(now, from, &request);
         } else if request.waits {
@@ -31,7 +32,8 @@ impl Engine {
         let as_watched = !request.watches || self.is_as_watched(now, (from, request.conn));
         if as_watched {
             // No copy on any core may show a state before the transaction while another key of it shows one behind.
-            for row in self.hot.directory.iter().filter(|row| request.slots.contains(row.slot)) {
+            let kept = self.transactions.commits(Fault::KeepCopies);
+            for row in self.hot.directory.iter().filter(|row| request.slots.contains(row.slot) && !kept) {
                 row.cell.advance();
             }
             self.answer_lock(from, request.number, Outcome::Granted);
@@ -69,6 +71,7 @@ impl Engine {
         while std::mem::take(&mut again) {
             for waiting in self.transactions.locks.take_ready() {
                 match waiting {
+                    Waiting::Request(_) if self.transactions.commits(Fault::ForgetWaiting) => {}
                     Waiting::Request(request) => answered.extend(self.serve_waiting(now, request, effects)),
                     Waiting::Fold(from, mut fold) if from == self.core => {
                         let shard = &mut self.shard;
@@ -96,19 +99,21 @@ impl Engine {
         let WaitingRequest { from, ticket, proto, heed, command, slot, hash, mut args } = waiting;
         let asker = mark_of(from, ticket.conn());
         let (mut out, args) = (Output::default(), args.args());
+        let mut reply = Reply { out: &mut out, proto };
         if command == Command::Watch {
-            // One without its key was taken back while it waited.
-            if let Some(bytes) = args.try_get(1) {
-                self.watch_key(now, (from, ticket.conn()), &Key { bytes, slot, hash, hint: None }, ticket.slot);
+            // Without a key its client watches nothing any more.
+            if args.len() > 1 {
+                let key = Key { bytes: args.get(1), slot, hash, hint: None };
+                self.watch_key(now, (from, ticket.conn()), &key);
             }
-            Reply { out: &mut out, proto }.ok();
+            reply.ok();
         } else if on_one_key {
             let mut request = Request { command, args, slot, hash, hint: None };
             self.begin_heeded(heed, asker);
-            apply(&mut self.shard, now.unix_ms(), &mut request, &mut Reply { out: &mut out, proto });
+            apply(&mut self.shard, now.unix_ms(), &mut request, &mut reply);
             self.end_heeded(heed, asker, &request);
         } else {
-            self.part(now, None, command, &args, &mut Reply { out: &mut out, proto }, effects);
+            self.part(now, None, command, &args, &mut reply, effects);
         }
         let range = 0..out.bytes.len();
         if from != self.core {

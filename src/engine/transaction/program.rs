@@ -6,14 +6,15 @@ use super::super::ingress::Call;
 use super::super::invalidation::mark_of;
 use super::super::letter::Ticket;
 use super::super::sessions::Client;
-use super::Errand;
 use super::coordinator::Program;
 use super::footprint::Footprint;
 use super::locks::{Waiting, WaitingRequest};
 use super::moves::{Move, Part, Step, is_move};
+use super::{Errand, Fault};
 use crate::keyspace::command::{Request, apply};
 use crate::protocol::command::{Command, Spec};
 use crate::protocol::resp::{Args, Output, OwnedArgs, Proto, Reply};
+use crate::routing::slot_of;
 use crate::session::{Queued, ReplyMode};
 use crate::types::{ConnId, CoreId, Slot};
 
@@ -26,24 +27,23 @@ impl Engine {
         spec: &'static Spec,
         args: &mut Args,
     ) -> bool {
-        let over_cores = match spec.command {
+        let is_program = match spec.command {
             command if is_move(command) => true,
             _ if self.transactions.runs || self.cores == 1 => false,
             Command::FlushAll | Command::FlushDb => !self.is_node(client),
             Command::MSet => {
-                let mut owners =
-                    spec.keys.positions(args.len()).map(|at| self.table.owner(crate::routing::slot_of(args.get(at))));
-                owners.next().is_some_and(|first| owners.any(|owner| owner != first))
+                let mut slots = spec.keys.positions(args.len()).map(|at| slot_of(args.get(at)));
+                slots.next().is_some_and(|first| slots.any(|slot| slot != first))
             }
             _ => false,
         };
-        if over_cores {
+        if is_program {
             let mut footprint = Footprint::default();
             footprint.add(spec, args);
             let queued = Queued { spec, args: OwnedArgs::take(args) };
             self.start(call, client, Program::new(vec![queued], false), footprint);
         }
-        over_cores
+        is_program
     }
 
     /// Runs a program, or runs it on; false: it awaits answers from other cores. `holds`: all of its slots are locked for
@@ -129,7 +129,11 @@ impl Engine {
                     client.queue.settle(&mut client.output);
                     return true;
                 }
-                Step::Ask(parts) => {
+                Step::Ask(mut parts) => {
+                    let writes = parts.last().is_some_and(|part| part.command == Command::Rename);
+                    if writes && self.transactions.commits(Fault::LoseSecondPart) {
+                        parts.pop();
+                    }
                     *client.queue.part(number) = Gather::round(parts.len());
                     let (heed, mut answered) = (self.heed_of(client, step.spec), false);
                     for (index, part) in parts.into_iter().enumerate() {

@@ -1,6 +1,7 @@
 //! WATCH, at the owner: whose transaction depends on which of this core's keys, and whether one has changed since.
 
 use super::super::Engine;
+use super::Fault;
 use crate::keyspace::Key;
 use crate::types::{ConnId, CoreId, KeyHash, Now, Slot};
 use std::collections::HashMap;
@@ -11,8 +12,6 @@ struct Watched {
     slot: Slot,
     hash: KeyHash,
     changes: u64,
-    /// The reply slot of the WATCH.
-    number: u32,
 }
 
 /// The watched keys of this core, by the connection that watches them.
@@ -21,32 +20,32 @@ pub struct Watches {
     rows: HashMap<(CoreId, ConnId), Vec<Watched>>,
 }
 
+#[cfg(feature = "faults")]
+impl Watches {
+    pub fn len(&self) -> usize {
+        self.rows.values().map(Vec::len).sum()
+    }
+}
+
 impl Engine {
     /// From now on changes to the key are counted for a client. One that has expired is removed first: that is no change.
-    /// `number` is the reply slot of the WATCH.
-    pub(in super::super) fn watch_key(&mut self, now: Now, who: (CoreId, ConnId), key: &Key, number: u32) {
+    pub(in super::super) fn watch_key(&mut self, now: Now, who: (CoreId, ConnId), key: &Key) {
         self.shard.find(key, now.unix_ms());
         let rows = self.transactions.watches.rows.entry(who).or_default();
-        let of_key = |row: &Watched| row.hash == key.hash && *row.key == *key.bytes;
-        match rows.iter().rposition(of_key) {
-            Some(last) if rows[last].changes == self.shard.changes(key.hash) => return rows[last].number = number,
-            // What has changed stays so, unless an UNWATCH is on its way; one row suffices for that.
-            Some(last) => {
-                if let Some(first) = rows[..last].iter().position(of_key) {
-                    rows.remove(first);
-                    self.shard.stop_counting(key.hash);
-                }
-            }
-            None => {}
+        if rows.iter().any(|row| row.hash == key.hash && *row.key == *key.bytes) {
+            return;
         }
         self.shard.count_changes(key.slot, key.hash);
         let changes = self.shard.changes(key.hash);
-        rows.push(Watched { key: key.bytes.into(), slot: key.slot, hash: key.hash, changes, number });
+        rows.push(Watched { key: key.bytes.into(), slot: key.slot, hash: key.hash, changes });
     }
 
     /// Whether all keys that a client watches here are as they were; an expiry counts as a change when its time has come.
     pub(super) fn is_as_watched(&mut self, now: Now, who: (CoreId, ConnId)) -> bool {
         let Some(rows) = self.transactions.watches.rows.get(&who) else { return true };
+        if self.transactions.commits(Fault::MissChanges) || self.transactions.commits(Fault::ImagineChanges) {
+            return self.transactions.commits(Fault::MissChanges);
+        }
         rows.iter().all(|row| {
             let key = Key { bytes: &row.key, slot: row.slot, hash: row.hash, hint: None };
             self.shard.find(&key, now.unix_ms());
@@ -54,17 +53,11 @@ impl Engine {
         })
     }
 
-    /// Forgets what a client watches here, or is about to, by a WATCH whose reply slot comes before this number: one behind
-    /// an UNWATCH may overtake it, as letters are served before notes. `None`: all of it.
-    pub(in super::super) fn unwatch_here(&mut self, who: (CoreId, ConnId), before: Option<u32>) {
-        let is_before = |number: u32| before.is_none_or(|before| (number.wrapping_sub(before) as i32) < 0);
-        self.transactions.locks.forget_watches(who, is_before);
-        let Some(rows) = self.transactions.watches.rows.get_mut(&who) else { return };
-        for row in rows.extract_if(.., |row| is_before(row.number)) {
+    /// Forgets what a client watches here.
+    pub(in super::super) fn unwatch_here(&mut self, who: (CoreId, ConnId)) {
+        self.transactions.locks.forget_watches(who);
+        for row in self.transactions.watches.rows.remove(&who).unwrap_or_default() {
             self.shard.stop_counting(row.hash);
-        }
-        if rows.is_empty() {
-            self.transactions.watches.rows.remove(&who);
         }
     }
 }
