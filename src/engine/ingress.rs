@@ -298,11 +298,11 @@ impl Engine {
         mut args: Args,
     ) {
         let Some(spec) = spec.filter(|spec| client.authenticated || spec.has(flag::NO_AUTH)) else {
-            return self.turn_away(client, spec, &args);
+            return self.turn_away(call.conn, client, spec, &args);
         };
         let mark = client.mark();
         if client.is_confined() && !may_listener(spec.command) && !self.program_runs() {
-            return self.turn_away_listener(client, spec);
+            return self.turn_away_listener(call.conn, client, spec);
         }
         client.last_command = spec.name;
         if client.multi.is_some() && self.queue(client, spec, &mut args) {

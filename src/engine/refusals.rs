@@ -5,6 +5,7 @@ use super::sessions::Client;
 use crate::protocol::command::{Command, CommandError, Spec, flags::flag, resolve};
 use crate::protocol::resp::{Args, Input, ProtocolError};
 use crate::session::Mark;
+use crate::types::ConnId;
 
 const NOAUTH: &str = "NOAUTH Authentication required.";
 
@@ -33,35 +34,48 @@ impl Engine {
 
     /// A request that names no command or has the wrong number of arguments (`spec` is none), or a stranger's.
     #[cold]
-    pub(super) fn turn_away(&mut self, client: &mut Client, spec: Option<&'static Spec>, args: &Args) {
+    pub(super) fn turn_away(&mut self, conn: ConnId, client: &mut Client, spec: Option<&'static Spec>, args: &Args) {
         let tally = &mut self.shard.counts.tally;
         if let Some(spec) = spec {
             tally.taken_back(spec.command);
             tally.error(NOAUTH.as_bytes());
-            return client.answer(|reply| reply.error(NOAUTH));
+            return self.answer_refusal(conn, client, spec.command, NOAUTH.as_bytes());
         }
         // As in Redis, strangers learn this too.
-        self.refuse_queueing(client);
         let tally = &mut self.shard.counts.tally;
         let error = resolve(args).expect_err("it was refused when it was parsed");
-        if let CommandError::WrongArity { spec } = &error {
-            tally.rejected(spec.command);
-        }
         tally.error(&error.text());
-        client.answer(|reply| error.write(reply));
+        match &error {
+            CommandError::WrongArity { spec } => {
+                tally.rejected(spec.command);
+                self.answer_refusal(conn, client, spec.command, &error.text());
+            }
+            _ => {
+                self.refuse_queueing(client);
+                client.answer(|reply| error.write(reply));
+            }
+        }
+    }
+
+    /// A refused request between MULTI and EXEC spoils the transaction; a refused EXEC ends it.
+    fn answer_refusal(&mut self, conn: ConnId, client: &mut Client, command: Command, error: &[u8]) {
+        if command == Command::Exec {
+            return self.refuse_exec(conn, client, &String::from_utf8_lossy(error));
+        }
+        self.refuse_queueing(client);
+        client.answer(|reply| reply.error_bytes(error));
     }
 
     /// A request that a client may not make while it listens.
     #[cold]
-    pub(super) fn turn_away_listener(&mut self, client: &mut Client, spec: &'static Spec) {
+    pub(super) fn turn_away_listener(&mut self, conn: ConnId, client: &mut Client, spec: &'static Spec) {
         let error = format!(
             "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
             spec.name
         );
         self.shard.counts.tally.taken_back(spec.command);
         self.shard.counts.tally.error(error.as_bytes());
-        self.refuse_queueing(client);
-        client.answer(|reply| reply.error(&error));
+        self.answer_refusal(conn, client, spec.command, error.as_bytes());
     }
 
     /// Counts a request that was queued, or refused instead. It is counted as one that ran where it arrived, and again when

@@ -9,14 +9,27 @@ use super::letter::Ticket;
 use super::sessions::Client;
 use super::{Engine, Stats};
 use crate::keyspace::command::{Request, ScanFilter, ScanPlace};
-use crate::protocol::command::{Command, Group, spec};
+use crate::protocol::command::Command;
 use crate::protocol::resp::{Args, Output, Proto, Reply};
-use crate::types::{CoreId, KeyHash, Now, Slot};
+use crate::types::{ConnId, CoreId, KeyHash, Now, Slot};
 
-/// Whether a command that concerns every core is about connections and what they listen to. Those change at once, whatever
-/// their requests on keys wait for, so it does not wait either.
-pub(super) fn is_on_connections(command: Command) -> bool {
-    matches!(spec(command).group, Group::Connection | Group::PubSub)
+/// Whether the reply of a command without a key, or what it does, depends on the keys that there are.
+pub(super) fn is_about_all_keys(command: Command) -> bool {
+    use Command::{ClusterCountKeysInSlot, ClusterGetKeysInSlot, ClusterSlotStats};
+    use Command::{DbSize, FlushAll, FlushDb, Info, Keys, RandomKey, Scan};
+    matches!(
+        command,
+        DbSize
+            | FlushAll
+            | FlushDb
+            | Info
+            | Keys
+            | RandomKey
+            | Scan
+            | ClusterCountKeysInSlot
+            | ClusterGetKeysInSlot
+            | ClusterSlotStats
+    )
 }
 
 impl Engine {
@@ -42,7 +55,7 @@ impl Engine {
         }
         // What it does elsewhere comes before what this client asks next: no copy answers until it is done.
         client.order.hold(client.queue.numbers().end);
-        if self.transactions.is_active() && !is_on_connections(command) && self.has_to_wait(call.conn, None) {
+        if self.waits_for_keys(call.conn, command) {
             let number = whole.number.expect("nothing waits without other cores");
             return self.wait_keyless(Ticket::new(call.conn, number, own.0.into()), command, args);
         }
@@ -51,6 +64,12 @@ impl Engine {
         self.part_done(command, own);
         whole.add(client, u32::from(self.core.0), &output);
         self.close_whole(client, whole);
+    }
+
+    /// Whether this core's part of a command has to wait for what its connection has asked before. What is not about keys
+    /// does not: it stands in order with requests that never wait, as SUBSCRIBE and PUBSUB do.
+    fn waits_for_keys(&self, conn: ConnId, command: Command) -> bool {
+        self.transactions.is_active() && is_about_all_keys(command) && self.has_to_wait(conn, None)
     }
 
     /// Keeps this core's part of a command until what its connection has asked before is done.
@@ -76,7 +95,7 @@ impl Engine {
         command: Command,
         args: &mut Args,
     ) {
-        if core == self.core && self.transactions.is_active() && self.has_to_wait(call.conn, None) {
+        if core == self.core && self.waits_for_keys(call.conn, command) {
             let ticket = Ticket::new(call.conn, client.queue.wait(client.is_muted()), 0);
             return self.wait_keyless(ticket, command, args);
         }
