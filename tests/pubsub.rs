@@ -334,3 +334,23 @@ fn listeners_may_be_idle() {
     rig.turn(0, |now, engine, effects| engine.handle(now, Event::Tick, effects));
     assert_eq!(rig.killed, [idle]);
 }
+
+/// Proves that PUBSUB tells what its own connection listens to at that moment, even if what the connection has asked of keys
+/// still waits for a transaction.
+#[test]
+fn pubsub_waits_for_no_key() {
+    let mut rig = Rig::new(2);
+    let client = rig.open((0, 1));
+    let keys: Vec<String> = (0..16).map(|key| format!("k{key}")).collect();
+    let mut many = vec!["MSET"];
+    keys.iter().for_each(|key| many.extend([key.as_str(), "v"]));
+    let mut asked = request(&many);
+    keys.iter().for_each(|key| asked.extend(request(&["GET", key])));
+    for words in [&["HELLO", "3"][..], &["PSUBSCRIBE", "*"], &["PUBSUB", "NUMPAT"], &["PUNSUBSCRIBE"]] {
+        asked.extend(request(words));
+    }
+    rig.send(client, &asked);
+    rig.settle();
+    let got = rig.take(client);
+    assert!(got.contains(":1 :1 >3 $12 punsubscribe"), "{got}");
+}

@@ -65,8 +65,23 @@ pub trait Host {
     fn elapsed_us(&self) -> u64 {
         0
     }
+    /// Stops this core for so long. For DEBUG SLEEP alone. A shell without time has nothing to wait for.
+    fn sleep(&self, _us: u64) {}
+    /// Writes settings, under Redis's names and in its notation, into the configuration file.
+    fn rewrite_config(&self, _settings: &[(&str, Vec<u8>)]) -> Result<(), RewriteError> {
+        Err(RewriteError::NoFile)
+    }
     /// Applies a log level that CONFIG SET gave, one of Redis's names.
     fn set_log_level(&self, level: &str);
+}
+
+/// Why the configuration file was not rewritten, in Redis's words behind the code.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RewriteError {
+    #[error("The server is running without a config file")]
+    NoFile,
+    #[error("Rewriting config file: {reason}")]
+    Failed { reason: String },
 }
 
 /// What the shell counts about itself, for INFO.

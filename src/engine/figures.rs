@@ -101,6 +101,51 @@ pub struct SlotFigures {
     pub keys: u64,
 }
 
+/// What became of one command's requests; see [`crate::protocol::command::Row`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct CommandFigures {
+    pub command: u64,
+    pub calls: u64,
+    pub ns: u64,
+    pub rejected: u64,
+    pub failed: u64,
+}
+
+/// Errors that begin with one word, which follows.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct WordFigures {
+    pub count: u64,
+    pub word_bytes: u64,
+}
+
+/// Requests of one command that took about as long.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct DurationFigures {
+    pub command: u64,
+    pub bucket: u64,
+    pub count: u64,
+}
+
+/// One event of LATENCY; `event_bytes` of its name and `samples` of [`SampleFigures`] follow.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct EventFigures {
+    pub ms_max: u64,
+    pub event_bytes: u64,
+    pub samples: u64,
+}
+
+/// The worst that an event took in one second.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct SampleFigures {
+    pub unix_s: u64,
+    pub ms: u64,
+}
+
 /// Appends a record.
 pub fn write<T: Pod>(out: &mut Vec<u8>, record: &T) {
     out.extend_from_slice(bytemuck::bytes_of(record));

@@ -36,8 +36,18 @@ enum Sum {
     Slots(Box<SlotStats>),
     /// Who listens to what: PUBSUB.
     Survey(Box<Survey>),
+    /// Whatever else is put together from records: LATENCY, MEMORY, DEBUG.
+    Report(Box<dyn Report>),
     /// CLIENT KILL addr:port, which answers OK or an error.
     Killed(i64),
+}
+
+/// A reply that is put together from each core's records.
+pub trait Report: Send {
+    /// Takes what core number `core` answered.
+    fn add(&mut self, core: u32, bytes: &[u8]);
+    /// Encodes the whole.
+    fn encode(self: Box<Self>, reply: &mut Reply, host: &dyn Fn() -> HostReport);
 }
 
 /// A reply that waits for `left` parts.
@@ -102,6 +112,9 @@ impl Gather {
     pub fn survey(parts: usize, survey: Survey) -> Gather {
         Gather::new(parts, Sum::Survey(Box::new(survey)))
     }
+    pub fn report(parts: usize, report: impl Report + 'static) -> Gather {
+        Gather::new(parts, Sum::Report(Box::new(report)))
+    }
     pub fn heat(parts: usize, heat: Heat) -> Gather {
         Gather::new(parts, Sum::Heat(Box::new(heat)))
     }
@@ -114,14 +127,16 @@ impl Gather {
             Sum::Info { rows, request } => {
                 let (stats, rest) = bytes.split_at(size_of::<Stats>());
                 let stats: Stats = bytemuck::pod_read_unaligned(stats);
-                let hot_keys = request.add_listened(&stats, rest);
-                request.add_hot_keys(part, hot_keys);
+                let mut rest = request.add_listened(&stats, rest);
+                request.census.add(&mut rest);
+                request.add_hot_keys(part, rest);
                 rows.push((part, stats));
             }
             Sum::Heat(heat) => heat.add(part, bytes),
             Sum::Slow(slow) => slow.add(bytes),
             Sum::Slots(stats) => stats.add(bytes),
             Sum::Survey(survey) => survey.add(bytes),
+            Sum::Report(report) => report.add(part, bytes),
             Sum::Text(text) => text.extend_from_slice(bytes),
             Sum::Round(answers) => answers[part as usize].append(output, range),
             _ if bytes.first() == Some(&b'-') => {
@@ -168,6 +183,7 @@ impl Gather {
             Sum::Slow(slow) => slow.encode(reply),
             Sum::Slots(stats) => stats.encode(reply),
             Sum::Survey(survey) => survey.encode(reply),
+            Sum::Report(report) => report.encode(reply, host),
             Sum::Info { mut rows, request } => {
                 rows.sort_unstable_by_key(|(core, _)| *core);
                 let rows: Vec<Stats> = rows.into_iter().map(|(_, stats)| stats).collect();

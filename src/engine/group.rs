@@ -10,6 +10,7 @@ use super::keys::shares_slots;
 use super::long;
 use super::sessions::Client;
 use super::transaction::is_move;
+use super::waits::may_park;
 use crate::keyspace::ItemRef;
 use crate::protocol::command::{Command, Spec, resolve};
 use crate::protocol::resp::{Arg, Args, Frame, Input, ProtocolError, parse};
@@ -40,10 +41,10 @@ pub(super) struct Item {
     pub spec: Option<&'static Spec>,
     /// For an operation on one key, its row of [`Group::places`].
     place: Option<u32>,
-    /// It waits until the client's requests on hot keys have been answered: those are on their way to an owner together
-    /// with others, and it would overtake them.
+    /// It may have to wait: until the client's requests on hot keys have been answered, which are on their way to an owner
+    /// together with others and which it would overtake; or because clients are paused.
     pub overtakes: bool,
-    /// Its client may have to wait for locks, or is to be watched, before the next one runs.
+    /// Its client may have to wait, for locks or for time to pass, or is to be watched, before the next one runs.
     may_wait: bool,
 }
 
@@ -77,6 +78,12 @@ impl Group {
 
     pub fn items(&self, range: Range<usize>) -> &[Item] {
         &self.items[range]
+    }
+
+    /// The commands of items.
+    #[inline]
+    pub fn specs(&self, range: Range<usize>) -> impl Iterator<Item = &'static Spec> {
+        self.items[range].iter().filter_map(|item| item.spec)
     }
 
     /// An item's arguments as they were parsed.
@@ -158,6 +165,7 @@ impl Engine {
     pub(super) fn parse_into(&self, group: &mut Group, authenticated: bool, source: &mut Source) -> Parsed {
         let mut limits = self.limits;
         limits.authenticated = authenticated;
+        let paused = self.waits.pause.is_some();
         for _ in 0..SOURCE_REQUESTS_MAX {
             let first = group.args.len();
             let at = match source {
@@ -185,6 +193,7 @@ impl Engine {
             let args = first as u32..group.args.len() as u32;
             let mut item = Item { at, args, spec: None, place: None, overtakes: false, may_wait: false };
             self.resolve_item(group, &mut item, source);
+            item.overtakes |= paused;
             // What follows may be parsed under wider limits, must wait, or is watched, once this one has run.
             let ends = !authenticated || item.overtakes || item.may_wait || long::is_long(item.spec, item.args.len());
             group.items.push(item);
@@ -207,7 +216,8 @@ impl Engine {
             group.places.push(place);
         } else {
             item.overtakes = self.hot.may_hold() && may_overtake(spec, &args);
-            item.may_wait = self.cores > 1 && may_wait(spec.command) || spec.command == Command::Monitor;
+            let is_watched = spec.command == Command::Monitor;
+            item.may_wait = may_park(spec.command) || is_watched || self.cores > 1 && may_wait(spec.command);
         }
     }
 

@@ -3,15 +3,16 @@
 //! of its own.
 
 use super::Engine;
+use super::admin;
 use super::event::Effects;
 use super::group::{GROUP_KEYS_MAX, Group, Item, Parsed, Place, Source};
 use super::letter::Ticket;
-use super::refusal::refusal;
+use super::refusals::may_listener;
 use super::sessions::Client;
 use super::slow;
 use crate::keyspace::command::{Request, apply};
-use crate::protocol::command::{Command, CommandError, Group as Chapter, Spec, resolve};
-use crate::protocol::resp::{Args, Input, ProtocolError};
+use crate::protocol::command::{Command, Group as Chapter, Spec, flags::flag};
+use crate::protocol::resp::Args;
 use crate::types::{ConnId, CoreId, Now};
 use std::ops::Range;
 
@@ -77,6 +78,7 @@ impl Engine {
 
     fn received_chunk(&mut self, call: &mut Call, bytes: &[u8], head: Option<Head>, group: &Group) {
         self.stats.input_bytes += bytes.len() as u64;
+        self.stats.receives += 1;
         let Some(mut client) = self.sessions.take(call.conn) else { return };
         client.last_active_us = call.now.mono_us;
         if client.closing {
@@ -88,7 +90,8 @@ impl Engine {
                 self.run_held(call, &mut client);
             }
         } else {
-            let head = head.filter(|head| head.authenticated == client.authenticated);
+            let holds = self.waits.pause.is_none();
+            let head = head.filter(|head| holds && head.authenticated == client.authenticated);
             self.run_chunk(call, &mut client, bytes, head, group);
         }
         self.finish(call, client);
@@ -150,13 +153,6 @@ impl Engine {
         }
     }
 
-    fn refuse(&mut self, client: &mut Client, error: &ProtocolError) {
-        client.answer(|reply| reply.protocol_error(error));
-        client.closing = true;
-        client.input = Input::new();
-        self.stats.errors += 1;
-    }
-
     /// Runs requests of one source until it has no whole one left or the client must wait.
     fn run(&mut self, call: &mut Call, client: &mut Client, source: &mut Source) {
         let mut group = std::mem::take(&mut self.group);
@@ -193,9 +189,11 @@ impl Engine {
                 if self.start_long(call, client, input, spec, (group.frame(item), group.parsed(item))) {
                     continue;
                 }
+                let us = self.look(watch);
+                self.count_ran(group.specs(ran.clone()), ran.len(), us);
                 return false;
             }
-            if item.overtakes && !client.order.is_empty() {
+            if item.overtakes && (!client.order.is_empty() || self.waits.holds(item.spec, client)) {
                 source.put_back(group, item);
                 client.stalled = true;
                 break;
@@ -206,19 +204,23 @@ impl Engine {
             let args = source.args(group, item);
             self.execute(call, client, item.spec, group.place(item), args);
             ran.end += 1;
-            if watch.singly
-                && let Some(us) = self.lap(watch)
-            {
-                self.log_slow(call, client, item.spec, &source.args(group, item), us);
+            if watch.singly {
+                let us = self.look(watch);
+                self.count_ran(item.spec.into_iter(), 1, us);
+                if us >= watch.threshold_us {
+                    self.log_slow(call, client, item.spec, &source.args(group, item), us);
+                }
             }
             if client.closing {
                 break;
             }
         }
-        if !watch.singly
-            && let Some(us) = self.lap(watch)
-        {
-            self.slow_group(call, client, source, (group, ran), us);
+        if !watch.singly {
+            let us = self.look(watch);
+            self.count_ran(group.specs(ran.clone()), ran.len(), us);
+            if us >= watch.threshold_us {
+                self.slow_group(call, client, source, (group, ran), us);
+            }
         }
         if let Source::Held(input) = source {
             input.release();
@@ -256,7 +258,7 @@ impl Engine {
         if post_full && !unread && !awaited {
             self.wait_for_turn(conn, client);
         }
-        unread || awaited || post_full || client.transaction.is_some()
+        unread || awaited || post_full || client.parked || client.transaction.is_some()
     }
 
     /// Has a stalled client looked at again in the next turn.
@@ -276,8 +278,6 @@ impl Engine {
         place: Option<Place>,
         args: Args,
     ) {
-        client.commands += 1;
-        self.stats.commands += 1;
         match (spec, place) {
             (Some(spec), Some(place)) if client.plain => {
                 client.last_command = spec.name;
@@ -297,24 +297,20 @@ impl Engine {
         spec: Option<&'static Spec>,
         mut args: Args,
     ) {
-        let Some(spec) = spec else {
-            // As in Redis, strangers learn this too.
-            self.stats.errors += 1;
-            self.refuse_queueing(client);
-            let error = resolve(&args).expect_err("it was refused when it was parsed");
-            return client.answer(|reply| CommandError::write(&error, reply));
+        let Some(spec) = spec.filter(|spec| client.authenticated || spec.has(flag::NO_AUTH)) else {
+            return self.turn_away(call.conn, client, spec, &args);
         };
-        if let Some(error) = refusal(client, spec).filter(|_| !self.program_runs()) {
-            self.stats.errors += 1;
-            self.refuse_queueing(client);
-            return client.answer(|reply| reply.error(&error));
+        let mark = client.mark();
+        if client.is_confined() && !may_listener(spec.command) && !self.program_runs() {
+            return self.turn_away_listener(call.conn, client, spec);
         }
         client.last_command = spec.name;
         if client.multi.is_some() && self.queue(client, spec, &mut args) {
-            return;
+            return self.count_queued(client, mark, spec);
         }
         if self.run_as_one(call, client, spec, &mut args) {
-            return self.request_ends(client, spec);
+            self.request_ends(client, spec);
+            return self.count_failure(client, mark, spec);
         }
         match spec.command {
             Command::Multi | Command::Exec | Command::Discard | Command::Watch | Command::Unwatch => {
@@ -322,9 +318,15 @@ impl Engine {
             }
             Command::MGet | Command::MSet | Command::Del | Command::Unlink | Command::Exists | Command::Touch => {
                 self.several(call, client, spec, &mut args);
+                return self.request_ends(client, spec);
             }
             Command::ObjectEncoding | Command::ObjectFreq | Command::ObjectIdleTime | Command::ObjectRefCount => {
                 self.object(call, client, spec.command, args);
+                return self.request_ends(client, spec);
+            }
+            Command::MemoryUsage if admin::memory::usage_fits(&args) => {
+                self.object(call, client, spec.command, args);
+                return self.request_ends(client, spec);
             }
             Command::Monitor => self.start_monitor(call.conn, client),
             _ if spec.group == Chapter::PubSub => self.pubsub(call, client, spec.command, &mut args),
@@ -332,6 +334,7 @@ impl Engine {
         }
         self.request_ends(client, spec);
         client.review();
+        self.count_failure(client, mark, spec);
     }
 
     /// An operation on one key that stands behind a subcommand's name. To ask about a key is no use of it, so it adds

@@ -62,7 +62,8 @@ impl Engine {
         let stride = usize::from(spec.keys.step);
         let keys = (args - 1) / stride;
         if keys * stride != args - 1 {
-            self.stats.errors += 1;
+            self.shard.counts.tally.failed(spec.command);
+            self.shard.counts.tally.error(b"ERR");
             client.answer(|reply| reply.error(&arity_text(spec)));
             return None;
         }

@@ -48,8 +48,7 @@ impl Engine {
         if self.ledger.anyone_has(Interest::Requests) {
             self.write_down(call.now, client, Some(spec), &input.args(frame, args));
         }
-        client.commands += 1;
-        self.stats.commands += 1;
+        self.count_run(spec.command, 1, 0);
         client.last_command = spec.name;
         let Some(several) = self.start_several(client, spec, args.len()) else { return true };
         self.advance_long(
@@ -80,7 +79,8 @@ impl Engine {
         let mut args = input.args(long.frame, &long.args);
         let watch = self.stopwatch(call.now);
         let done = self.advance_slice(call, client, &mut long.several, &mut args);
-        if let Some(us) = self.lap(watch) {
+        let us = self.look(watch);
+        if us >= watch.threshold_us {
             self.log_slow(call, client, Some(long.several.spec()), &args, us);
         }
         if done {

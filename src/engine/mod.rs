@@ -4,6 +4,8 @@
 //! Read first: `event.rs` (the vocabulary), `ingress.rs` (bytes to operations), `owner.rs` (letters).
 
 mod admin;
+mod census;
+mod durations;
 mod event;
 mod figures;
 mod gather;
@@ -13,6 +15,7 @@ mod hot_session;
 mod ingress;
 mod invalidation;
 mod keys;
+mod latency;
 mod ledger;
 mod letter;
 mod long;
@@ -23,20 +26,23 @@ mod notify;
 mod owner;
 mod post;
 mod pubsub;
-mod refusal;
+mod pulse;
+mod refusals;
 mod scatter;
 mod sessions;
 mod settings;
 mod slow;
 mod stats;
 mod transaction;
+mod waits;
 
 pub use admin::cluster::{Endpoint, Facade};
-pub use event::{Effects, Event, Host, HostReport, ShellCounts};
+pub use event::{Effects, Event, Host, HostReport, RewriteError, ShellCounts};
 pub use hot::{HotPolicy, HotSettings};
 pub use ledger::Ledger;
 pub use letter::Batch;
-pub use settings::{SettingError, Settings, Standing};
+pub use pubsub::OutputLimits;
+pub use settings::{DebugAccess, SettingError, Settings, Standing};
 pub use stats::Stats;
 #[cfg(feature = "faults")]
 pub use transaction::Fault as TransactionFault;
@@ -45,22 +51,26 @@ use crate::keyspace::{Shard, ShardOptions};
 use crate::protocol::resp::{Arg, Limits, Output};
 use crate::routing::SlotTable;
 use crate::types::{ConnId, CoreId, Now};
+use durations::Durations;
 use group::{Group, Place};
 use hot::Hot;
 use hot_session::HotSession;
 use ingress::Heads;
 use invalidation::Invalidation;
+use latency::Monitor;
 use letter::Envelope;
 use long::Long;
 use monitor::Monitors;
 use news::NewsDesk;
 use post::Post;
 use pubsub::PubSub;
+use pulse::{Counted, Pulse};
 use sessions::Sessions;
 use slow::SlowLog;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use transaction::Transactions;
+use waits::Waits;
 
 /// Between ticks while something needs time: expiries, idle clients, memory over its limit.
 const TICK_US: u64 = 100_000;
@@ -113,6 +123,16 @@ pub struct Engine {
     pubsub: PubSub,
     monitors: Monitors,
     slow: SlowLog,
+    durations: Durations,
+    monitor: Monitor,
+    waits: Waits,
+    pulse: Pulse,
+    /// The most bytes that its keys have taken.
+    peak_bytes: u64,
+    /// DEBUG SET-ACTIVE-EXPIRE 0 stops the sweep.
+    sweeps: bool,
+    /// How often DEBUG CHANGE-REPL-ID was called.
+    replication_changes: u64,
     /// Connections whose ready replies are held for awaited ones, and until when; in order of time.
     held: VecDeque<(u64, ConnId)>,
     /// Connections that await replies from other cores.
@@ -151,6 +171,13 @@ impl Engine {
             pubsub: PubSub::default(),
             monitors: Monitors::default(),
             slow: SlowLog::default(),
+            durations: Durations::default(),
+            monitor: Monitor::default(),
+            waits: Waits::default(),
+            pulse: Pulse::default(),
+            peak_bytes: 0,
+            sweeps: true,
+            replication_changes: 0,
             held: VecDeque::new(),
             awaiting: 0,
             stats: Stats { slots: options.table.slots_of(options.core).count() as u64, ..Stats::default() },
@@ -221,7 +248,11 @@ impl Engine {
         self.publish(now);
         self.spread_invalidations();
         self.shell = shell;
-        self.ledger.set_used_bytes(self.core, self.shard.used_bytes() as u64);
+        let used_bytes = self.shard.used_bytes() as u64;
+        self.peak_bytes = self.peak_bytes.max(used_bytes);
+        self.ledger.set_used_bytes(self.core, used_bytes);
+        let Stats { commands, input_bytes, output_bytes, .. } = self.stats;
+        self.pulse.turn(now, Counted { commands, input_bytes, output_bytes });
     }
 
     /// When the engine wants its next [`Event::Tick`], in [`Now::mono_us`]; `None`: only when something happens.
@@ -235,7 +266,8 @@ impl Engine {
         }
         let tick_us = ticks.then_some(self.next_tick_us);
         let held_us = self.held.front().map(|(due_us, _)| *due_us);
-        tick_us.into_iter().chain(held_us).chain(self.hot.board.deadline()).chain(self.pubsub.deaf.due_us()).min()
+        let cycles = tick_us.into_iter().chain(held_us).chain(self.hot.board.deadline());
+        cycles.chain(self.pubsub.deaf.due_us()).chain(self.waits.deadline()).min()
     }
 
     /// The output of a connection named in [`Effects::ready`], when no send of it is in flight. It comes back by
@@ -249,6 +281,7 @@ impl Engine {
         let output = std::mem::take(&mut session.output);
         session.sending_bytes = output.len_bytes();
         self.stats.output_bytes += session.sending_bytes as u64;
+        self.stats.sends += 1;
         Some(output)
     }
 
@@ -284,12 +317,16 @@ impl Engine {
     }
 
     fn tick(&mut self, now: Now, effects: &mut Effects) {
+        self.end_waits(now, effects);
         if now.mono_us < self.next_tick_us {
             return;
         }
-        let more = self.shard.sweep(now.unix_ms(), SWEEP_ITEMS_MAX);
+        // As in Redis, no key goes by itself while clients are paused.
+        let still = !self.sweeps || self.waits.pause.is_some();
+        let more = !still
+            && self.timed_cycle(now, "expire-cycle", |engine| engine.shard.sweep(now.unix_ms(), SWEEP_ITEMS_MAX));
         if self.shard.is_short() {
-            self.shard.make_room();
+            self.timed_cycle(now, "eviction-cycle", |engine| engine.shard.make_room());
         }
         if self.settings.timeout_s > 0 {
             self.close_idle(now, effects);

@@ -8,7 +8,7 @@
 use super::Engine;
 use super::event::Effects;
 use super::ledger::Interest;
-use super::refusal::refusal;
+use super::refusals::is_turned_away;
 use super::sessions::Client;
 use super::slow::is_secret;
 use super::transaction::is_queued;
@@ -58,7 +58,7 @@ impl Engine {
         let Some(spec) = spec else { return };
         // What is queued is shown when it runs, and EXEC behind it.
         let later = client.multi.is_some() && is_queued(spec.command) || spec.command == Command::Exec;
-        if later || spec.has(flag::ADMIN | flag::SKIP_MONITOR) || refusal(client, spec).is_some() {
+        if later || spec.has(flag::ADMIN | flag::SKIP_MONITOR) || is_turned_away(client, spec) {
             return;
         }
         self.write_line(now, client, spec, args);

@@ -5,6 +5,7 @@ use super::event::Effects;
 use super::group::GROUP_KEYS_MAX;
 use super::invalidation::mark_of;
 use super::letter::{Batch, Envelope, Note, Ticket};
+use super::scatter::is_about_all_keys;
 use super::sessions::Client;
 use super::transaction::{Errand, Fault, Holder};
 use crate::keyspace::command::{Request, apply};
@@ -126,7 +127,7 @@ impl Engine {
     #[cold]
     fn letter_waits(&self, from: CoreId, envelope: &Envelope) -> bool {
         let slot = spec(envelope.command).keys.names_keys().then_some(envelope.slot);
-        envelope.command != Command::Unwatch
+        (slot.is_some() || is_about_all_keys(envelope.command))
             && !self.transactions.commits(Fault::IgnoreLocks)
             && self.transactions.must_wait(from, envelope.ticket.conn(), slot)
     }

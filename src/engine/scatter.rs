@@ -11,7 +11,26 @@ use super::{Engine, Stats};
 use crate::keyspace::command::{Request, ScanFilter, ScanPlace};
 use crate::protocol::command::Command;
 use crate::protocol::resp::{Args, Output, Proto, Reply};
-use crate::types::{CoreId, KeyHash, Now, Slot};
+use crate::types::{ConnId, CoreId, KeyHash, Now, Slot};
+
+/// Whether the reply of a command without a key, or what it does, depends on the keys that there are.
+pub(super) fn is_about_all_keys(command: Command) -> bool {
+    use Command::{ClusterCountKeysInSlot, ClusterGetKeysInSlot, ClusterSlotStats};
+    use Command::{DbSize, FlushAll, FlushDb, Info, Keys, RandomKey, Scan};
+    matches!(
+        command,
+        DbSize
+            | FlushAll
+            | FlushDb
+            | Info
+            | Keys
+            | RandomKey
+            | Scan
+            | ClusterCountKeysInSlot
+            | ClusterGetKeysInSlot
+            | ClusterSlotStats
+    )
+}
 
 impl Engine {
     /// Runs a command on every core. `here` is the part of this core, given to the gathering at once.
@@ -36,7 +55,7 @@ impl Engine {
         }
         // What it does elsewhere comes before what this client asks next: no copy answers until it is done.
         client.order.hold(client.queue.numbers().end);
-        if self.transactions.is_active() && self.has_to_wait(call.conn, None) {
+        if self.waits_for_keys(call.conn, command) {
             let number = whole.number.expect("nothing waits without other cores");
             return self.wait_keyless(Ticket::new(call.conn, number, own.0.into()), command, args);
         }
@@ -45,6 +64,12 @@ impl Engine {
         self.part_done(command, own);
         whole.add(client, u32::from(self.core.0), &output);
         self.close_whole(client, whole);
+    }
+
+    /// Whether this core's part of a command has to wait for what its connection has asked before. What is not about keys
+    /// does not: it stands in order with requests that never wait, as SUBSCRIBE and PUBSUB do.
+    fn waits_for_keys(&self, conn: ConnId, command: Command) -> bool {
+        self.transactions.is_active() && is_about_all_keys(command) && self.has_to_wait(conn, None)
     }
 
     /// Keeps this core's part of a command until what its connection has asked before is done.
@@ -70,7 +95,7 @@ impl Engine {
         command: Command,
         args: &mut Args,
     ) {
-        if core == self.core && self.transactions.is_active() && self.has_to_wait(call.conn, None) {
+        if core == self.core && self.waits_for_keys(call.conn, command) {
             let ticket = Ticket::new(call.conn, client.queue.wait(client.is_muted()), 0);
             return self.wait_keyless(ticket, command, args);
         }
@@ -131,9 +156,10 @@ impl Engine {
             Command::Info => {
                 let (names, listened) = self.listened();
                 let [channels, patterns, shard_channels] = names;
-                let figures = Stats { channels, patterns, shard_channels, ..self.figures() };
+                let figures = Stats { channels, patterns, shard_channels, ..self.figures(now) };
                 reply.raw(bytemuck::bytes_of(&figures));
                 reply.raw(&listened);
+                self.write_census(admin::info::wanted(args), &mut reply.out.bytes);
                 admin::hotkeys::write_keys(&self.hot_keys(now, admin::info::HOT_KEYS_MAX), &mut reply.out.bytes);
             }
             Command::HotkeysList
@@ -163,8 +189,7 @@ impl Engine {
                 reply.ok();
             }
             Command::ConfigResetStat => {
-                self.shard.counts = Default::default();
-                self.stats = Stats { slots: self.stats.slots, ..Stats::default() };
+                self.reset_stats();
                 reply.ok();
             }
             Command::ClientList => {
@@ -176,7 +201,7 @@ impl Engine {
                 let filter = admin::client::KillFilter::parse(args).expect("the core that was asked has checked it");
                 reply.integer(self.client_kill(&filter, asking, effects));
             }
-            other => unreachable!("{other:?} does not concern every core"),
+            _ => self.admin_part(now, command, args, reply, effects),
         }
     }
 
@@ -216,10 +241,23 @@ impl Engine {
         reply.out.append(&body, 0..body.bytes.len());
     }
 
+    /// Sets what INFO counts to zero, on this core. The hot keys' own counts go on.
+    fn reset_stats(&mut self) {
+        self.shard.counts = Default::default();
+        self.durations = Default::default();
+        self.stats = Stats { slots: self.stats.slots, ..Stats::default() };
+    }
+
     /// What this core has counted.
-    pub(super) fn figures(&self) -> Stats {
-        let counts = self.shard.counts;
-        let hot = &self.hot;
+    pub(super) fn figures(&mut self, now: Now) -> Stats {
+        let paused = self.waits.pause.is_some();
+        let (mut client_bytes, mut blocked) = (0, 0);
+        for (_, client) in self.sessions.iter_mut() {
+            client_bytes += client.buffer_bytes() as u64;
+            // As in Redis, who waits for the end of a pause counts too.
+            blocked += u64::from(client.parked || paused && client.stalled);
+        }
+        let (rates, counts, hot) = (self.pulse.rates(now), &self.shard.counts, &self.hot);
         let hot_keys = hot.directory.len() as u64;
         Stats {
             connections: self.sessions.len() as u64,
@@ -230,6 +268,14 @@ impl Engine {
             keys: self.shard.len() as u64,
             expiring: self.shard.expiring() as u64,
             used_bytes: self.shard.used_bytes() as u64,
+            peak_bytes: self.peak_bytes.max(self.shard.used_bytes() as u64),
+            table_bytes: self.shard.table_bytes() as u64,
+            client_bytes,
+            blocked,
+            errors: counts.tally.errors(),
+            commands_rate: rates.commands,
+            input_rate: rates.input_bytes,
+            output_rate: rates.output_bytes,
             letters_sent: self.post.sent,
             enters: self.shell.enters,
             wakes: self.shell.wakes,

@@ -164,6 +164,9 @@ impl Engine {
                 self.held.push_back((now.mono_us + HOLD_US, conn));
             }
         }
+        if self.settings.output_limits.bound_replies() && !client.close_requested {
+            self.bound_unread(now, conn, client, effects);
+        }
         if client.closing && client.queue.is_empty() && !client.close_requested {
             client.close_requested = true;
             effects.close.push(conn);
@@ -220,6 +223,10 @@ impl Engine {
     pub(super) fn ended(&mut self, now: Now, conn: ConnId, effects: &mut Effects) {
         let Some(mut client) = self.sessions.take(conn) else { return };
         client.ended = true;
+        if client.parked {
+            // As in Redis: who waits and hangs up is gone.
+            effects.kill.push(conn);
+        }
         if !client.stalled {
             client.closing = true;
         }
@@ -233,6 +240,7 @@ impl Engine {
             self.stop_listening(conn, &mut client);
             self.awaiting -= usize::from(std::mem::take(&mut client.awaits));
             self.forget_long(conn);
+            self.forget_wait(conn);
             self.ledger.drop_connection(self.core);
             self.unwatch(conn, &mut client);
             if self.abandon(conn) {
@@ -265,6 +273,7 @@ impl Engine {
     /// Answers what has come, takes nothing more, and closes each connection when it has its answers.
     pub(super) fn drain(&mut self, now: Now, effects: &mut Effects) {
         self.draining = true;
+        self.end_all_waits(now, effects);
         let open: Vec<ConnId> = self.sessions.iter_mut().map(|(conn, _)| conn).collect();
         for conn in open {
             effects.receive.push((conn, false));

@@ -45,6 +45,12 @@ pub struct Settings {
     pub cluster: Option<Arc<Facade>>,
     /// What is published of what happens to keys.
     pub key_events: EventClasses,
+    /// What takes so long is kept for LATENCY; 0 for nothing.
+    pub latency_threshold_ms: u64,
+    /// Whether durations of commands are counted.
+    pub latency_tracking: bool,
+    /// Whose DEBUG is run.
+    pub debug: DebugAccess,
     /// What CONFIG GET shows and CONFIG SET refuses to change: name and value, as Redis prints it.
     pub fixed: Vec<(String, String)>,
 }
@@ -71,8 +77,35 @@ impl Default for Settings {
             tracking_table_keys_max: 1_000_000,
             cluster: None,
             key_events: EventClasses::NONE,
+            latency_threshold_ms: 0,
+            latency_tracking: true,
+            debug: DebugAccess::Local,
             fixed: Vec::new(),
         }
+    }
+}
+
+/// Whose DEBUG is run: its commands can stop a core for as long as they like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum DebugAccess {
+    Nobody,
+    /// Clients of this machine.
+    #[default]
+    Local,
+    Everybody,
+}
+
+impl DebugAccess {
+    /// All of them under Redis's words.
+    pub const ALL: [(&str, DebugAccess); 3] =
+        [("no", DebugAccess::Nobody), ("local", DebugAccess::Local), ("yes", DebugAccess::Everybody)];
+
+    pub fn parse(word: &str) -> Option<DebugAccess> {
+        DebugAccess::ALL.iter().find(|(name, _)| *name == word).map(|(_, access)| *access)
+    }
+
+    pub fn name(self) -> &'static str {
+        DebugAccess::ALL[self as usize].0
     }
 }
 
@@ -108,11 +141,25 @@ const LOG_LEVELS: [&str; 4] = ["debug", "verbose", "notice", "warning"];
 const SAMPLES_MAX: u64 = 64;
 /// Redis takes any number; an entry can have 4 KiB, and each core keeps so many.
 const SLOWLOG_LEN_MAX: u64 = 1 << 16;
+const LATENCY_MS_MAX: u64 = i64::MAX as u64;
 const OWN_BYTES_MIN: u64 = 1 << 12;
 const REDIS_BYTES_MIN: u64 = 1 << 20;
 const BYTES_MAX: u64 = i64::MAX as u64;
 
 impl Settings {
+    /// What takes so long is slow, for SLOWLOG or for LATENCY.
+    #[inline]
+    pub fn slow_us(&self) -> u64 {
+        let log_us = u64::try_from(self.slowlog_slower_than_us).unwrap_or(u64::MAX);
+        if self.latency_threshold_ms == 0 { log_us } else { log_us.min(self.latency_threshold_ms.saturating_mul(1000)) }
+    }
+
+    /// Whether anybody wants to know how long requests take.
+    #[inline]
+    pub fn looks_at_clock(&self) -> bool {
+        self.slowlog_slower_than_us >= 0 || self.latency_tracking || self.latency_threshold_ms > 0
+    }
+
     /// Every name with its value, in order of names.
     pub fn all(&self) -> Vec<(&str, Vec<u8>)> {
         let mut all = self.live();
@@ -144,6 +191,8 @@ impl Settings {
             ("slowlog-max-len", number(self.slowlog_len_max)),
             ("tracking-table-max-keys", number(self.tracking_table_keys_max)),
             ("notify-keyspace-events", self.key_events.to_string().into_bytes()),
+            ("latency-monitor-threshold", number(self.latency_threshold_ms)),
+            ("latency-tracking", if self.latency_tracking { "yes" } else { "no" }.into()),
             ("client-output-bytes-max", number(self.client_output_bytes_max as u64)),
             ("client-waiting-bytes-max", number(self.client_waiting_bytes_max as u64)),
             ("hot", if self.hot.on { "on" } else { "off" }.into()),
@@ -188,10 +237,12 @@ impl Settings {
                 let classes = std::str::from_utf8(value).ok().and_then(EventClasses::parse);
                 self.key_events = classes.ok_or(SettingError::Refused(words))?;
             }
+            b"latency-monitor-threshold" => self.latency_threshold_ms = number(value, 0, LATENCY_MS_MAX)?,
+            b"latency-tracking" => self.latency_tracking = yes_or_no(value)?,
+            b"client-output-buffer-limit" => self.output_limits.set(value)?,
             b"client-query-buffer-limit" => {
                 self.client_query_bytes_max = bytes(value, REDIS_BYTES_MIN, BYTES_MAX)? as usize;
             }
-            b"client-output-buffer-limit" => self.output_limits.set(value)?,
             b"proto-max-bulk-len" => {
                 let max = crate::types::VALUE_BYTES_MAX as u64;
                 self.proto_max_bulk_bytes = bytes(value, REDIS_BYTES_MIN, max)? as usize;
@@ -228,6 +279,14 @@ fn number(value: &[u8], min: u64, max: u64) -> Result<u64, SettingError> {
 fn bytes(value: &[u8], min: u64, max: u64) -> Result<u64, SettingError> {
     let bytes = std::str::from_utf8(value).ok().and_then(parse_bytes).ok_or(SettingError::NotBytes)?;
     if (min..=max).contains(&bytes) { Ok(bytes) } else { Err(SettingError::OutOfRange { min: min as i64, max }) }
+}
+
+fn yes_or_no(value: &[u8]) -> Result<bool, SettingError> {
+    match value.to_ascii_lowercase().as_slice() {
+        b"yes" => Ok(true),
+        b"no" => Ok(false),
+        _ => Err(SettingError::Refused("argument must be 'yes' or 'no'")),
+    }
 }
 
 fn choose(value: &[u8], names: &[&'static str]) -> Result<&'static str, SettingError> {
@@ -285,6 +344,8 @@ mod tests {
             ("slowlog-max-len", "0", "0"),
             ("tracking-table-max-keys", "5", "5"),
             ("notify-keyspace-events", "gKE", "gKE"),
+            ("latency-monitor-threshold", "100", "100"),
+            ("latency-tracking", "NO", "no"),
             ("client-output-bytes-max", "8kb", "8192"),
             ("client-waiting-bytes-max", "1g", "1000000000"),
             ("HOT", "Off", "off"),
@@ -323,6 +384,8 @@ mod tests {
             ("timeout", "+1", "argument couldn't be parsed into an integer"),
             ("timeout", "-1", "argument must be between 0 and 2147483647 inclusive"),
             ("maxclients", "0", "argument must be between 1 and 4294967295 inclusive"),
+            ("latency-tracking", "on", "argument must be 'yes' or 'no'"),
+            ("latency-monitor-threshold", "-1", "argument must be between 0 and 9223372036854775807 inclusive"),
             ("hot", "maybe", "argument(s) must be one of the following: on, off, yes, no"),
             ("hot-promote-ops", "0", "argument must be between 1 and 1000000000 inclusive"),
             ("hot-promote-share-permille", "1001", "argument must be between 0 and 1000 inclusive"),

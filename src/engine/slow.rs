@@ -76,8 +76,10 @@ impl SlowLog {
 /// How the requests of a group are timed.
 #[derive(Clone, Copy)]
 pub struct Stopwatch {
-    /// `None`: not at all.
-    threshold_us: Option<u64>,
+    /// Whether the clock is looked at.
+    looks: bool,
+    /// What takes so long is slow: for SLOWLOG or for LATENCY.
+    pub threshold_us: u64,
     pub singly: bool,
     /// Somebody watches (MONITOR): requests are written down.
     pub monitored: bool,
@@ -86,26 +88,28 @@ pub struct Stopwatch {
 impl Engine {
     #[inline]
     pub(super) fn stopwatch(&mut self, now: Now) -> Stopwatch {
-        let threshold_us = u64::try_from(self.settings.slowlog_slower_than_us).ok();
+        let threshold_us = self.settings.slow_us();
         self.slow.seen_us = self.slow.seen_us.max(now.mono_us);
-        let eager = threshold_us.is_some_and(|us| us < GROUPS_FROM_US) || now.mono_us < self.slow.singly_until_us;
+        let eager = threshold_us < GROUPS_FROM_US || now.mono_us < self.slow.singly_until_us;
         let monitored = self.ledger.anyone_has(Interest::Requests);
-        Stopwatch { threshold_us, singly: eager && threshold_us.is_some(), monitored }
+        Stopwatch { looks: self.settings.looks_at_clock(), threshold_us, singly: eager, monitored }
     }
 
-    /// Looks at the clock: the time since the last look, if that is long.
+    /// Looks at the clock: the time since the last look.
     #[inline]
-    pub(super) fn lap(&mut self, watch: Stopwatch) -> Option<u64> {
-        let threshold_us = watch.threshold_us?;
+    pub(super) fn look(&mut self, watch: Stopwatch) -> u64 {
+        if !watch.looks {
+            return 0;
+        }
         let now_us = self.host.elapsed_us();
         let spent_us = now_us.saturating_sub(self.slow.seen_us);
         self.slow.seen_us = self.slow.seen_us.max(now_us);
-        (spent_us >= threshold_us).then_some(spent_us)
+        spent_us
     }
 
     /// Looks at the clock after work that is no request of a client, so that none is charged with it.
     pub(super) fn skip_lap(&mut self) {
-        if self.settings.slowlog_slower_than_us >= 0 {
+        if self.settings.looks_at_clock() {
             self.slow.seen_us = self.slow.seen_us.max(self.host.elapsed_us());
         }
     }
@@ -127,6 +131,10 @@ impl Engine {
     #[cold]
     pub(super) fn log_slow(&mut self, call: &Call, client: &Client, spec: Option<&'static Spec>, args: &Args, us: u64) {
         let (Some(spec), len_max) = (spec, self.settings.slowlog_len_max) else { return };
+        self.note_command_latency(call.now, spec, us);
+        if u64::try_from(self.settings.slowlog_slower_than_us).map_or(true, |threshold_us| us < threshold_us) {
+            return;
+        }
         let key = spec.keys.positions(args.len()).next().map(|at| args.get(at));
         let entry = Entry {
             id: self.slow.logged * self.cores as u64 + u64::from(self.core.0),

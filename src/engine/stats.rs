@@ -21,6 +21,19 @@ pub struct Stats {
     pub letters_served: u64,
     pub input_bytes: u64,
     pub output_bytes: u64,
+    /// Chunks received, and outputs handed to the shell.
+    pub receives: u64,
+    pub sends: u64,
+    /// In the last moments, a second.
+    pub commands_rate: u64,
+    pub input_rate: u64,
+    pub output_rate: u64,
+    /// The most bytes that keys have taken, those that tables take, and those of clients' buffers.
+    pub peak_bytes: u64,
+    pub table_bytes: u64,
+    pub client_bytes: u64,
+    /// Clients that a command keeps waiting.
+    pub blocked: u64,
     pub errors: u64,
     pub enters: u64,
     pub wakes: u64,
@@ -56,6 +69,17 @@ impl Stats {
         self.replica_hits + self.fold_members.saturating_sub(self.folds)
     }
 
+    /// As it travels.
+    pub fn as_bytes(&self) -> &[u8] {
+        bytemuck::bytes_of(self)
+    }
+
+    /// # Panics
+    /// If these are no figures: another core wrote them, in this process.
+    pub fn from_bytes(bytes: &[u8]) -> Stats {
+        bytemuck::pod_read_unaligned(bytes)
+    }
+
     /// Field by field.
     pub fn plus(mut self, other: Stats) -> Stats {
         let (sum, other): (&mut [u64], &[u64]) = (
@@ -63,7 +87,7 @@ impl Stats {
             bytemuck::cast_slice(std::slice::from_ref(&other)),
         );
         for (sum, other) in sum.iter_mut().zip(other) {
-            *sum += other;
+            *sum = sum.wrapping_add(*other);
         }
         self
     }

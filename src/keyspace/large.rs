@@ -12,7 +12,7 @@ pub struct Record {
 }
 
 impl Record {
-    fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.key.len() + self.value.capacity() + RECORD_OVERHEAD_BYTES
     }
 }

@@ -1,7 +1,10 @@
 //! The memory gate: what a shard may use, and making room before a write.
 
 use super::eviction::Policy;
+use super::item::{Header, LARGE};
 use super::shard::Shard;
+use super::slab::ItemRef;
+use super::table::ENTRY_BYTES;
 
 /// Keys that one write, or one tick, evicts at most: a limit lowered by gigabytes is reached in steps.
 const EVICTIONS_MAX: usize = 512;
@@ -16,6 +19,20 @@ pub struct Allowance {
 }
 
 impl Shard {
+    /// Bytes that an item takes: its place in a page, its entry and the entry's tag, and its record if it is large. The
+    /// free entries of its slot's table are not shared out.
+    pub fn item_bytes(&self, item: ItemRef) -> usize {
+        let bytes = self.slab.bytes(item);
+        let header = Header::read(bytes);
+        let record_bytes = if header.has(LARGE) { self.large.get(header.row(bytes)).bytes() } else { 0 };
+        bytes.len() + ENTRY_BYTES + 1 + record_bytes
+    }
+
+    /// Bytes of the tables alone.
+    pub fn table_bytes(&self) -> usize {
+        self.tables.used_bytes()
+    }
+
     pub fn set_policy(&mut self, policy: Policy, samples: usize) {
         self.policy = policy;
         self.eviction.configure(policy, samples);

@@ -5,6 +5,7 @@
 
 mod change;
 pub mod command;
+pub mod digest;
 mod event;
 mod eviction;
 pub mod glob;

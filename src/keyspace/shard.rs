@@ -64,12 +64,13 @@ pub struct ShardOptions {
 }
 
 /// Counts since the start or the last CONFIG RESETSTAT.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Counts {
     pub hits: u64,
     pub misses: u64,
     pub expired: u64,
     pub evicted: u64,
+    pub tally: crate::protocol::command::Tally,
 }
 
 /// See the module.

@@ -16,7 +16,7 @@ const SHORT_GROWTH_ENTRIES_MAX: usize = 224;
 /// A table this large whose entries have shrunk to an eighth gives memory back.
 const SHRINK_ENTRIES_MIN: usize = 256;
 
-const ENTRY_BYTES: usize = size_of::<Entry>();
+pub(super) const ENTRY_BYTES: usize = size_of::<Entry>();
 /// hashbrown aligns and searches its tags in groups of so many.
 const TAG_GROUP_BYTES: usize = 16;
 /// An entry is seldom further than this from where its hash points.

@@ -1,9 +1,9 @@
 //! The start, in order: what the kernel offers, descriptors, sockets, placement, threads; then signals; then the end.
 
-use super::config::{Config, Loaded, redis_parameters, warnings};
+use super::config::{Config, Loaded, redis_parameters, rewrite, warnings};
 use super::host::Host;
 use super::{logger, notify};
-use crate::engine::{self, Engine, EngineOptions, HostReport, Ledger, Settings};
+use crate::engine::{self, Engine, EngineOptions, HostReport, Ledger, RewriteError, Settings};
 use crate::keyspace::ShardOptions;
 use crate::routing::{RoutingError, SlotTable, slot_of};
 use crate::runtime::uring::{self, Features, RingConfig, RingError, SqPoll};
@@ -53,6 +53,8 @@ struct Machine {
     started: Now,
     port: u16,
     config_file: String,
+    /// What the server started with.
+    config: Config,
 }
 
 impl engine::Host for Machine {
@@ -76,6 +78,20 @@ impl engine::Host for Machine {
 
     fn elapsed_us(&self) -> u64 {
         self.clock.elapsed_us()
+    }
+
+    fn sleep(&self, us: u64) {
+        std::thread::sleep(Duration::from_micros(us));
+    }
+
+    fn rewrite_config(&self, settings: &[(&str, Vec<u8>)]) -> Result<(), RewriteError> {
+        if self.config_file.is_empty() {
+            return Err(RewriteError::NoFile);
+        }
+        rewrite(Path::new(&self.config_file), &self.config, settings).map_err(|error| {
+            log::error!("CONFIG REWRITE: {}: {error}", self.config_file);
+            RewriteError::Failed { reason: error.to_string() }
+        })
     }
 
     fn set_log_level(&self, level: &str) {
@@ -151,7 +167,14 @@ fn open_listeners(config: &Config) -> Result<Bound, ListenError> {
 fn build_house(config: &Config, cores: usize, config_file: String) -> Result<House, BootError> {
     let weights: Vec<f64> = config.cores.weights.iter().map(|weight| f64::from(*weight)).collect();
     let clock = Clock::default();
-    let host = Machine { host: Host::read()?, clock, started: clock.now(), port: config.network.port, config_file };
+    let host = Machine {
+        host: Host::read()?,
+        clock,
+        started: clock.now(),
+        port: config.network.port,
+        config_file,
+        config: config.clone(),
+    };
     let turns = (0..cores).map(|_| AtomicU64::new(0)).collect();
     let table = if config.cluster.announce {
         SlotTable::contiguous(cores, &weights)?
@@ -170,7 +193,7 @@ fn build_house(config: &Config, cores: usize, config_file: String) -> Result<Hou
 }
 
 fn settings(config: &Config) -> Settings {
-    let (limits, memory) = (&config.limits, &config.memory);
+    let (limits, memory, log) = (&config.limits, &config.memory, &config.log);
     Settings {
         maxmemory_bytes: memory.maxmemory_bytes,
         maxmemory_policy: memory.policy,
@@ -182,9 +205,16 @@ fn settings(config: &Config) -> Settings {
         client_waiting_bytes_max: limits.client_waiting_bytes_max as usize,
         client_query_bytes_max: limits.client_query_bytes_max as usize,
         proto_max_bulk_bytes: limits.proto_max_bulk_len as usize,
-        log_level: logger::redis_name(config.log.level).to_owned(),
+        letters_bytes_max: limits.letters_bytes_max as usize,
+        log_level: logger::redis_name(log.level).to_owned(),
         hot: config.hot.settings(),
         cluster: config.facade().map(Arc::new),
+        slowlog_slower_than_us: log.slowlog_slower_than_us,
+        slowlog_len_max: log.slowlog_len_max,
+        latency_threshold_ms: log.latency_threshold_ms,
+        latency_tracking: log.latency_tracking,
+        output_limits: limits.client_output_buffer_limit,
+        debug: config.security.debug,
         fixed: redis_parameters(config),
         ..Settings::default()
     }

@@ -43,6 +43,13 @@ pub struct Profile {
     pub no_touch: bool,
 }
 
+/// A place in what a session has encoded.
+#[derive(Clone, Copy)]
+pub struct Mark {
+    ready: usize,
+    stashed: usize,
+}
+
 /// One client connection. `G` is what the engine gathers for a reply that has several parts.
 pub struct Session<G> {
     /// Unique in the process, never used again.
@@ -83,6 +90,8 @@ pub struct Session<G> {
     pub stalled: bool,
     /// Stalled until the next turn only.
     pub waits_for_turn: bool,
+    /// Its command waits for time to pass (WAIT); stalled meanwhile.
+    pub parked: bool,
     /// It asked to be told when keys turn hot or cool.
     pub hears_heat: bool,
     /// CLIENT TRACKING, while it is on.
@@ -102,7 +111,6 @@ pub struct Session<G> {
     /// Since when it has been past the soft limit of what it may leave unread; 0: it is not.
     pub deaf_since_us: u64,
     pub last_active_us: u64,
-    pub commands: u64,
     pub last_command: &'static str,
     pub profile: Box<Profile>,
 }
@@ -132,6 +140,7 @@ impl<G> Session<G> {
             paused: false,
             stalled: false,
             waits_for_turn: false,
+            parked: false,
             hears_heat: false,
             tracker: None,
             owes_forget: false,
@@ -142,7 +151,6 @@ impl<G> Session<G> {
             sending_bytes: 0,
             deaf_since_us: 0,
             last_active_us: now.mono_us,
-            commands: 0,
             last_command: "NULL",
             profile: Box::new(profile),
         }
@@ -190,6 +198,19 @@ impl<G> Session<G> {
         }
     }
 
+    /// Where the next reply will be encoded.
+    #[inline]
+    pub fn mark(&self) -> Mark {
+        Mark { ready: self.output.bytes.len(), stashed: self.queue.stash().len() }
+    }
+
+    /// What was encoded first since then, if that is an error.
+    #[inline]
+    pub fn error_since(&self, mark: Mark) -> Option<&[u8]> {
+        let ready = self.output.bytes.get(mark.ready..).filter(|bytes| bytes.first() == Some(&b'-'));
+        ready.or_else(|| self.queue.stash().get(mark.stashed..).filter(|bytes| bytes.first() == Some(&b'-')))
+    }
+
     /// Whether a copy may answer a request on this key: what the connection asked of it before has been answered.
     /// `epoch` is the number of the latest hot key installed on this core.
     #[inline]
@@ -217,6 +238,11 @@ impl<G> Session<G> {
             ReplyMode::SkipNext => self.reply_mode = ReplyMode::Skip,
             ReplyMode::Skip => self.reply_mode = ReplyMode::On,
         }
+    }
+
+    /// Bytes of its buffers.
+    pub fn buffer_bytes(&self) -> usize {
+        self.input.capacity_bytes() + self.output.bytes.capacity() + self.queue.stashed_bytes()
     }
 
     /// Back to a new connection's state (RESET); what is owed stays.

@@ -67,7 +67,12 @@ impl<G> ReplyQueue<G> {
         self.base..self.base.wrapping_add(self.slots.len() as u32)
     }
 
-    /// Bytes of replies that wait behind awaited ones.
+    /// The bytes of replies that wait behind awaited ones.
+    pub fn stash(&self) -> &[u8] {
+        &self.stash.bytes
+    }
+
+    /// Bytes of replies that wait behind awaited ones, large values included.
     pub fn stashed_bytes(&self) -> usize {
         self.stash.len_bytes()
     }

@@ -55,6 +55,40 @@ def strings(server, protocol):
 
 
 @both_protocols
+def looking_inside(server, protocol):
+    with client(server, protocol) as r:
+        r.config_resetstat()
+        check_equal([r.set("k", "v"), r.get("k"), r.get("k")], [True, b"v", b"v"])
+        try:
+            r.incr("k")
+        except redis.ResponseError as error:
+            check_equal(str(error), "value is not an integer or out of range")
+        stats = r.info("commandstats")
+        check_equal([stats[f"cmdstat_{name}"]["calls"] for name in ("set", "get", "incrby")], [1, 2, 1])
+        check_equal(stats["cmdstat_incrby"]["failed_calls"], 1)
+        check_equal(r.info("errorstats")["errorstat_ERR"], {"count": 1})
+        check("p50" in r.info("latencystats")["latency_percentiles_usec_get"], "INFO latencystats has percentiles")
+        check_equal(r.info("everything")["role"], "master")
+        histogram = r.execute_command("LATENCY HISTOGRAM", "get")
+        flat = histogram[b"get"] if protocol == 3 else dict(zip(histogram[1][::2], histogram[1][1::2], strict=True))
+        check_equal(flat[b"calls"], 2)
+        check_equal([r.latency_latest(), r.latency_reset()], [[], 0])
+        check(20 <= r.memory_usage("k") < 100, "MEMORY USAGE of a small key")
+        check_equal(r.memory_usage("nosuch"), None)
+        check_equal(r.memory_stats()["keys.count"], 1)
+        check_equal(r.role()[0], b"master")
+        check(r.lastsave() is not None, "LASTSAVE answers a time")
+        check(b"Redis ver." in r.lolwut(), "LOLWUT names the version")
+        check_equal([r.wait(0, 0), r.wait(1, 5)], [0, 0])
+        check_equal([r.client_pause(5, all=False), r.set("k", "w"), r.client_unpause()], [True, True, b"OK"])
+        check_equal(r.client_unblock(999_999), False)
+        try:
+            r.config_rewrite()
+        except redis.ResponseError as error:
+            check_equal(str(error), "The server is running without a config file")
+
+
+@both_protocols
 def slow_and_hot(server, protocol):
     with client(server, protocol) as r:
         r.config_set("slowlog-log-slower-than", 0)

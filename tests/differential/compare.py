@@ -32,13 +32,18 @@ def first_difference(commands, ours, theirs):
         return None
     our_replies, our_messages = apart(resp.split_replies(ours))
     their_replies, their_messages = apart(resp.split_replies(theirs))
-    answered = expected(commands)
+    answered, queued = expected(commands), []
     for at in range(max(len(our_replies), len(their_replies))):
         our = our_replies[at] if at < len(our_replies) else b"(nothing)"
         their = their_replies[at] if at < len(their_replies) else b"(nothing)"
         command = answered[at] if at < len(answered) else None
-        if our != their and not (command and agrees(command.compare, our, their)):
+        how = queued if command and command.args[0].upper() == b"EXEC" else command and command.compare
+        if our != their and not (command and agrees(how, our, their)):
             return command, our, their
+        if their == b"+QUEUED\r\n":
+            queued.append(command.compare)
+        elif command and command.args[0].upper() in (b"MULTI", b"EXEC", b"DISCARD", b"RESET") and their[:4] != b"-ERR":
+            queued = []
     if our_messages != their_messages:
         return None, b"".join(our_messages), b"".join(their_messages)
     return None
@@ -55,10 +60,24 @@ def agrees(how, ours, theirs):
     """Errors are always compared exactly."""
     if ours[:1] == b"-" or theirs[:1] == b"-":
         return ours == theirs
+    if isinstance(how, list):
+        return elements(how, ours, theirs)
     try:
         return RULES[how](ours, theirs)
     except (ValueError, IndexError, TypeError):
         return False
+
+
+def elements(rules, ours, theirs):
+    """EXEC: each element as the reply of what was queued."""
+    (our_head, _, ours), (their_head, _, theirs) = ours.partition(b"\r\n"), theirs.partition(b"\r\n")
+    our, their = resp.split_replies(ours), resp.split_replies(theirs)
+    same = our_head == their_head and len(our) == len(their) == len(rules)
+    return same and all(map(equal_or_agree, rules, our, their))
+
+
+def equal_or_agree(rule, ours, theirs):
+    return ours == theirs or agrees(rule, ours, theirs)
 
 
 def exact(ours, theirs):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from differential import words
 from differential.bits import Bits
+from differential.transactions import Transactions
 from lib import resp
 
 # A whole batch may end with bytes that are no command; the server answers with an error and closes.
@@ -38,12 +39,15 @@ NO_COMMANDS = (b"\r\n", b"\n", b"*0\r\n", b"*-1\r\n", b"  \r\n")
 
 @dataclass(slots=True)
 class Command:
-    """`compare` names a rule of compare.py; `mode` is what it does to CLIENT REPLY, "end" if it ends the connection."""
+    """`compare` names a rule of compare.py; `mode` is what it does to CLIENT REPLY, "end" if it ends the connection; `lane` is
+    the connection that it is sent on.
+    """
 
     args: tuple
     wire: bytes
     compare: str = "exact"
     mode: str = ""
+    lane: int = 0
 
 
 @dataclass(slots=True)
@@ -51,9 +55,10 @@ class Batch:
     commands: list
     chunks: list
     ends: bool
+    lane: int = 0
 
 
-class Generator(Bits):
+class Generator(Bits, Transactions):
     """One episode's commands. `relative` allows expiries counted from now; their readings are then compared loosely.
 
     `modest` keeps to what a server grants before AUTH: short requests, and few unread replies. Past that it closes.
@@ -65,8 +70,26 @@ class Generator(Bits):
         self.relative = relative
         self.families = [(weight, getattr(self, name)) for weight, name in FAMILIES]
         self.now_s = int(time.time())
+        self.planned = []
 
     def batch(self):
+        """The next one: of a scene that has begun, or of one connection's own."""
+        if not self.planned and not self.modest and self.rng.random() < 0.15:
+            self.planned = self.scene()
+        while self.planned:
+            lane, commands = self.planned.pop(0)
+            if commands:
+                return self.on_lane(lane, commands)
+        lane = 0 if self.modest else self.rng.choice((0, 0, 0, 1))
+        return self.on_lane(lane, *self.commands())
+
+    def on_lane(self, lane, commands, ends=False):
+        for command in commands:
+            command.lane = lane
+        return Batch(commands, self.split(b"".join(command.wire for command in commands)), ends, lane)
+
+    def commands(self):
+        """Those of one batch, and whether the last one ends the connection."""
         rng = self.rng
         depth = rng.choice((1, 2, 5) if self.modest else (1, 2, 5, 20, 60, 200))
         commands = []
@@ -81,7 +104,7 @@ class Generator(Bits):
             if rng.random() < 0.15:
                 last = Command(("QUIT",), resp.encode("QUIT"), mode="end")
             commands.append(last)
-        return Batch(commands, self.split(b"".join(command.wire for command in commands)), ends)
+        return commands, ends
 
     def split(self, stream):
         """The stream cut at random bytes; a short one sometimes at every byte."""
@@ -277,6 +300,8 @@ class Generator(Bits):
         """Turns replies off for a while; always back on, as the batch's last reply is waited for."""
         word = self.rng.choice(("OFF", "SKIP", "SKIP"))
         hidden = [self.plain(hidden=True) for _ in range(self.rng.randrange(4))]
+        if self.rng.random() < 0.3:
+            hidden = [self.command("MULTI"), *hidden, self.command("EXEC")]
         on = self.command("CLIENT", "REPLY", "ON", mode="on")
         return [self.command("CLIENT", "REPLY", word, mode=word.lower()), *hidden, on]
 
@@ -318,6 +343,9 @@ FAMILIES = (
     (6, "dumps"),
     (1, "reply_mode"),
     (2, "channels"),
+    (8, "moves"),
+    (4, "transaction"),
+    (1, "watching"),
     (4, "malformed"),
     (1, "unknown"),
 )

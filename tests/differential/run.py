@@ -13,13 +13,16 @@ import random
 import sys
 import time
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from differential.compare import first_difference
+from differential.events import Listener, difference
 from differential.generate import Command, Generator
 from differential.shrink import shrink
+from differential.transactions import is_whole
 from lib import resp
 from lib.cases import shorten
 from lib.server import Server
@@ -36,23 +39,31 @@ class Peer:
         self.name = name
         self.make = make
         self.server = make().__enter__()
-        self.sock = None
+        # Two connections, each opened when it is needed.
+        self.socks = [None, None]
         self.sentinels = 0
+        self.listener = None
 
-    def start_over(self):
-        """No keys, and no connection: the next batch opens one."""
+    def start_over(self, listens=False):
+        """No keys, and no connection: the next batch opens one. `listens`: one hears of what happens to keys."""
         self.disconnect()
+        if self.listener and self.server.is_alive():
+            self.listener.close()
+        self.listener = None
         if not self.server.is_alive():
             self.server = self.make().__enter__()
         with resp.connected(self.server) as wire:
             if "requirepass" in self.server.options:
                 wire.ask("AUTH", PASSWORD)
             wire.ask("FLUSHALL")
+        if listens:
+            self.listener = Listener(self.server)
 
-    def disconnect(self):
-        if self.sock:
-            self.sock.close()
-        self.sock = None
+    def disconnect(self, lane=None):
+        for at in range(len(self.socks)) if lane is None else (lane,):
+            if self.socks[at]:
+                self.socks[at].close()
+            self.socks[at] = None
 
     def finish(self):
         """Ends the server, and raises if it did not end well. One that is dead by now has been reported."""
@@ -60,19 +71,20 @@ class Peer:
         if self.server.is_alive():
             self.server.__exit__(None, None, None)
 
-    def answers(self, chunks, ends):
+    def answers(self, chunks, ends, lane=0):
         """The reply bytes to a batch, up to the echo of a sentinel sent behind it, or up to the close."""
-        if self.sock is None:
-            self.sock = self.server.connect()
+        if self.socks[lane] is None:
+            self.socks[lane] = self.server.connect()
+        sock = self.socks[lane]
         if ends:
-            got, closed = resp.exchange(self.sock, chunks, lambda _: False, REPLY_S_MAX)
-            self.disconnect()
+            got, closed = resp.exchange(sock, chunks, lambda _: False, REPLY_S_MAX)
+            self.disconnect(lane)
             return bytes(got)
         self.sentinels += 1
         tail, end = self._sentinel(b"sentinel-%d" % self.sentinels)
-        got, closed = resp.exchange(self.sock, [*chunks, tail], lambda buf: buf.endswith(end), REPLY_S_MAX)
+        got, closed = resp.exchange(sock, [*chunks, tail], lambda buf: buf.endswith(end), REPLY_S_MAX)
         if closed:
-            self.disconnect()
+            self.disconnect(lane)
             return bytes(got) + b"-(closed)\r\n"
         return bytes(got[: -len(end)])
 
@@ -89,8 +101,9 @@ def episode(peers, seed, number):
     secret = "requirepass" in peers[0].server.options
     rng = random.Random(f"{seed}/{number}/{secret}")
     generator = Generator(rng, relative=number % 2 == 1, modest=secret)
+    listens = number % 3 == 2 and not secret
     for peer in peers:
-        peer.start_over()
+        peer.start_over(listens)
     history = []
     for _ in range(BATCHES_PER_EPISODE):
         batch = generator.batch()
@@ -98,34 +111,55 @@ def episode(peers, seed, number):
             batch.commands.insert(0, generator.command("AUTH", rng.choice((PASSWORD, PASSWORD, "wrong"))))
             batch.chunks = generator.split(b"".join(command.wire for command in batch.commands))
         history += batch.commands
-        reference = peers[0].answers(batch.chunks, batch.ends)
+        reference = peers[0].answers(batch.chunks, batch.ends, batch.lane)
+        events = peers[0].listener.until_mark() if listens else []
         for peer in peers[1:]:
             found = first_difference(batch.commands, ask(peer, batch), reference)
+            if listens and not found:
+                found = events_differ(batch.commands, peer.listener.heard(events), events)
             if found:
                 return len(history), (peer, history, found)
     return len(history), None
 
 
+def events_differ(commands, ours, theirs):
+    found = difference(ours, theirs)
+    if not found:
+        return None
+    (kind, key), ours, theirs = found
+    about = next((command for command in reversed(commands) if key in command.args), commands[-1])
+    return Command((*about.args, b"(tells %b of %b)" % (kind, key)), b""), ours, theirs
+
+
 def ask(peer, batch):
     try:
-        return peer.answers(batch.chunks, batch.ends)
+        return peer.answers(batch.chunks, batch.ends, batch.lane)
     except (resp.Stalled, OSError) as error:
         peer.disconnect()
         return getattr(error, "data", b"") + b"-(" + str(error).encode()[:60] + b")\r\n"
 
 
 def differs(reference, peer, commands):
-    """Whether this sequence, sent at once to empty servers, still tells the two apart."""
-    stream, ends = [b"".join(command.wire for command in commands)], commands[-1].mode == "end"
-    replies = []
-    for each in (peer, reference):
-        each.start_over()
-        try:
-            replies.append(each.answers(stream, ends))
-        except (resp.Stalled, OSError) as error:
-            each.disconnect()
-            replies.append(b"-(" + str(error).encode()[:60] + b")\r\n")
-    return first_difference(commands, *replies)
+    """Whether this sequence, sent at once to empty servers, still tells the two apart. What one connection sends in a row
+    is one batch.
+    """
+    batches = [list(batch) for _, batch in groupby(commands, key=lambda command: command.lane)]
+    if not all(map(is_whole, batches)):
+        return None
+    reference.start_over()
+    peer.start_over()
+    for batch in batches:
+        stream, ends, lane = [b"".join(command.wire for command in batch)], batch[-1].mode == "end", batch[0].lane
+        replies = []
+        for each in (peer, reference):
+            try:
+                replies.append(each.answers(stream, ends, lane))
+            except (resp.Stalled, OSError) as error:
+                each.disconnect()
+                replies.append(b"-(" + str(error).encode()[:60] + b")\r\n")
+        if found := first_difference(batch, *replies):
+            return found
+    return None
 
 
 def report(seed, number, peers, difference):
@@ -148,7 +182,7 @@ def report(seed, number, peers, difference):
         command, ours, theirs = differs(peers[0], peer, shortest) or (None, b"", b"")
         print(f"  shrunk to {len(shortest)} commands:")
         for each in shortest[-30:]:
-            print(f"    {shorten(each.args)}")
+            print(f"    {'  other: ' if each.lane else ''}{shorten(each.args)}")
         print(f"  {peers[0].name}: {shorten(theirs)}\n  {peer.name}: {shorten(ours)}", flush=True)
         return
     print("  (does not differ when sent as one pipeline: a matter of splits or of timing)", flush=True)

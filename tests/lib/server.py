@@ -89,6 +89,7 @@ class Server:
             shared += ["--" + name.replace("_", "-"), str(value)]
         if self.is_redis:
             fixed = ["--save", "", "--appendonly", "no", "--databases", "1", "--dir", str(self.dir)]
+            fixed += ["--enable-debug-command", "local"]
             return [self.binary, *fixed, "--loglevel", "warning", *shared]
         fixed = ["--cores", cpu_list(self.cores), "--pin", "off"]
         if "maxmemory" not in self.options:

@@ -35,7 +35,7 @@ const MACHINE: [&str; 14] = [
 ];
 
 /// A package, and the files or folders that may name it.
-const ADDRESSES: [(&str, &[&str]); 19] = [
+const ADDRESSES: [(&str, &[&str]); 20] = [
     ("io_uring", &["src/runtime/uring/"]),
     ("core_affinity", &["src/runtime/worker.rs"]),
     // boot.rs: each core's thread reports once whether it could start. That is no mail, and mailboxes do not exist yet.
@@ -65,6 +65,7 @@ const ADDRESSES: [(&str, &[&str]); 19] = [
     ),
     ("socket2", &["src/runtime/"]),
     ("toml", &["src/server/config/"]),
+    ("toml_edit", &["src/server/config/rewrite.rs"]),
     ("sd_notify", &["src/server/notify.rs"]),
     ("signal_hook", &["src/server/", "src/load/run.rs"]),
     ("env_logger", &["src/server/logger.rs"]),

@@ -92,6 +92,9 @@ fn line(now: Now, client: &Client) -> String {
     if !client.subscriptions.is_empty() {
         flags.push('P');
     }
+    if client.parked {
+        flags.push('b');
+    }
     if client.closing {
         flags.push('c');
     }

@@ -24,6 +24,15 @@ pub fn get(settings: &Settings, client: &mut Client, args: &Args) {
 }
 
 impl Engine {
+    /// CONFIG REWRITE. The file is written while the core waits: it is small, and this is seldom asked.
+    pub(super) fn config_rewrite(&self, client: &mut Client) {
+        let rewritten = self.host.rewrite_config(&self.settings.all());
+        client.answer(|reply| match rewritten {
+            Ok(()) => reply.ok(),
+            Err(error) => reply.error(&format!("ERR {error}")),
+        });
+    }
+
     /// Tries all settings of a CONFIG SET on a copy: either all of them are applied, on every core, or none. Names are
     /// checked before values.
     pub(in crate::engine) fn check_config_set(&self, args: &Args) -> Result<(), Vec<u8>> {

@@ -7,8 +7,14 @@ pub(super) mod client;
 pub(super) mod cluster;
 mod config;
 mod connection;
+mod debug;
 pub(super) mod hotkeys;
 pub(super) mod info;
+mod latency;
+mod lolwut;
+pub(super) mod memory;
+mod pause;
+mod replication;
 pub(super) mod scan;
 mod scripting;
 pub(super) mod slowlog;
@@ -20,8 +26,8 @@ use super::ingress::Call;
 use super::sessions::Client;
 use crate::keyspace::glob;
 use crate::protocol::command::{Command, Group, introspect, spec};
-use crate::protocol::resp::Args;
-use crate::types::CoreId;
+use crate::protocol::resp::{Args, Reply};
+use crate::types::{CoreId, Now};
 
 const SYNTAX: &str = "ERR syntax error";
 
@@ -55,6 +61,8 @@ impl Engine {
             | Command::ConfigHelp
             | Command::ClusterHelp
             | Command::HotkeysHelp
+            | Command::LatencyHelp
+            | Command::MemoryHelp
             | Command::ObjectHelp
             | Command::SlowLogHelp => {
                 client.answer(|reply| introspect::help(container_of(command), reply));
@@ -69,8 +77,6 @@ impl Engine {
             | Command::CommandHelp => {
                 client.answer(|reply| introspect::answer(command, args, glob::matches, reply));
             }
-            Command::ConfigGet => config::get(&self.settings, client, args),
-            Command::Time => connection::time(client, call.now),
             Command::HotkeysList
             | Command::HotkeysExplain
             | Command::HotkeysGet
@@ -85,8 +91,67 @@ impl Engine {
             _ => match spec(command).group {
                 Group::Cluster => self.cluster(call, client, command, args),
                 Group::Scripting => client.answer(|reply| scripting::answer(command, args, reply)),
-                _ => self.administer_all(call, client, command, args),
+                _ => self.administer_server(call, client, command, args),
             },
+        }
+    }
+
+    /// What is said of the server as a whole, and what is refused because it is alone.
+    fn administer_server(&mut self, call: &mut Call, client: &mut Client, command: Command, args: &mut Args) {
+        match command {
+            Command::LatencyLatest
+            | Command::LatencyHistory
+            | Command::LatencyReset
+            | Command::LatencyGraph
+            | Command::LatencyDoctor
+            | Command::LatencyHistogram => self.latency(call, client, command, args),
+            Command::MemoryUsage
+            | Command::MemoryStats
+            | Command::MemoryDoctor
+            | Command::MemoryMallocStats
+            | Command::MemoryPurge => self.memory(call, client, command, args),
+            Command::Time => connection::time(client, call.now),
+            Command::Debug => self.debug(call, client, args),
+            Command::ConfigGet => config::get(&self.settings, client, args),
+            Command::ConfigRewrite => self.config_rewrite(client),
+            Command::Role => replication::role(client),
+            Command::ReplicaOf | Command::SlaveOf => replication::replica_of(client, args),
+            Command::Failover => replication::failover(client, args),
+            Command::Wait => self.wait(call, client, args),
+            Command::LolWut => lolwut::lolwut(client, self.cores, args),
+            Command::LastSave => {
+                let started_s = self.host.report().started.unix_us / 1_000_000;
+                client.answer(|reply| reply.integer(started_s as i64));
+            }
+            _ => self.administer_all(call, client, command, args),
+        }
+    }
+
+    /// This core's part of a command that concerns every core and that the engine knows nothing of.
+    pub(super) fn admin_part(
+        &mut self,
+        now: Now,
+        command: Command,
+        args: &Args,
+        reply: &mut Reply,
+        effects: &mut Effects,
+    ) {
+        match command {
+            Command::LatencyLatest
+            | Command::LatencyHistory
+            | Command::LatencyReset
+            | Command::LatencyGraph
+            | Command::LatencyDoctor
+            | Command::LatencyHistogram => self.latency_part(command, args, reply),
+            Command::MemoryStats | Command::MemoryDoctor => {
+                let figures = self.figures(now);
+                reply.raw(figures.as_bytes());
+            }
+            Command::Debug => self.debug_part(now, args, reply),
+            Command::ClientPause | Command::ClientUnpause | Command::ClientUnblock => {
+                self.pause_part(now, command, args, reply, effects);
+            }
+            other => unreachable!("{other:?} does not concern every core"),
         }
     }
 
@@ -105,13 +170,20 @@ impl Engine {
             Command::Info => {
                 let request = info::InfoRequest::new(args, &self.settings, call.now, self.core, node);
                 let tracking = self.hot_session.as_ref().map(|tracking| tracking.is_active());
-                Ok(Gather::info(cores, request.with_tracking(tracking)))
+                Ok(Gather::info(
+                    cores,
+                    request.with_tracking(tracking).with_replication_changes(self.replication_changes),
+                ))
             }
             Command::ConfigSet => self.check_config_set(args).map(|()| Gather::ok(cores)),
             Command::ConfigResetStat => Ok(Gather::ok(cores)),
             Command::ClientList => client::ListFilter::parse(args).map(|_| Gather::text(cores)),
             Command::ClientKill => client::KillFilter::parse(args)
                 .map(|filter| if filter.old_form { Gather::killed(cores) } else { Gather::count(cores) }),
+            Command::ClientPause | Command::ClientUnpause => {
+                pause::check(command, args).map(|()| Gather::ok(cores)).map_err(Vec::from)
+            }
+            Command::ClientUnblock => pause::check(command, args).map(|()| Gather::count(cores)).map_err(Vec::from),
             other => unreachable!("{other:?} has a place in the engine"),
         };
         match gather {
@@ -162,6 +234,8 @@ fn container_of(help: Command) -> Command {
         Command::ClientHelp => Command::Client,
         Command::ConfigHelp => Command::Config,
         Command::HotkeysHelp => Command::Hotkeys,
+        Command::LatencyHelp => Command::Latency,
+        Command::MemoryHelp => Command::Memory,
         Command::ObjectHelp => Command::Object,
         Command::SlowLogHelp => Command::SlowLog,
         _ => Command::Cluster,

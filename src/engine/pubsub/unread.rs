@@ -1,7 +1,8 @@
-//! What a client may leave unread of what it did not ask for: `client-output-buffer-limit`.
+//! What a client may leave unread: `client-output-buffer-limit`.
 //!
-//! Replies need no such limit, since requests wait for their client to read. Messages do not wait, so a client that
-//! falls too far behind is disconnected, as in Redis: at the hard limit at once, past the soft limit after its seconds.
+//! Replies need no such limit, since requests wait for their client to read; one that is set holds for them as well.
+//! Messages do not wait, so a client that falls too far behind is disconnected, as in Redis: at the hard limit at once,
+//! past the soft limit after its seconds.
 
 use super::super::Engine;
 use super::super::event::Effects;
@@ -22,11 +23,11 @@ pub struct OutputLimit {
 
 /// The limits of the classes that Redis tells apart. A monitor is a normal client; where those have no limit, which is
 /// the default, that of listeners holds for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputLimits {
-    normal: OutputLimit,
-    replica: OutputLimit,
-    pubsub: OutputLimit,
+    pub normal: OutputLimit,
+    pub replica: OutputLimit,
+    pub pubsub: OutputLimit,
 }
 
 impl Default for OutputLimits {
@@ -55,7 +56,7 @@ impl OutputLimits {
         if !words.len().is_multiple_of(4) {
             return Err(SettingError::Refused("Wrong number of arguments in buffer limit configuration."));
         }
-        let mut changed = self.clone();
+        let mut changed = *self;
         for words in words.chunks(4) {
             let class = match words[0].to_ascii_lowercase().as_slice() {
                 b"normal" => &mut changed.normal,
@@ -72,6 +73,12 @@ impl OutputLimits {
         }
         *self = changed;
         Ok(())
+    }
+
+    /// Whether clients that only ask have a limit.
+    #[inline]
+    pub fn bound_replies(&self) -> bool {
+        self.normal.hard_bytes | self.normal.soft_bytes != 0
     }
 
     /// The limit of a client, if it is sent what it does not ask for.
@@ -107,8 +114,16 @@ impl Deaf {
 }
 
 impl Engine {
-    /// Called when something was added to what a client has to read without its asking.
-    pub(super) fn bound_unread(&mut self, now: Now, conn: ConnId, client: &mut Client, effects: &mut Effects) {
+    /// Called when something was added to what a client has to read without its asking, or, where clients that only ask
+    /// have a limit, at all.
+    #[cold]
+    pub(in super::super) fn bound_unread(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        client: &mut Client,
+        effects: &mut Effects,
+    ) {
         let limit = self.settings.output_limits.of(client);
         let unread_bytes = self.unread_bytes(conn, client);
         if limit.hard_bytes > 0 && unread_bytes >= limit.hard_bytes {
@@ -163,7 +178,7 @@ impl Engine {
     }
 
     fn drop_deaf(&mut self, conn: ConnId, client: &mut Client, effects: &mut Effects) {
-        log::warn!("client {} ({}) is closed: it does not read its messages", client.id, client.profile.peer);
+        log::warn!("client {} ({}) is closed: it does not read what it is sent", client.id, client.profile.peer);
         (client.closing, client.close_requested) = (true, true);
         client.output = Output::default();
         effects.kill.push(conn);

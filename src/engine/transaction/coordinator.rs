@@ -79,7 +79,11 @@ impl Engine {
         // Requests on one slot that only do their work wait for others in a row, and run in a row.
         let alone = match &locks[..] {
             [] => true,
-            [(core, slots)] if *core == self.core && !self.transactions.locks.is_in_the_way(slots) => true,
+            [(core, slots)]
+                if *core == self.core && !self.transactions.locks.is_in_the_way(slots, (*core, call.conn)) =>
+            {
+                true
+            }
             [(_, slots)] => slots.is_one() && !(watches || moves),
             _ => false,
         };
@@ -152,8 +156,8 @@ impl Engine {
     fn ask_for_lock(&mut self, row: usize, lock: usize, waits: bool) {
         let transaction = &self.transactions.under_way[row];
         let (core, slots) = transaction.locks[lock].clone();
-        let watcher = transaction.watches.then_some(transaction.conn);
-        let request = LockRequest { number: transaction.number, slots, waits, watcher };
+        let Transaction { number, conn, watches, .. } = *transaction;
+        let request = LockRequest { number, conn, slots, waits, watches };
         if core == self.core {
             self.transactions.errand(Errand::Lock(core, request));
         } else {

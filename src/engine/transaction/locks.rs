@@ -51,11 +51,13 @@ pub struct Holder {
 #[derive(Debug)]
 pub struct LockRequest {
     pub number: u32,
+    /// Its client: what that has asked before comes first.
+    pub conn: ConnId,
     pub slots: SlotSet,
     /// Whether it waits for others to let go, or is refused.
     pub waits: bool,
-    /// Whose watched keys must be as they were.
-    pub watcher: Option<ConnId>,
+    /// Whether the keys that its client watches must be as they were.
+    pub watches: bool,
 }
 
 /// One operation that waits, on one key or on all.
@@ -73,6 +75,11 @@ pub struct WaitingRequest {
 }
 
 impl WaitingRequest {
+    /// Who has asked.
+    fn who(&self) -> (CoreId, ConnId) {
+        (self.from, self.ticket.conn())
+    }
+
     /// `None`: it is on the keys of all slots.
     pub fn slot(&self) -> Option<Slot> {
         spec(self.command).keys.names_keys().then_some(self.slot)
@@ -122,18 +129,27 @@ impl Locks {
     /// the connection has asked before. What is on all keys stands in order with everything else of its connection.
     pub fn must_wait(&self, from: CoreId, conn: ConnId, slot: Option<Slot>) -> bool {
         let earlier = |waiting: &Waiting| match waiting {
-            Waiting::Request(request) if (request.from, request.ticket.conn()) == (from, conn) => {
-                slot.is_none() || request.slot().is_none()
-            }
+            Waiting::Request(request) if request.who() == (from, conn) => slot.is_none() || request.slot().is_none(),
             _ => false,
         };
         let may_stand_behind = slot.is_none() || self.keyless > 0;
         slot.is_some_and(|slot| self.is_locked(slot)) || may_stand_behind && self.queue.iter().any(earlier)
     }
 
-    /// Whether a lock would have to wait, for one that is held or for one that waits itself.
-    pub fn is_in_the_way(&self, slots: &SlotSet) -> bool {
-        let waits = |waiting: &Waiting| matches!(waiting, Waiting::Lock(_, lock) if lock.slots.meets(slots));
+    /// Whether a fold on a slot has to wait. It stands behind all that is on the keys of all slots: a member of it may have
+    /// been asked behind that by the same connection.
+    pub fn fold_must_wait(&self, slot: Slot) -> bool {
+        self.is_locked(slot) || self.keyless > 0
+    }
+
+    /// Whether a lock would have to wait: for one that is held, for one that waits itself, or for what its client has asked
+    /// before.
+    pub fn is_in_the_way(&self, slots: &SlotSet, who: (CoreId, ConnId)) -> bool {
+        let waits = |waiting: &Waiting| match waiting {
+            Waiting::Lock(_, lock) => lock.slots.meets(slots),
+            Waiting::Request(request) => request.who() == who,
+            Waiting::Fold(..) => false,
+        };
         self.held.iter().any(|lock| lock.slots.meets(slots)) || self.queue.iter().any(waits)
     }
 
@@ -173,10 +189,12 @@ impl Locks {
         for waiting in std::mem::take(&mut self.queue) {
             let stays = match &waiting {
                 Waiting::Request(request) => self.must_wait(request.from, request.ticket.conn(), request.slot()),
-                Waiting::Fold(_, fold) => self.is_locked(fold.slot),
-                Waiting::Lock(_, lock) => {
+                Waiting::Fold(_, fold) => self.fold_must_wait(fold.slot),
+                Waiting::Lock(from, lock) => {
                     let meets = |other: &SlotSet| other.meets(&lock.slots);
-                    let stays = self.held.iter().any(|held| meets(&held.slots)) || passed.iter().any(meets);
+                    let stays = self.held.iter().any(|held| meets(&held.slots))
+                        || passed.iter().any(meets)
+                        || self.queue.iter().any(|earlier| is_of((*from, lock.conn), earlier));
                     if stays {
                         passed.push(lock.slots.clone());
                     }
@@ -196,6 +214,10 @@ impl Locks {
     }
 }
 
+fn is_of(who: (CoreId, ConnId), waiting: &Waiting) -> bool {
+    matches!(waiting, Waiting::Request(request) if request.who() == who)
+}
+
 fn is_keyless(waiting: &Waiting) -> bool {
     matches!(waiting, Waiting::Request(request) if request.slot().is_none())
 }
@@ -212,11 +234,14 @@ mod tests {
         Holder { core: CoreId(0), number }
     }
 
+    fn conn(index: u32) -> ConnId {
+        ConnId { index, generation: 0 }
+    }
+
     fn request(slot: u16, mark: u32) -> Waiting {
-        let conn = crate::types::ConnId { index: mark, generation: 0 };
         Waiting::Request(WaitingRequest {
             from: CoreId(1),
-            ticket: Ticket::new(conn, 0, 0),
+            ticket: Ticket::new(conn(mark), 0, 0),
             proto: Proto::Resp2,
             heed: 0,
             command: Command::Get,
@@ -227,7 +252,10 @@ mod tests {
     }
 
     fn lock(slots: &[u16], number: u32) -> Waiting {
-        Waiting::Lock(CoreId(1), LockRequest { number, slots: these(slots), waits: true, watcher: None })
+        Waiting::Lock(
+            CoreId(1),
+            LockRequest { number, conn: conn(number), slots: these(slots), waits: true, watches: false },
+        )
     }
 
     fn ready(locks: &mut Locks) -> Vec<u32> {
@@ -272,7 +300,41 @@ mod tests {
         let mut locks = Locks::default();
         locks.hold(holder(1), these(&[1]));
         locks.wait(lock(&[1, 2], 2));
-        assert!(locks.is_in_the_way(&these(&[2])) && !locks.is_in_the_way(&these(&[3])));
-        assert!(locks.is_in_the_way(&SlotSet::All) && !locks.is_in_the_way(&these(&[])));
+        let in_the_way = |slots| locks.is_in_the_way(&slots, (CoreId(1), conn(3)));
+        assert!(in_the_way(these(&[2])) && !in_the_way(these(&[3])));
+        assert!(in_the_way(SlotSet::All) && !in_the_way(these(&[])));
+    }
+
+    /// A fold may hold what a connection has asked behind a DBSIZE that waits: it waits as well.
+    #[test]
+    fn folds_stand_behind_what_is_on_all_keys() {
+        let mut locks = Locks::default();
+        locks.hold(holder(1), these(&[1]));
+        locks.wait(request(1, 7));
+        assert!(locks.fold_must_wait(Slot(1)) && !locks.fold_must_wait(Slot(2)));
+        let mut on_all = request(0, 7);
+        if let Waiting::Request(request) = &mut on_all {
+            request.command = Command::DbSize;
+        }
+        locks.wait(on_all);
+        assert!(locks.fold_must_wait(Slot(2)));
+        locks.release(holder(1));
+        assert_eq!(ready(&mut locks), [7, 7]);
+        assert!(!locks.fold_must_wait(Slot(2)));
+    }
+
+    /// A client's lock stands behind what the client has asked before, whatever slot that waits for.
+    #[test]
+    fn nobody_passes_itself() {
+        let mut locks = Locks::default();
+        locks.hold(holder(1), these(&[1]));
+        locks.wait(request(1, 7));
+        let of = |index| (CoreId(1), conn(index));
+        assert!(locks.is_in_the_way(&these(&[2]), of(7)) && !locks.is_in_the_way(&these(&[2]), of(8)));
+        locks.wait(lock(&[2], 7));
+        locks.wait(lock(&[3], 8));
+        assert_eq!(ready(&mut locks), [8]);
+        locks.release(holder(1));
+        assert_eq!(ready(&mut locks), [7, 7]);
     }
 }

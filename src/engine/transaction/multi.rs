@@ -57,6 +57,15 @@ impl Engine {
         }
     }
 
+    /// EXEC itself is refused: its transaction is over, and has not run.
+    pub(in super::super) fn refuse_exec(&mut self, conn: ConnId, client: &mut Client, error: &str) {
+        client.multi = None;
+        self.unwatch(conn, client);
+        let error = error.strip_prefix("ERR ").unwrap_or(error);
+        client.answer(|reply| reply.error(&format!("EXECABORT Transaction discarded because of: {error}")));
+        client.review();
+    }
+
     pub(in super::super) fn transact(
         &mut self,
         call: &mut Call,
@@ -72,12 +81,13 @@ impl Engine {
                 client.multi = Some(Box::default());
                 client.answer(|reply| reply.ok());
             }
+            Command::Discard if client.multi.is_none() => {
+                client.answer(|reply| reply.error("ERR DISCARD without MULTI"));
+            }
             Command::Discard => {
+                client.multi = None;
                 self.unwatch(call.conn, client);
-                match client.multi.take() {
-                    Some(_) => client.answer(|reply| reply.ok()),
-                    None => client.answer(|reply| reply.error("ERR DISCARD without MULTI")),
-                }
+                client.answer(|reply| reply.ok());
             }
             Command::Watch if client.multi.is_some() => {
                 client.answer(|reply| reply.error("ERR WATCH inside MULTI is not allowed"));
@@ -101,7 +111,6 @@ impl Engine {
             refusal = Some(format!("EXECABORT Transaction discarded because of: {OUT_OF_MEMORY}"));
         }
         if let Some(refusal) = refusal {
-            self.stats.errors += 1;
             self.write_down_exec(call.now, client, &mut []);
             self.unwatch(call.conn, client);
             return client.answer(|reply| reply.error(&refusal));
@@ -131,8 +140,13 @@ impl Engine {
             }
             let number = whole.number.expect("with other cores a slot was opened");
             let places = [args.places()[0], args.places()[1 + index]];
-            let (slot, hash) = (place.slot, place.hash);
-            let mut request = Request { command: Command::Watch, args: args.narrow(&places), slot, hash, hint: None };
+            let mut request = Request {
+                command: Command::Watch,
+                args: args.narrow(&places),
+                slot: place.slot,
+                hash: place.hash,
+                hint: None,
+            };
             let ticket = Ticket::new(call.conn, number, index as u32);
             if place.owner == self.core {
                 self.wait_for_unlock(self.core, ticket, Proto::Resp2, 0, &mut request);

@@ -17,7 +17,7 @@ impl Engine {
     pub(super) fn take_lock(&mut self, now: Now, from: CoreId, request: LockRequest) {
         let granted_twice = self.transactions.commits(Fault::GrantTwice);
         let locks = &mut self.transactions.locks;
-        if !locks.is_in_the_way(&request.slots) || granted_twice {
+        if !locks.is_in_the_way(&request.slots, (from, request.conn)) || granted_twice {
             locks.hold(Holder { core: from, number: request.number }, request.slots.clone());
             self.lock_is_held(now, from, &request);
         } else if request.waits {
@@ -29,7 +29,7 @@ impl Engine {
 
     /// A lock is held: it is granted, unless a key that the transaction watches has changed. True if it is.
     fn lock_is_held(&mut self, now: Now, from: CoreId, request: &LockRequest) -> bool {
-        let as_watched = request.watcher.is_none_or(|conn| self.is_as_watched(now, (from, conn)));
+        let as_watched = !request.watches || self.is_as_watched(now, (from, request.conn));
         if as_watched {
             // No copy on any core may show a state before the transaction while another key of it shows one behind.
             let kept = self.transactions.commits(Fault::KeepCopies);
@@ -55,7 +55,7 @@ impl Engine {
     /// A fold of a locked key waits; it comes back as the argument if the key is not.
     #[inline]
     pub(in super::super) fn fold_waits(&mut self, from: CoreId, fold: Box<Fold>) -> Option<Box<Fold>> {
-        if !self.transactions.locks_slot(fold.slot) {
+        if self.transactions.locks.is_idle() || !self.transactions.locks.fold_must_wait(fold.slot) {
             return Some(fold);
         }
         self.transactions.locks.wait(Waiting::Fold(from, fold));

@@ -87,8 +87,7 @@ impl Engine {
             let spec = queued.spec;
             let mut args = queued.args.args();
             if program.is_exec {
-                client.commands += 1;
-                self.stats.commands += 1;
+                self.shard.counts.tally.ran(spec.command, 1, 0);
             }
             if !is_move(spec.command) {
                 self.run_one(call, client, spec, args);

@@ -78,8 +78,21 @@ pub fn apply(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut 
 #[inline(never)]
 fn apply_other(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut Reply) {
     if shard.is_short() && spec(request.command).has(flag::DENYOOM) && !shard.make_room() {
+        shard.counts.tally.taken_back(request.command);
+        shard.counts.tally.error(OUT_OF_MEMORY.as_bytes());
         return reply.error(OUT_OF_MEMORY);
     }
+    let from = reply.out.bytes.len();
+    apply_family(shard, now_ms, request, reply);
+    if reply.out.bytes.get(from) == Some(&b'-') {
+        shard.counts.tally.failed(request.command);
+        shard.counts.tally.error(&reply.out.bytes[from..]);
+    }
+}
+
+/// Finds the family of a command. Inlined: it has one caller.
+#[inline(always)]
+fn apply_family(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut Reply) {
     match request.command {
         Command::Get | Command::MGet => string::get(shard, now_ms, request, reply),
         Command::Set => string::set(shard, now_ms, request, reply),
@@ -114,6 +127,7 @@ fn apply_other(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mu
         Command::MSetNx => moves::set_new(shard, now_ms, request, reply),
         Command::BitOp => moves::combine(shard, now_ms, request, reply),
         Command::Lcs => string::get(shard, now_ms, request, reply),
+        Command::MemoryUsage => object::usage(shard, now_ms, request, reply),
         Command::Persist => expiry::persist(shard, now_ms, request, reply),
         other => apply_rare(other, shard, now_ms, request, reply),
     }

@@ -27,6 +27,10 @@ pub fn carry(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut 
             let key = request.key();
             let existing = shard.find(&key, now_ms);
             shard.put(&key, existing, request.value(2, body), parse_i64(request.args.get(3)).map(|at_ms| at_ms as u64));
+            if existing.is_some() {
+                // In Redis what was there is deleted first, without a word.
+                shard.notify(EventClasses::NEW, "new", key.bytes);
+            }
             shard.notify(EventClasses::GENERIC, event, key.bytes);
             reply.ok();
         }

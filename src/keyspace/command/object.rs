@@ -31,14 +31,28 @@ pub fn object(shard: &mut Shard, now_ms: u64, request: &Request, reply: &mut Rep
         (Command::ObjectIdleTime, Some(_)) => reply.error(LFU),
         (Command::ObjectRefCount, _) => reply.integer(1),
         _ => {
-            let value = shard.value(item).bytes();
-            reply.bulk(match value {
-                _ if was_edited(shard, item) => b"raw",
-                value if parse_i64(value).is_some() => b"int",
-                value if value.len() <= EMBEDDED_BYTES_MAX => b"embstr",
-                _ => b"raw",
-            });
+            reply.bulk(shard.encoding(item).as_bytes());
         }
+    }
+}
+
+impl Shard {
+    /// The encoding that Redis would keep a value in.
+    pub fn encoding(&self, item: ItemRef) -> &'static str {
+        match self.value(item).bytes() {
+            _ if was_edited(self, item) => "raw",
+            value if parse_i64(value).is_some() => "int",
+            value if value.len() <= EMBEDDED_BYTES_MAX => "embstr",
+            _ => "raw",
+        }
+    }
+}
+
+/// MEMORY USAGE of one key, which is `args[1]` here: its item, its share of its slot's table, and its record if it is large.
+pub fn usage(shard: &mut Shard, now_ms: u64, request: &Request, reply: &mut Reply) {
+    match shard.read_untouched(&request.key(), now_ms) {
+        Some(item) => reply.integer(shard.item_bytes(item) as i64),
+        None => reply.null(),
     }
 }
 

@@ -11,6 +11,7 @@ pub mod introspect;
 mod lookup;
 mod spec;
 mod table;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ pub use error::{CommandError, arity_text};
 pub use lookup::{lookup, lookup_full, resolve, spec};
 pub use spec::{Arg, ArgKind, Group, Keys, Spec};
 pub use table::rows;
+pub use tally::{Row, Tally};
 
 /// Declares [`Command`] together with the list of its variants, so that the table can be checked against it.
 macro_rules! commands {
@@ -61,6 +63,12 @@ commands! {
     Command, CommandCount, CommandInfo, CommandList, CommandGetKeys, CommandGetKeysAndFlags, CommandDocs, CommandHelp,
     DbSize, FlushAll, FlushDb, Info, Config, ConfigGet, ConfigSet, ConfigResetStat, ConfigHelp, Time, Shutdown,
     SlowLog, SlowLogGet, SlowLogLen, SlowLogReset, SlowLogHelp,
+    // What the server says of itself, and what it is told to do.
+    Latency, LatencyLatest, LatencyHistory, LatencyReset, LatencyGraph, LatencyDoctor, LatencyHistogram, LatencyHelp,
+    Memory, MemoryUsage, MemoryStats, MemoryDoctor, MemoryMallocStats, MemoryPurge, MemoryHelp,
+    Role, LastSave, LolWut, Wait, Debug, ReplicaOf, SlaveOf, Failover,
+    ConfigRewrite,
+    ClientPause, ClientUnpause, ClientUnblock,
     // Hot keys.
     Hotkeys, HotkeysGet, HotkeysStart, HotkeysStop, HotkeysReset, HotkeysNotify, HotkeysSlow, HotkeysList, HotkeysExplain, HotkeysHelp,
     // Messages.

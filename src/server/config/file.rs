@@ -158,9 +158,14 @@ fn place(source: &Source, text: &str, span: Range<usize>) -> Place {
 pub(super) fn text_of(kind: &Kind, value: &DeValue<'_>) -> Result<String, String> {
     let number = matches!(
         kind,
-        Kind::Count { .. } | Kind::PowerOfTwo { .. } | Kind::Bytes { .. } | Kind::Octal { .. } | Kind::Cpus { .. }
+        Kind::Count { .. }
+            | Kind::PowerOfTwo { .. }
+            | Kind::Integer { .. }
+            | Kind::Bytes { .. }
+            | Kind::Octal { .. }
+            | Kind::Cpus { .. }
     );
-    let text = !matches!(kind, Kind::Count { .. } | Kind::PowerOfTwo { .. });
+    let text = !matches!(kind, Kind::Count { .. } | Kind::PowerOfTwo { .. } | Kind::Integer { .. });
     match value {
         DeValue::String(string) if text => Ok(string.to_string()),
         DeValue::Integer(_) if number => Ok(integer(value)),

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::units;
+use crate::engine::OutputLimits;
 
 /// What a parameter holds. Reading is pure: whether a CPU exists is for `constraints` to say.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,6 +17,13 @@ pub enum Kind {
         min: u64,
         max: u64,
     },
+    /// A whole number that may be negative.
+    Integer {
+        min: i64,
+        max: i64,
+    },
+    /// What clients of each class may leave unread, in Redis's words.
+    OutputLimits,
     /// Bytes, with Redis's units.
     Bytes {
         min: u64,
@@ -65,6 +73,7 @@ impl Name {
 pub enum Value {
     Switch(bool),
     Count(u64),
+    Integer(i64),
     Text(String),
     Addresses(Vec<IpAddr>),
     Numbers(Vec<u64>),
@@ -86,6 +95,14 @@ impl Kind {
             Self::PowerOfTwo { min, max } => {
                 let count: u64 = text.parse().ok()?;
                 if count.is_power_of_two() { within(count, min, max) } else { None }
+            }
+            Self::Integer { min, max } => {
+                let number = text.parse().ok()?;
+                (min..=max).contains(&number).then_some(Value::Integer(number))
+            }
+            Self::OutputLimits => {
+                let mut limits = OutputLimits::default();
+                limits.set(text.as_bytes()).ok().map(|()| Value::Text(limits.print()))
             }
             Self::Bytes { min, max } => within(units::bytes_parse(text)?, min, max),
             Self::Octal { max } => within(u64::from_str_radix(text, 8).ok()?, 0, max),
@@ -114,6 +131,11 @@ impl Kind {
         match *self {
             Self::Switch => "on or off".to_owned(),
             Self::Count { min, max } => format!("a whole number from {min} to {max}"),
+            Self::Integer { min, max: i64::MAX } => format!("a whole number from {min} up"),
+            Self::Integer { min, max } => format!("a whole number from {min} to {max}"),
+            Self::OutputLimits => {
+                "a class (normal, replica, pubsub), hard and soft bytes, and seconds, once or more".to_owned()
+            }
             Self::PowerOfTwo { min, max } => format!("a power of two from {min} to {max}"),
             Self::Bytes { min, max } => {
                 let upto = if max == UNBOUNDED { "up".to_owned() } else { format!("to {}", units::bytes_print(max)) };
@@ -139,7 +161,8 @@ impl Kind {
     pub fn placeholder(&self) -> &'static str {
         match self {
             Self::Switch => "on|off",
-            Self::Count { .. } | Self::PowerOfTwo { .. } => "N",
+            Self::Count { .. } | Self::PowerOfTwo { .. } | Self::Integer { .. } => "N",
+            Self::OutputLimits => "CLASS HARD SOFT SECONDS",
             Self::Bytes { .. } => "BYTES",
             Self::Octal { .. } => "MODE",
             Self::OneOf(_) => "NAME",
@@ -168,6 +191,7 @@ impl Kind {
             }
             (Self::Octal { .. }, Value::Count(n)) => format!("\"{n:o}\""),
             (_, Value::Count(n)) => n.to_string(),
+            (_, Value::Integer(n)) => n.to_string(),
             (_, Value::Addresses(list)) => {
                 let quoted: Vec<_> = list.iter().map(|ip| format!("\"{ip}\"")).collect();
                 format!("[{}]", quoted.join(", "))
@@ -183,6 +207,7 @@ impl Kind {
             (Self::Bytes { .. }, Value::Count(n)) => units::bytes_print(*n),
             (Self::Octal { .. }, Value::Count(n)) => format!("{n:o}"),
             (_, Value::Count(n)) => n.to_string(),
+            (_, Value::Integer(n)) => n.to_string(),
             (_, Value::Text(text)) => text.clone(),
             (_, Value::Addresses(list)) => join(list, " "),
             (Self::Cpus { empty }, Value::Numbers(list)) if list.is_empty() => (*empty).to_owned(),

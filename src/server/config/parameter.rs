@@ -7,7 +7,7 @@ use log::LevelFilter;
 
 use super::kind::{Kind, Value};
 use super::settings::Config;
-use crate::engine::Endpoint;
+use crate::engine::{DebugAccess, Endpoint, OutputLimits};
 use crate::keyspace::Policy;
 
 /// One parameter: everything that files, flags, help, printing and CONFIG derive from.
@@ -148,6 +148,35 @@ macro_rules! stored_count {
     )*};
 }
 stored_count!(u16, u32, u64, usize);
+
+impl Stored for i64 {
+    fn to_value(&self) -> Value {
+        Value::Integer(*self)
+    }
+    fn from_value(value: Value) -> Option<Self> {
+        if let Value::Integer(number) = value { Some(number) } else { None }
+    }
+}
+
+impl Stored for OutputLimits {
+    fn to_value(&self) -> Value {
+        Value::Text(self.print())
+    }
+    fn from_value(value: Value) -> Option<Self> {
+        let Value::Text(text) = value else { return None };
+        let mut limits = OutputLimits::default();
+        limits.set(text.as_bytes()).ok().map(|()| limits)
+    }
+}
+
+impl Stored for DebugAccess {
+    fn to_value(&self) -> Value {
+        Value::Text(self.name().to_owned())
+    }
+    fn from_value(value: Value) -> Option<Self> {
+        if let Value::Text(text) = value { Self::parse(&text) } else { None }
+    }
+}
 
 impl Stored for bool {
     fn to_value(&self) -> Value {

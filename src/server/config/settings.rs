@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use log::LevelFilter;
 
-use crate::engine::Endpoint;
+use crate::engine::{DebugAccess, Endpoint, OutputLimits};
 use crate::keyspace::Policy;
 
 /// The effective configuration. Built only by [`super::load`], so each value has passed its row's range.
@@ -131,6 +131,8 @@ pub struct Limits {
     pub client_output_bytes_max: u64,
     pub client_waiting_bytes_max: u64,
     pub client_query_bytes_max: u64,
+    pub client_output_buffer_limit: OutputLimits,
+    pub letters_bytes_max: u64,
     pub proto_max_bulk_len: u64,
 }
 
@@ -138,13 +140,14 @@ pub struct Limits {
 #[derive(Clone, PartialEq)]
 pub struct Security {
     pub requirepass: Option<String>,
+    pub debug: DebugAccess,
 }
 
 /// Keeps the password out of logs that print the configuration with `{:?}`.
 impl std::fmt::Debug for Security {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let requirepass = self.requirepass.as_ref().map(|_| "(set)");
-        f.debug_struct("Security").field("requirepass", &requirepass).finish()
+        f.debug_struct("Security").field("requirepass", &requirepass).field("debug", &self.debug).finish()
     }
 }
 
@@ -153,6 +156,12 @@ impl std::fmt::Debug for Security {
 pub struct Log {
     pub level: LevelFilter,
     pub dir: PathBuf,
+    /// Negative logs no request.
+    pub slowlog_slower_than_us: i64,
+    pub slowlog_len_max: u64,
+    /// 0 keeps nothing.
+    pub latency_threshold_ms: u64,
+    pub latency_tracking: bool,
 }
 
 /// The state before the table's defaults are stored: see `table::defaults`, its only caller.
@@ -175,18 +184,7 @@ pub(super) fn blank() -> Config {
             weights: Vec::new(),
             mailbox_batches: 0,
         },
-        ring: Ring {
-            entries: 0,
-            buffers: 0,
-            buffer_bytes: 0,
-            sqpoll: false,
-            sqpoll_cpus: Vec::new(),
-            sqpoll_idle_ms: 0,
-            napi_busy_poll_us: 0,
-            min_wait_us: 0,
-            spin_us: 0,
-            zero_copy_bytes_min: 0,
-        },
+        ring: blank_ring(),
         memory: Memory { maxmemory_bytes: 0, policy: Policy::NoEviction, samples: 0 },
         hot: Hot {
             enabled: false,
@@ -211,9 +209,33 @@ pub(super) fn blank() -> Config {
             client_output_bytes_max: 0,
             client_waiting_bytes_max: 0,
             client_query_bytes_max: 0,
+            client_output_buffer_limit: OutputLimits::default(),
+            letters_bytes_max: 0,
             proto_max_bulk_len: 0,
         },
-        security: Security { requirepass: None },
-        log: Log { level: LevelFilter::Off, dir: PathBuf::new() },
+        security: Security { requirepass: None, debug: DebugAccess::Nobody },
+        log: Log {
+            level: LevelFilter::Off,
+            dir: PathBuf::new(),
+            slowlog_slower_than_us: 0,
+            slowlog_len_max: 0,
+            latency_threshold_ms: 0,
+            latency_tracking: false,
+        },
+    }
+}
+
+fn blank_ring() -> Ring {
+    Ring {
+        entries: 0,
+        buffers: 0,
+        buffer_bytes: 0,
+        sqpoll: false,
+        sqpoll_cpus: Vec::new(),
+        sqpoll_idle_ms: 0,
+        napi_busy_poll_us: 0,
+        min_wait_us: 0,
+        spin_us: 0,
+        zero_copy_bytes_min: 0,
     }
 }

@@ -46,6 +46,8 @@ const LEVELS: &[Name] = &[
     Name { name: "error", redis: "warning", aliases: &[] },
 ];
 
+const DEBUG_ACCESS: &[Name] = &[Name::plain("no"), Name::plain("local"), Name::plain("yes")];
+
 /// Every parameter, section by section.
 pub const TABLE: &[Parameter] = &[
     Parameter::row("network", "bind", "bind", field!(network.bind))
@@ -344,6 +346,27 @@ pub const TABLE: &[Parameter] = &[
             "Bytes of a client's one unfinished request. Past it the client is closed. Memory follows the bytes that \
               arrive, so this bounds what a single request may cost.",
         ),
+    Parameter::row(
+        "limits",
+        "client_output_buffer_limit",
+        "client-output-buffer-limit",
+        field!(limits.client_output_buffer_limit),
+    )
+    .kind(Kind::OutputLimits, "normal 0 0 0 replica 256mb 64mb 60 pubsub 32mb 8mb 60")
+    .redis("client-output-buffer-limit")
+    .live()
+    .why(
+        "Replies past which a client is closed. For those whom client_output_bytes_max does not make wait: \
+              hard bytes close at once, soft ones after so many seconds; 0 never does. Of the class normal the hard \
+              bytes count; there are no replicas.",
+    ),
+    Parameter::row("limits", "letters_bytes_max", "letters-bytes-max", field!(limits.letters_bytes_max))
+        .kind(Kind::Bytes { min: 64 << 10, max: 1 << 30 }, "1mb")
+        .unit("for each pair of cores")
+        .why(
+            "Requests for another core that may wait until it takes them. Past it the clients that ask for more wait, \
+              so it bounds what a core that does not keep up costs the others.",
+        ),
     Parameter::row("limits", "proto_max_bulk_len", "proto-max-bulk-len", field!(limits.proto_max_bulk_len))
         .kind(Kind::Bytes { min: 1 << 20, max: VALUE_BYTES_MAX as u64 }, "512mb")
         .redis("proto-max-bulk-len")
@@ -360,6 +383,13 @@ pub const TABLE: &[Parameter] = &[
             "Password that clients must give before anything else. Empty asks for none. Keep it in a file that \
               only the server may read: a command line shows in every process listing. It is never printed.",
         ),
+    Parameter::row("security", "enable_debug_command", "enable-debug-command", field!(security.debug))
+        .kind(Kind::OneOf(DEBUG_ACCESS), "local")
+        .redis("enable-debug-command")
+        .why(
+            "Whose DEBUG is run. local admits clients on this machine: DEBUG SLEEP stops a core, so strangers must not \
+              have it. No DEBUG crashes the server.",
+        ),
     Parameter::row("log", "level", "log-level", field!(log.level))
         .kind(Kind::OneOf(LEVELS), "info")
         .alias("loglevel")
@@ -370,6 +400,45 @@ pub const TABLE: &[Parameter] = &[
         .kind(Kind::Path, ".")
         .redis("dir")
         .why("Directory that the server works in. Relative paths, such as that of the Unix socket, start there."),
+    Parameter::row(
+        "log",
+        "slowlog_log_slower_than",
+        "slowlog-log-slower-than",
+        field!(log.slowlog_slower_than_us),
+    )
+    .kind(Kind::Integer { min: -1, max: i64::MAX }, "10000")
+    .unit("microseconds")
+    .redis("slowlog-log-slower-than")
+    .live()
+    .why(
+        "Requests that take so long are kept for SLOWLOG. -1 keeps none. Below a millisecond each request is timed by \
+              itself, which costs a tenth of a pipelined GET.",
+    ),
+    Parameter::row("log", "slowlog_max_len", "slowlog-max-len", field!(log.slowlog_len_max))
+        .kind(Kind::Count { min: 0, max: 65_536 }, "128")
+        .unit("requests of each core")
+        .redis("slowlog-max-len")
+        .live()
+        .why("Slow requests that are kept. The oldest go first; each may take 4 KiB."),
+    Parameter::row(
+        "log",
+        "latency_monitor_threshold",
+        "latency-monitor-threshold",
+        field!(log.latency_threshold_ms),
+    )
+    .kind(Kind::Count { min: 0, max: UNBOUNDED }, "0")
+    .unit("milliseconds")
+    .redis("latency-monitor-threshold")
+    .live()
+    .why("What takes so long is kept for LATENCY. Requests, expiry and eviction; 0 keeps nothing."),
+    Parameter::row("log", "latency_tracking", "latency-tracking", field!(log.latency_tracking))
+        .kind(Kind::Switch, "on")
+        .redis("latency-tracking")
+        .live()
+        .why(
+            "Whether durations of commands are counted. LATENCY HISTOGRAM and INFO latencystats show them; a group of \
+              pipelined requests is timed as one and shared out.",
+        ),
 ];
 
 /// What every row has until a file or a flag says otherwise.

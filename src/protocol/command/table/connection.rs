@@ -93,6 +93,25 @@ static CLIENT: &[Spec] = &[
         .doc("7.2.0", "O(1)", "Note the client library's name or version")
         .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
         .args(&[Arg::one_of("attr", &[Arg::text("libname").after("LIB-NAME"), Arg::text("libver").after("LIB-VER")])]),
+    row("client|pause", C::ClientPause, -3)
+        .flags(OWN | ADMIN)
+        .doc("2.9.50", "O(1)", "Let requests wait for some time")
+        .args(&[
+            Arg::integer("timeout"),
+            Arg::one_of("mode", &[Arg::word("write", "WRITE"), Arg::word("all", "ALL")]).since("6.2.0").optional(),
+        ]),
+    row("client|unpause", C::ClientUnpause, 2).flags(OWN | ADMIN).doc(
+        "6.2.0",
+        "O(N) where N is the number of paused clients",
+        "Let the requests that wait go on",
+    ),
+    row("client|unblock", C::ClientUnblock, -3)
+        .flags(OWN | ADMIN)
+        .doc("5.0.0", "O(log N) where N is the number of connections", "End the wait of another connection")
+        .args(&[
+            Arg::integer("client-id"),
+            Arg::one_of("timeout_error", &[Arg::word("timeout", "TIMEOUT"), Arg::word("error", "ERROR")]).optional(),
+        ]),
     row("client|reply", C::ClientReply, 3).flags(OWN).doc("3.2.0", "O(1)", "Turn replies on or off, or skip one").args(
         &[Arg::one_of("on_off_skip", &[Arg::word("on", "ON"), Arg::word("off", "OFF"), Arg::word("skip", "SKIP")])],
     ),

@@ -119,6 +119,12 @@ pub static ROWS: &[Spec] = &[
         .flags(READ)
         .doc("1.0.0", "O(1)", "Name a key at random")
         .tips(&["request_policy:all_shards", "nondeterministic_output"]),
+    row("wait", C::Wait, 3)
+        .flags(flag::NOSCRIPT)
+        .acl(category::CONNECTION)
+        .doc("3.0.0", "O(1)", "Wait until so many replicas have the writes of this connection")
+        .tips(&["request_policy:all_shards", "response_policy:agg_min"])
+        .args(&[Arg::integer("numreplicas"), Arg::integer("timeout")]),
     row("object", C::Object, -2)
         .acl(0)
         .doc("2.2.3", "Depends on subcommand.", "Commands about how a key's value is kept")

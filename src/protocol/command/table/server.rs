@@ -1,9 +1,9 @@
 //! The server as a whole: what it knows, its settings, its life.
 
 use crate::protocol::command::Command as C;
-use crate::protocol::command::flags::category;
 use crate::protocol::command::flags::flag::*;
-use crate::protocol::command::spec::{Arg, Group, Spec};
+use crate::protocol::command::flags::{access, category};
+use crate::protocol::command::spec::{Arg, Group, Keys, Spec};
 
 const ANY_TIME: u32 = LOADING | STALE;
 
@@ -16,6 +16,8 @@ const fn about(name: &'static str, command: C, arity: i16) -> Spec {
     row(name, command, arity).flags(ANY_TIME).acl(category::CONNECTION)
 }
 
+const REPLICATION: u32 = ADMIN | NOSCRIPT | STALE;
+
 const EACH_COMMAND: &str = "O(N) where N is the number of commands";
 const EACH_NAME: &str = "O(N) where N is the number of commands to look up";
 const EACH_ARGUMENT: &str = "O(N) where N is the number of arguments to the command";
@@ -25,6 +27,14 @@ const NAMES: &[Arg] = &[Arg::text("command-name").optional().multiple()];
 const FLUSH_MODE: &[Arg] =
     &[Arg::one_of("async", &[Arg::word("async", "ASYNC").since("4.0.0"), Arg::word("sync", "SYNC").since("6.2.0")])
         .optional()];
+
+const MASTER: &[Arg] = &[Arg::one_of(
+    "args",
+    &[
+        Arg::block("host-port", &[Arg::text("host"), Arg::integer("port")]),
+        Arg::block("no-one", &[Arg::word("no", "NO"), Arg::word("one", "ONE")]),
+    ],
+)];
 
 pub static ROWS: &[Spec] = &[
     about("command", C::Command, -1)
@@ -60,6 +70,45 @@ pub static ROWS: &[Spec] = &[
     row("slowlog", C::SlowLog, -2)
         .doc("2.2.12", "Depends on subcommand.", "Commands about requests that took long")
         .subcommands(SLOWLOG),
+    row("latency", C::Latency, -2)
+        .doc("2.8.13", "Depends on subcommand.", "Commands about what took long, and how long commands take")
+        .subcommands(LATENCY),
+    row("memory", C::Memory, -2).doc("4.0.0", "Depends on subcommand.", "Commands about memory").subcommands(MEMORY),
+    row("debug", C::Debug, -2).flags(ADMIN | NOSCRIPT | ANY_TIME).doc(
+        "1.0.0",
+        "Depends on subcommand.",
+        "Commands for tests",
+    ),
+    row("role", C::Role, 1).flags(NOSCRIPT | ANY_TIME | FAST).acl(category::ADMIN | category::DANGEROUS).doc(
+        "2.8.12",
+        "O(1)",
+        "Answer the server's part in replication",
+    ),
+    row("replicaof", C::ReplicaOf, 3)
+        .flags(REPLICATION | NO_ASYNC_LOADING)
+        .doc("5.0.0", "O(1)", "Refused, but for NO ONE: there is no replication")
+        .args(MASTER),
+    row("slaveof", C::SlaveOf, 3)
+        .flags(REPLICATION | NO_ASYNC_LOADING)
+        .doc("1.0.0", "O(1)", "Refused, but for NO ONE: there is no replication")
+        .deprecated("5.0.0", "`REPLICAOF`")
+        .args(MASTER),
+    row("failover", C::Failover, -1).flags(REPLICATION).doc("6.2.0", "O(1)", "Refused: there is no replica").args(&[
+        Arg::block("target", &[Arg::text("host"), Arg::integer("port"), Arg::word("force", "FORCE").optional()])
+            .after("TO")
+            .optional(),
+        Arg::word("abort", "ABORT").optional(),
+        Arg::integer("milliseconds").after("TIMEOUT").optional(),
+    ]),
+    row("lastsave", C::LastSave, 1)
+        .flags(ANY_TIME | FAST)
+        .acl(category::ADMIN | category::DANGEROUS)
+        .doc("1.0.0", "O(1)", "Answer when the server started: nothing has been saved since")
+        .tips(&["nondeterministic_output"]),
+    row("lolwut", C::LolWut, -1)
+        .flags(READONLY | FAST)
+        .doc("5.0.0", "O(1)", "Draw a picture, and name the version")
+        .args(&[Arg::integer("version").after("VERSION").optional()]),
     row("time", C::Time, 1)
         .flags(ANY_TIME | FAST)
         .doc("2.6.0", "O(1)", "Answer the server's clock")
@@ -125,6 +174,50 @@ static SLOWLOG: &[Spec] = &[
     row("slowlog|help", C::SlowLogHelp, 2).flags(ANY_TIME).doc("6.2.0", "O(1)", "List the subcommands"),
 ];
 
+const EVENT: &[Arg] = &[Arg::text("event")];
+const ASKED_OF_ALL: &[&str] = &["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"];
+const ASKED_OF_SHARDS: &[&str] = &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"];
+
+/// A subcommand of LATENCY.
+const fn latency(name: &'static str, command: C, arity: i16, since: &'static str, summary: &'static str) -> Spec {
+    row(name, command, arity).flags(ADMIN | NOSCRIPT | ANY_TIME).doc(since, "O(1)", summary).tips(ASKED_OF_ALL)
+}
+
+static LATENCY: &[Spec] = &[
+    latency("latency|latest", C::LatencyLatest, 2, "2.8.13", "List the last sample of each event"),
+    latency("latency|history", C::LatencyHistory, 3, "2.8.13", "List the samples of an event").args(EVENT),
+    latency("latency|reset", C::LatencyReset, -2, "2.8.13", "Forget the samples of events, or of all")
+        .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
+        .args(&[Arg::text("event").optional().multiple()]),
+    latency("latency|graph", C::LatencyGraph, 3, "2.8.13", "Draw the samples of an event").args(EVENT),
+    latency("latency|doctor", C::LatencyDoctor, 2, "2.8.13", "Say what the samples mean"),
+    latency("latency|histogram", C::LatencyHistogram, -2, "7.0.0", "Count the durations of commands, by powers of two")
+        .doc("7.0.0", EACH_NAME, "Count the durations of commands, by powers of two")
+        .args(&[Arg::text("command").optional().multiple()]),
+    row("latency|help", C::LatencyHelp, 2).flags(ANY_TIME).doc("2.8.13", "O(1)", "List the subcommands"),
+];
+
+static MEMORY: &[Spec] = &[
+    row("memory|usage", C::MemoryUsage, -3)
+        .flags(READONLY)
+        .keys(Keys { first: 2, last: 2, ..Keys::one(access::RO) })
+        .doc("4.0.0", "O(1)", "Count the bytes that a key takes")
+        .args(&[Arg::KEY, Arg::integer("count").after("SAMPLES").optional()]),
+    row("memory|stats", C::MemoryStats, 2)
+        .doc("4.0.0", "O(1)", "Count the bytes that the server takes")
+        .tips(ASKED_OF_SHARDS),
+    row("memory|doctor", C::MemoryDoctor, 2)
+        .doc("4.0.0", "O(1)", "Say what the counts of bytes mean")
+        .tips(ASKED_OF_SHARDS),
+    row("memory|malloc-stats", C::MemoryMallocStats, 2)
+        .doc("4.0.0", "O(1)", "Name the allocator")
+        .tips(ASKED_OF_SHARDS),
+    row("memory|purge", C::MemoryPurge, 2)
+        .doc("4.0.0", "O(1)", "Answer OK: freed memory goes back to the kernel by itself")
+        .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
+    row("memory|help", C::MemoryHelp, 2).flags(ANY_TIME).doc("4.0.0", "O(1)", "List the subcommands"),
+];
+
 static CONFIG: &[Spec] = &[
     row("config|get", C::ConfigGet, -3)
         .flags(ADMIN | NOSCRIPT | ANY_TIME)
@@ -139,6 +232,11 @@ static CONFIG: &[Spec] = &[
         "2.0.0",
         "O(1)",
         "Set INFO's counters to zero",
+    ),
+    row("config|rewrite", C::ConfigRewrite, 2).flags(ADMIN | NOSCRIPT | ANY_TIME).doc(
+        "2.8.0",
+        "O(1)",
+        "Write what CONFIG SET changed into the configuration file",
     ),
     row("config|help", C::ConfigHelp, 2).flags(ANY_TIME).doc("5.0.0", "O(1)", "List the subcommands"),
 ];

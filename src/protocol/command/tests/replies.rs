@@ -49,7 +49,7 @@ fn info_answers_each_name() {
     assert!(found.ends_with(" _"), "{found}");
     assert_eq!(answer(Proto::Resp2, "COMMAND INFO nosuch"), "*1 $-1");
     assert_eq!(answer(Proto::Resp2, "COMMAND INFO"), answer(Proto::Resp2, "COMMAND"));
-    assert!(answer(Proto::Resp3, "COMMAND INFO config").contains("~0 ~0 *4 *10 $10 config|get :-3"));
+    assert!(answer(Proto::Resp3, "COMMAND INFO config").contains("~0 ~0 *5 *10 $10 config|get :-3"));
 }
 
 #[test]

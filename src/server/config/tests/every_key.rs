@@ -51,10 +51,22 @@ const SAMPLES: &[(&str, &str, &str, &str)] = &[
     ("limits.client_output_bytes_max", "\"2mb\"", "2mb", "2mb"),
     ("limits.client_waiting_bytes_max", "\"1gb\"", "1gb", "1gb"),
     ("limits.client_query_bytes_max", "\"2mb\"", "2mb", "2mb"),
+    (
+        "limits.client_output_buffer_limit",
+        "\"pubsub 1kb 2 3\"",
+        "pubsub 1024 2 3",
+        "normal 0 0 0 slave 268435456 67108864 60 pubsub 1024 2 3",
+    ),
+    ("limits.letters_bytes_max", "\"2mb\"", "2mb", "2mb"),
     ("limits.proto_max_bulk_len", "1048576", "1mb", "1mb"),
     ("security.requirepass", "'a \"b\\c'", "a \"b\\c", "a \"b\\c"),
+    ("security.enable_debug_command", "\"no\"", "no", "no"),
     ("log.level", "\"warn\"", "warning", "warn"),
     ("log.dir", "\"/var/lib/c\"", "/var/lib/c", "/var/lib/c"),
+    ("log.slowlog_log_slower_than", "-1", "-1", "-1"),
+    ("log.slowlog_max_len", "5", "5", "5"),
+    ("log.latency_monitor_threshold", "100", "100", "100"),
+    ("log.latency_tracking", "false", "no", "off"),
 ];
 
 #[test]

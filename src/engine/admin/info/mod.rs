@@ -1,27 +1,40 @@
-//! INFO: the figures of all cores and of the process, in Redis's sections and names.
+//! Owns: INFO: the figures of all cores and of the process, in Redis's sections and names.
+//! Knows: each core's figures and counts of commands, and what the shell says of the process.
+//! Must never know: sessions or shards: what it shows travels as figures.
+//! Read first: `SECTIONS` below, then `process.rs`.
+//!
+//! Fields whose thing does not exist here (the append-only file, replicas, scripts) are left at what Redis says of a
+//! server without them.
 
-use super::connection::REDIS_VERSION;
+mod commands;
+mod process;
+
 use super::hotkeys::{HotKey, hottest_first, read_keys};
+use crate::engine::census::{Census, Wanted};
 use crate::engine::event::HostReport;
-use crate::engine::pubsub::{distinct, read_all};
+use crate::engine::pubsub::read_all;
 use crate::engine::{Settings, Stats};
 use crate::protocol::resp::Args;
 use crate::types::{CoreId, Now};
 use std::fmt::Write;
 
 /// Sections in their order; the flag says whether INFO without arguments shows them.
-const SECTIONS: [(&str, Section); 11] = [
-    ("server", server),
-    ("clients", clients),
-    ("memory", memory),
-    ("persistence", persistence),
-    ("stats", stats),
-    ("replication", replication),
-    ("cpu", cpu),
-    ("cluster", cluster),
-    ("keyspace", keyspace),
-    ("cores", cores),
-    ("hotkeys", hotkeys),
+const SECTIONS: [(&str, bool, Section); 15] = [
+    ("server", true, process::server),
+    ("clients", true, process::clients),
+    ("memory", true, process::memory),
+    ("persistence", true, process::persistence),
+    ("stats", true, process::stats),
+    ("replication", true, process::replication),
+    ("cpu", true, process::cpu),
+    ("modules", true, process::modules),
+    ("commandstats", false, commands::counts),
+    ("errorstats", true, commands::errors),
+    ("latencystats", false, commands::percentiles),
+    ("cluster", true, process::cluster),
+    ("keyspace", true, process::keyspace),
+    ("cores", true, cores),
+    ("hotkeys", true, hotkeys),
 ];
 
 /// Hot keys that INFO names.
@@ -46,16 +59,35 @@ pub struct InfoRequest {
     hot_keys: Vec<HotKey>,
     /// Hashes of the names that clients listen to: channels, patterns, shard channels.
     listened: [Vec<u64>; 3],
+    /// How often DEBUG CHANGE-REPL-ID was called.
+    replication_changes: u64,
+    /// What commands did, as far as a section shows it.
+    pub census: Census,
+}
+
+/// The sections that are asked for.
+fn sections(args: &Args) -> Vec<&'static str> {
+    let wanted: Vec<Vec<u8>> = args.iter().skip(1).map(<[u8]>::to_ascii_lowercase).collect();
+    let has = |name: &str| wanted.iter().any(|wanted| wanted == name.as_bytes());
+    let (all, default) = (has("all") || has("everything"), wanted.is_empty() || has("default"));
+    let named = |(name, by_default, _): &&(&'static str, bool, Section)| all || default && *by_default || has(name);
+    SECTIONS.iter().filter(named).map(|(name, ..)| *name).collect()
+}
+
+/// What every core has to add to its figures.
+pub fn wanted(args: &Args) -> Wanted {
+    let sections = sections(args);
+    Wanted {
+        commands: sections.contains(&"commandstats"),
+        errors: sections.contains(&"errorstats"),
+        durations: sections.contains(&"latencystats"),
+    }
 }
 
 impl InfoRequest {
     pub fn new(args: &Args, settings: &Settings, now: Now, asked: CoreId, node: bool) -> InfoRequest {
-        let wanted: Vec<Vec<u8>> = args.iter().skip(1).map(<[u8]>::to_ascii_lowercase).collect();
-        let all =
-            wanted.is_empty() || wanted.iter().any(|w| matches!(w.as_slice(), b"default" | b"all" | b"everything"));
-        let named = |name: &str| all || wanted.iter().any(|wanted| wanted == name.as_bytes());
         InfoRequest {
-            sections: SECTIONS.iter().map(|(name, _)| *name).filter(|name| named(name)).collect(),
+            sections: sections(args),
             now,
             maxmemory_bytes: settings.maxmemory_bytes,
             maxmemory_policy: settings.maxmemory_policy.name(),
@@ -67,6 +99,8 @@ impl InfoRequest {
             tracking: None,
             hot_keys: Vec::new(),
             listened: Default::default(),
+            replication_changes: 0,
+            census: Census::default(),
         }
     }
 
@@ -84,6 +118,10 @@ impl InfoRequest {
         bytes
     }
 
+    pub fn with_replication_changes(self, replication_changes: u64) -> InfoRequest {
+        InfoRequest { replication_changes, ..self }
+    }
+
     /// Takes the hot keys of one core.
     pub fn add_hot_keys(&mut self, core: u32, bytes: &[u8]) {
         self.hot_keys.extend(read_keys(core, bytes));
@@ -95,8 +133,8 @@ impl InfoRequest {
 /// The text of the sections asked for; `rows` are the figures of each core in order.
 pub fn text(request: &InfoRequest, rows: &[Stats], host: &HostReport) -> String {
     let total = rows.iter().fold(Stats::default(), |sum, row| sum.plus(*row));
-    let mut text = String::with_capacity(2048);
-    for (name, section) in SECTIONS.iter().filter(|(name, _)| request.sections.contains(name)) {
+    let mut text = String::with_capacity(6 * 1024);
+    for (name, _, section) in SECTIONS.iter().filter(|(name, ..)| request.sections.contains(name)) {
         if !text.is_empty() {
             text.push_str("\r\n");
         }
@@ -106,133 +144,6 @@ pub fn text(request: &InfoRequest, rows: &[Stats], host: &HostReport) -> String 
         section(&mut text, request, rows, &total, host).expect("writing to a string succeeds");
     }
     text
-}
-
-fn server(text: &mut String, request: &InfoRequest, rows: &[Stats], _: &Stats, host: &HostReport) -> std::fmt::Result {
-    let uptime_s = request.now.mono_us.saturating_sub(host.started.mono_us) / 1_000_000;
-    let now_us = request.now.unix_us;
-    write!(
-        text,
-        "redis_version:{REDIS_VERSION}\r\ncoldplate_version:{}\r\nredis_mode:{}\r\nos:{}\r\narch_bits:64\r\n\
-         multiplexing_api:io_uring\r\nprocess_id:{}\r\nprocess_supervised:no\r\nrun_id:{}\r\ntcp_port:{}\r\n\
-         server_time_usec:{now_us}\r\nuptime_in_seconds:{uptime_s}\r\nuptime_in_days:{}\r\nhz:10\r\nconfigured_hz:10\r\n\
-         cores:{}\r\nasked_core:{}\r\nexecutable:{}\r\nconfig_file:{}\r\nio_threads_active:0\r\n",
-        env!("CARGO_PKG_VERSION"),
-        if request.cluster { "cluster" } else { "standalone" },
-        host.os,
-        host.process_id,
-        host.run_id,
-        host.port,
-        uptime_s / 86_400,
-        rows.len(),
-        request.asked.0,
-        host.executable,
-        host.config_file,
-    )
-}
-
-fn clients(text: &mut String, request: &InfoRequest, _: &[Stats], total: &Stats, _: &HostReport) -> std::fmt::Result {
-    write!(
-        text,
-        "connected_clients:{}\r\ncluster_connections:0\r\nmaxclients:{}\r\nblocked_clients:0\r\ntracking_clients:{}\r\n",
-        total.connections, request.maxclients, total.tracking_clients
-    )
-}
-
-fn human(bytes: u64) -> String {
-    let units = ["B", "K", "M", "G", "T"];
-    let power = (bytes.max(1).ilog2() / 10).min(4);
-    if power == 0 {
-        return format!("{bytes}B");
-    }
-    format!("{:.2}{}", bytes as f64 / (1u64 << (power * 10)) as f64, units[power as usize])
-}
-
-fn memory(text: &mut String, request: &InfoRequest, _: &[Stats], total: &Stats, host: &HostReport) -> std::fmt::Result {
-    let used = total.used_bytes;
-    let ratio = host.rss_bytes as f64 / used.max(1) as f64;
-    write!(
-        text,
-        "used_memory:{used}\r\nused_memory_human:{}\r\nused_memory_rss:{}\r\nused_memory_rss_human:{}\r\n\
-         used_memory_peak_rss:{}\r\nused_memory_dataset:{used}\r\ntotal_system_memory:{}\r\n\
-         total_system_memory_human:{}\r\nmaxmemory:{}\r\nmaxmemory_human:{}\r\nmaxmemory_policy:{}\r\n\
-         mem_fragmentation_ratio:{ratio:.2}\r\nmem_allocator:mimalloc\r\n",
-        human(used),
-        host.rss_bytes,
-        human(host.rss_bytes),
-        host.peak_rss_bytes,
-        host.system_memory_bytes,
-        human(host.system_memory_bytes),
-        request.maxmemory_bytes,
-        human(request.maxmemory_bytes),
-        request.maxmemory_policy,
-    )
-}
-
-fn persistence(text: &mut String, _: &InfoRequest, _: &[Stats], _: &Stats, _: &HostReport) -> std::fmt::Result {
-    text.write_str("loading:0\r\nasync_loading:0\r\nrdb_changes_since_last_save:0\r\nrdb_bgsave_in_progress:0\r\naof_enabled:0\r\n")
-}
-
-fn stats(text: &mut String, request: &InfoRequest, _: &[Stats], total: &Stats, _: &HostReport) -> std::fmt::Result {
-    let [channels, patterns, shard_channels] = request.listened.clone().map(distinct);
-    write!(
-        text,
-        "total_connections_received:{}\r\ntotal_commands_processed:{}\r\ntotal_net_input_bytes:{}\r\n\
-         total_net_output_bytes:{}\r\nrejected_connections:{}\r\nexpired_keys:{}\r\nevicted_keys:{}\r\n\
-         keyspace_hits:{}\r\nkeyspace_misses:{}\r\npubsub_channels:{channels}\r\npubsub_patterns:{patterns}\r\n\
-         pubsubshard_channels:{shard_channels}\r\nlatest_fork_usec:0\r\n\
-         tracking_total_keys:{}\r\ntracking_total_items:{}\r\ntracking_total_prefixes:{}\r\n\
-         total_error_replies:{}\r\nio_uring_enters:{}\r\nletters_sent:{}\r\nletters_served:{}\r\n",
-        total.connections_opened,
-        total.commands,
-        total.input_bytes,
-        total.output_bytes,
-        total.connections_refused,
-        total.expired,
-        total.evicted,
-        total.hits,
-        total.misses,
-        total.tracked_keys,
-        total.tracked_items,
-        total.tracked_prefixes,
-        total.errors,
-        total.enters,
-        total.letters_sent,
-        total.letters_served,
-    )
-}
-
-fn replication(text: &mut String, _: &InfoRequest, _: &[Stats], _: &Stats, _: &HostReport) -> std::fmt::Result {
-    text.write_str("role:master\r\nconnected_slaves:0\r\nmaster_repl_offset:0\r\n")
-}
-
-fn cpu(text: &mut String, _: &InfoRequest, _: &[Stats], _: &Stats, host: &HostReport) -> std::fmt::Result {
-    let seconds = |us: u64| us as f64 / 1e6;
-    write!(
-        text,
-        "used_cpu_sys:{:.6}\r\nused_cpu_user:{:.6}\r\nused_cpu_sys_children:0.000000\r\nused_cpu_user_children:0.000000\r\n",
-        seconds(host.cpu_system_us),
-        seconds(host.cpu_user_us)
-    )
-}
-
-fn cluster(text: &mut String, request: &InfoRequest, _: &[Stats], _: &Stats, _: &HostReport) -> std::fmt::Result {
-    write!(text, "cluster_enabled:{}\r\n", u8::from(request.cluster))
-}
-
-fn keyspace(
-    text: &mut String,
-    request: &InfoRequest,
-    rows: &[Stats],
-    total: &Stats,
-    _: &HostReport,
-) -> std::fmt::Result {
-    // Of a node, tools ask for its own keys, and add the nodes up.
-    let total = if request.node { &rows[request.asked.index()] } else { total };
-    if total.keys == 0 {
-        return Ok(());
-    }
-    write!(text, "db0:keys={},expires={},avg_ttl=0\r\n", total.keys, total.expiring)
 }
 
 fn cores(text: &mut String, _: &InfoRequest, rows: &[Stats], total: &Stats, _: &HostReport) -> std::fmt::Result {
@@ -288,6 +199,16 @@ fn hotkeys(text: &mut String, request: &InfoRequest, _: &[Stats], total: &Stats,
         write!(text, "since_ms={}\r\n", figures.since_ms)?;
     }
     Ok(())
+}
+
+/// Bytes as people read them, in Redis's notation.
+fn human(bytes: u64) -> String {
+    let units = ["B", "K", "M", "G", "T"];
+    let power = (bytes.max(1).ilog2() / 10).min(4);
+    if power == 0 {
+        return format!("{bytes}B");
+    }
+    format!("{:.2}{}", bytes as f64 / (1u64 << (power * 10)) as f64, units[power as usize])
 }
 
 /// A key as a field of a line: what would end the field or the line, and what nobody can read, as `\\xNN`.
