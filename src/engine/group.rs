@@ -205,7 +205,7 @@ impl Engine {
     }
 
     /// Finds an item's command and, for an operation on one key, the key's place.
-    #[inline]
+    #[inline(always)]
     fn resolve_item(&self, group: &mut Group, item: &mut Item, source: &mut Source) {
         let args = source.args(group, item);
         item.spec = resolve(&args).ok();
@@ -222,7 +222,7 @@ impl Engine {
     }
 
     /// Where a key lives; its table is asked for if it is here.
-    #[inline]
+    #[inline(always)]
     pub(super) fn place(&self, key: &[u8]) -> Place {
         let slot = slot_of(key);
         let owner = if self.cores == 1 { self.core } else { self.table.owner(slot) };

@@ -164,7 +164,7 @@ impl<G> Session<G> {
 
     /// Encodes the reply to the command that runs now: straight into the output, or behind the replies that
     /// are still awaited.
-    #[inline]
+    #[inline(always)]
     pub fn answer<R>(&mut self, encode: impl FnOnce(&mut Reply) -> R) -> R {
         let proto = self.proto;
         if self.is_muted() {

@@ -16,10 +16,10 @@ pub struct Spec {
     pub arity: i16,
     /// Bits of [`flag`].
     pub flags: u32,
-    pub keys: Keys,
-    pub subcommands: &'static [Spec],
     /// Lower case; a subcommand's is `container|subcommand`, as Redis writes it in replies and errors.
     pub name: &'static str,
+    pub subcommands: &'static [Spec],
+    pub keys: Keys,
     pub group: Group,
     /// Categories beyond those that the flags imply: bits of [`category`].
     acl: u32,
