@@ -38,6 +38,11 @@ fn everywhere(case: impl Fn(&mut Rig, Client, &[[String; 2]])) {
     }
 }
 
+/// A key of each core written in one step, so that locks are held on all of them.
+fn mset(keys: &[[String; 2]]) -> Vec<&str> {
+    std::iter::once("MSET").chain(keys.iter().flat_map(|[key, _]| [&**key, "v"])).collect()
+}
+
 /// An EXEC that is refused ends its transaction, and says why without the error's first word where that is `ERR`.
 #[test]
 fn a_refused_exec_ends_the_transaction() {
@@ -60,8 +65,7 @@ fn a_refused_exec_ends_the_transaction() {
 #[test]
 fn what_is_listened_to_is_told_in_order() {
     everywhere(|rig, client, keys| {
-        let mut words = vec!["MSET"];
-        keys.iter().for_each(|[key, _]| words.extend([&**key, "v"]));
+        let words = mset(keys);
         rig.ask(client, &["HELLO", "3"]);
         let own = &keys[client.0][0];
         let told = pipeline(
@@ -77,8 +81,7 @@ fn what_is_listened_to_is_told_in_order() {
 #[test]
 fn watch_stands_behind_what_was_asked_before() {
     everywhere(|rig, client, keys| {
-        let mut words = vec!["MSET"];
-        keys.iter().for_each(|[key, _]| words.extend([&**key, "v"]));
+        let words = mset(keys);
         for [first, other] in keys {
             let told = pipeline(
                 rig,
@@ -127,8 +130,7 @@ fn watch_stands_behind_what_was_asked_before() {
 #[test]
 fn nobody_passes_itself() {
     everywhere(|rig, client, keys| {
-        let mut words = vec!["MSET"];
-        keys.iter().for_each(|[key, _]| words.extend([&**key, "v"]));
+        let words = mset(keys);
         for [first, other] in keys {
             let told = pipeline(
                 rig,

@@ -66,8 +66,6 @@ pub(super) struct Transactions {
     watches: Watches,
     /// A program's requests run now: no copy and no fold has a part in it.
     runs: bool,
-    /// It holds the locks of all slots that it needs.
-    holds: bool,
     #[cfg(feature = "faults")]
     fault: Option<Fault>,
 }

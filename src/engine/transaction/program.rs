@@ -59,10 +59,10 @@ impl Engine {
         if program.muted {
             client.reply_mode = ReplyMode::Off;
         }
-        (self.transactions.runs, self.transactions.holds) = (true, holds);
+        self.transactions.runs = true;
         self.post.holds_locks = holds;
         let ended = self.run_requests(call, client, program);
-        (self.transactions.runs, self.transactions.holds) = (false, false);
+        self.transactions.runs = false;
         self.post.holds_locks = false;
         if program.muted {
             client.reply_mode = reply_mode;
@@ -231,7 +231,7 @@ impl Engine {
 
     /// Whether an operation of this core's client has to wait here; `None`: one on the keys of all slots.
     pub(in super::super) fn has_to_wait(&self, conn: ConnId, slot: Option<Slot>) -> bool {
-        !self.transactions.holds && self.transactions.locks.must_wait(self.core, conn, slot)
+        !self.post.holds_locks && self.transactions.locks.must_wait(self.core, conn, slot)
     }
 
     /// Whether a program runs: what is part of it goes past copies and folds.
