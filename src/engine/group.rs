@@ -39,8 +39,8 @@ pub(super) struct Item {
     args: Range<u32>,
     /// `None` when it names no command, or has the wrong number of arguments.
     pub spec: Option<&'static Spec>,
-    /// For an operation on one key, its row of [`Group::places`].
-    place: Option<u32>,
+    /// Of an operation on one key.
+    pub place: Option<Place>,
     /// It may have to wait: until the client's requests on hot keys have been answered, which are on their way to an owner
     /// together with others and which it would overtake; or because clients are paused.
     pub overtakes: bool,
@@ -59,7 +59,6 @@ impl Item {
 #[derive(Default)]
 pub(super) struct Group {
     items: Vec<Item>,
-    places: Vec<Place>,
     args: Vec<Arg>,
     frames: Vec<Frame>,
 }
@@ -67,7 +66,6 @@ pub(super) struct Group {
 impl Group {
     pub fn clear(&mut self) {
         self.items.clear();
-        self.places.clear();
         self.args.clear();
         self.frames.clear();
     }
@@ -95,11 +93,6 @@ impl Group {
     /// The frame of an item whose source is held bytes.
     pub fn frame(&self, item: &Item) -> Frame {
         self.frames[item.at]
-    }
-
-    #[inline]
-    pub fn place(&self, item: &Item) -> Option<Place> {
-        item.place.map(|row| self.places[row as usize])
     }
 }
 
@@ -206,14 +199,12 @@ impl Engine {
 
     /// Finds an item's command and, for an operation on one key, the key's place.
     #[inline(always)]
-    fn resolve_item(&self, group: &mut Group, item: &mut Item, source: &mut Source) {
+    fn resolve_item(&self, group: &Group, item: &mut Item, source: &mut Source) {
         let args = source.args(group, item);
         item.spec = resolve(&args).ok();
         let Some(spec) = item.spec else { return };
         if spec.single_key {
-            let place = self.place(args.get(1));
-            item.place = Some(group.places.len() as u32);
-            group.places.push(place);
+            item.place = Some(self.place(args.get(1)));
         } else {
             item.overtakes = self.hot.may_hold() && may_overtake(spec, &args);
             let is_watched = spec.command == Command::Monitor;
@@ -241,17 +232,30 @@ impl Engine {
 
     #[inline]
     pub(super) fn look_up_group(&self, group: &mut Group) {
-        self.look_up(&mut group.places);
+        self.look_up_in(&mut group.items, |item| item.place.as_mut());
+    }
+
+    #[inline]
+    pub(super) fn look_up(&self, places: &mut [Place]) {
+        self.look_up_in(places, |place| Some(place));
     }
 
     /// Second and third step of the look-up; the first was asking for the heads of the tables.
-    #[inline]
-    pub(super) fn look_up(&self, places: &mut [Place]) {
-        for place in places.iter().filter(|place| place.owner == self.core) {
-            self.shard.prefetch_entry(place.slot, place.hash);
+    #[inline(always)]
+    fn look_up_in<T>(&self, rows: &mut [T], place_of: for<'a> fn(&'a mut T) -> Option<&'a mut Place>) {
+        for row in rows.iter_mut() {
+            if let Some(place) = place_of(row)
+                && place.owner == self.core
+            {
+                self.shard.prefetch_entry(place.slot, place.hash);
+            }
         }
-        for place in places.iter_mut().filter(|place| place.owner == self.core) {
-            place.hint = self.shard.probe(place.slot, place.hash);
+        for row in rows {
+            if let Some(place) = place_of(row)
+                && place.owner == self.core
+            {
+                place.hint = self.shard.probe(place.slot, place.hash);
+            }
         }
     }
 
@@ -265,7 +269,7 @@ impl Engine {
         {
             let item = &items[from + at];
             from += at + 1;
-            if let (Some(spec), Some(place)) = (item.spec, group.place(item)) {
+            if let (Some(spec), Some(place)) = (item.spec, item.place) {
                 self.sample_heat(spec.command, place, &source.args(group, item));
             }
         }

@@ -9,7 +9,7 @@ use super::group::{GROUP_KEYS_MAX, Group, Item, Parsed, Place, Source};
 use super::letter::Ticket;
 use super::refusals::may_listener;
 use super::sessions::Client;
-use super::slow;
+use super::slow::{self, Stopwatch};
 use crate::keyspace::command::{Request, apply};
 use crate::protocol::command::{Command, Group as Chapter, Spec, flags::flag};
 use crate::protocol::resp::Args;
@@ -32,6 +32,17 @@ struct Head {
     parsed_bytes: usize,
     parsed: Parsed,
     authenticated: bool,
+}
+
+/// What became of a request of a group.
+enum Ran {
+    Whole,
+    /// It ran, and was counted apart.
+    Counted,
+    /// It has begun and takes more turns.
+    Began,
+    /// It may not run yet.
+    Waits,
 }
 
 /// The heads of the chunks that are handled together, and the group that they are parsed into.
@@ -183,32 +194,25 @@ impl Engine {
         let watch = self.stopwatch(call.now);
         let mut ran = items.start..items.start;
         for item in group.items(items) {
-            if let (true, Source::Held(input), Some(spec)) =
-                (client.plain && item.is_long(client), &mut *source, item.spec)
+            // Nearly every request is an operation on one key and nothing is to be done about it but to run it.
+            if let (Some(spec), Some(place)) = (item.spec, item.place)
+                && client.plain
+                && !(item.overtakes || watch.minds_each())
             {
-                if self.start_long(call, client, input, spec, (group.frame(item), group.parsed(item))) {
-                    continue;
-                }
-                let us = self.look(watch);
-                self.count_ran(group.specs(ran.clone()), ran.len(), us);
-                return false;
+                client.last_command = spec.name;
+                self.operate(call, client, spec.command, place, source.args(group, item));
+                client.command_ends();
+                ran.end += 1;
+                continue;
             }
-            if item.overtakes && (!client.order.is_empty() || self.waits.holds(item.spec, client)) {
-                source.put_back(group, item);
-                client.stalled = true;
-                break;
-            }
-            if watch.monitored {
-                self.write_down(call.now, client, item.spec, &source.args(group, item));
-            }
-            let args = source.args(group, item);
-            self.execute(call, client, item.spec, group.place(item), args);
-            ran.end += 1;
-            if watch.singly {
-                let us = self.look(watch);
-                self.count_ran(item.spec.into_iter(), 1, us);
-                if us >= watch.threshold_us {
-                    self.log_slow(call, client, item.spec, &source.args(group, item), us);
+            match self.run_item(call, client, source, (group, item), watch) {
+                Ran::Whole => ran.end += 1,
+                Ran::Counted => {}
+                Ran::Waits => break,
+                Ran::Began => {
+                    let us = self.look(watch);
+                    self.count_ran(group.specs(ran.clone()), ran.len(), us);
+                    return false;
                 }
             }
             if client.closing {
@@ -232,6 +236,40 @@ impl Engine {
             Parsed::Malformed(error) => self.refuse(client, &error),
         }
         !client.closing && !client.stalled
+    }
+
+    /// Runs one request, whatever it is.
+    #[inline(never)]
+    fn run_item(
+        &mut self,
+        call: &mut Call,
+        client: &mut Client,
+        source: &mut Source,
+        (group, item): (&Group, &Item),
+        watch: Stopwatch,
+    ) -> Ran {
+        if let (true, Source::Held(input), Some(spec)) = (client.plain && item.is_long(client), &mut *source, item.spec)
+        {
+            let ended = self.start_long(call, client, input, spec, (group.frame(item), group.parsed(item)));
+            return if ended { Ran::Counted } else { Ran::Began };
+        }
+        if item.overtakes && (!client.order.is_empty() || self.waits.holds(item.spec, client)) {
+            source.put_back(group, item);
+            client.stalled = true;
+            return Ran::Waits;
+        }
+        if watch.monitored {
+            self.write_down(call.now, client, item.spec, &source.args(group, item));
+        }
+        self.execute(call, client, item.spec, item.place, source.args(group, item));
+        if watch.singly {
+            let us = self.look(watch);
+            self.count_ran(item.spec.into_iter(), 1, us);
+            if us >= watch.threshold_us {
+                self.log_slow(call, client, item.spec, &source.args(group, item), us);
+            }
+        }
+        Ran::Whole
     }
 
     /// A group took long: its largest request goes to the log.
@@ -348,11 +386,14 @@ impl Engine {
     }
 
     /// Runs an operation on one key, here or by letter.
-    #[inline]
+    #[inline(always)]
     pub(super) fn operate(&mut self, call: &Call, client: &mut Client, command: Command, place: Place, args: Args) {
         let mut request = Request { command, args, slot: place.slot, hash: place.hash, hint: place.hint };
         if self.attentive {
             return self.operate_attentively(call, client, place.owner, request);
+        }
+        if place.owner == self.core && self.hot.own.is_empty() && !self.transactions.is_active() {
+            return self.dispatch_apart(call, client, place.owner, &mut request);
         }
         self.dispatch(call, client, place.owner, &mut request);
     }

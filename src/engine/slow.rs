@@ -85,6 +85,14 @@ pub struct Stopwatch {
     pub monitored: bool,
 }
 
+impl Stopwatch {
+    /// Whether something is to be done about each request besides running it.
+    #[inline]
+    pub fn minds_each(self) -> bool {
+        self.singly || self.monitored
+    }
+}
+
 impl Engine {
     #[inline]
     pub(super) fn stopwatch(&mut self, now: Now) -> Stopwatch {

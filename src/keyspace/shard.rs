@@ -214,15 +214,21 @@ impl Shard {
     /// nothing. This is all that a GET does.
     #[inline]
     pub fn read_plain(&mut self, key: &Key) -> Option<&[u8]> {
-        let hint = key.hint?;
-        let bytes = self.slab.try_bytes(hint)?;
-        let header = Header::read(bytes);
-        if !header.is_plain() || header.key(bytes) != key.bytes {
-            return None;
+        if self.eviction.tracks_access() {
+            return self.read_plain_noted(key);
         }
+        let value = plain_value(&self.slab, key)?;
         self.counts.hits += 1;
-        self.touch(hint);
-        Some(header.value(self.slab.bytes(hint)))
+        Some(value)
+    }
+
+    /// As [`Shard::read_plain`] while an eviction policy wants to know of accesses.
+    #[inline(never)]
+    fn read_plain_noted(&mut self, key: &Key) -> Option<&[u8]> {
+        plain_value(&self.slab, key)?;
+        self.touch(key.hint?);
+        self.counts.hits += 1;
+        plain_value(&self.slab, key)
     }
 
     /// As [`Shard::read`] for a command that asks about a key and does not use it: no access is noted.
@@ -284,4 +290,12 @@ pub(super) fn stored_key<'a>(slab: &'a Slab, large: &'a Records, item: ItemRef) 
     let bytes = slab.bytes(item);
     let header = Header::read(bytes);
     if header.has(LARGE) { &large.get(header.row(bytes)).key } else { header.key(bytes) }
+}
+
+/// The value of an item that [`Shard::read_plain`] may answer from, with no more of its shard borrowed than holds it.
+#[inline(always)]
+fn plain_value<'a>(slab: &'a Slab, key: &Key) -> Option<&'a [u8]> {
+    let bytes = slab.try_bytes(key.hint?)?;
+    let header = Header::read(bytes);
+    (header.is_plain() && header.key(bytes) == key.bytes).then(|| header.value(bytes))
 }

@@ -202,7 +202,7 @@ pub fn quoting(before: &str, quoted: &[u8], after: &str) -> Vec<u8> {
 }
 
 /// `<mark>N\r\n`. Up to two digits, by far the most, are one store of known size.
-#[inline]
+#[inline(always)]
 fn header(bytes: &mut Vec<u8>, mark: u8, value: usize) {
     if value < 10 {
         bytes.extend_from_slice(&[mark, b'0' + value as u8, b'\r', b'\n']);
