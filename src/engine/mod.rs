@@ -316,6 +316,11 @@ impl Engine {
         self.shard.len()
     }
 
+    fn other_cores(&self) -> impl Iterator<Item = CoreId> + use<> {
+        let own = self.core;
+        CoreId::all(self.cores).filter(move |core| *core != own)
+    }
+
     fn tick(&mut self, now: Now, effects: &mut Effects) {
         self.end_waits(now, effects);
         if now.mono_us < self.next_tick_us {

@@ -11,7 +11,7 @@ use super::letter::Note;
 use super::long::Long;
 use super::sessions::Client;
 use crate::protocol::resp::{Proto, Reply};
-use crate::types::{ConnId, CoreId, Now};
+use crate::types::{ConnId, Now};
 use std::sync::Arc;
 
 /// News that one core tells in a turn; what exceeds it is lost.
@@ -56,7 +56,7 @@ impl Engine {
     /// For the owner of a key, when it has decided: tells all cores.
     pub(super) fn spread_news(&mut self, key: &[u8], hot: bool, reason: String) {
         let news = Arc::new(News { key: key.into(), hot, reason });
-        for core in (0..self.cores).map(|core| CoreId(core as u16)).filter(|core| *core != self.core) {
+        for core in self.other_cores() {
             self.post.note(core, Note::News(Arc::clone(&news)));
         }
         self.hear_news(news, true);

@@ -49,7 +49,7 @@ impl Engine {
         }
         let mut whole = Whole::open(client, gather, self.cores == 1);
         let own = self.core;
-        for core in (0..self.cores).map(|core| CoreId(core as u16)).filter(|core| *core != own) {
+        for core in self.other_cores() {
             let number = whole.number.expect("with other cores a slot was opened");
             self.post_keyless(core, Ticket::new(call.conn, number, u32::from(core.0)), client, command, args);
         }

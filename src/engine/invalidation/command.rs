@@ -64,8 +64,10 @@ impl Engine {
     }
 
     fn spread_prefixes(&mut self, prefixes: Vec<Vec<u8>>, ticket: Option<Ticket>) {
-        let cores = if prefixes.is_empty() { 0 } else { self.cores };
-        for core in self.cores_but_own().take(cores) {
+        if prefixes.is_empty() {
+            return;
+        }
+        for core in self.other_cores() {
             self.post.note(core, Note::Invalidation(Word::Listen { prefixes: prefixes.clone(), ticket }));
         }
     }
@@ -78,11 +80,6 @@ impl Engine {
             let (number, before) = (self.invalidation.tries, client.tracker.clone());
             self.invalidation.trials.push(Trial { conn, number, before });
         }
-    }
-
-    fn cores_but_own(&self) -> impl Iterator<Item = CoreId> + use<> {
-        let own = self.core;
-        (0..self.cores).map(|core| CoreId(core as u16)).filter(move |core| *core != own)
     }
 
     /// Whether there is a connection with this id; `None` if another core would know.
@@ -148,7 +145,7 @@ impl Engine {
         for prefix in left {
             if self.invalidation.prefixes.remove_here(prefix, conn) {
                 self.invalidation.prefixes.remove_core(prefix, self.core);
-                for core in self.cores_but_own() {
+                for core in self.other_cores() {
                     self.post.note(core, Note::Invalidation(Word::Deaf { prefix: prefix.clone() }));
                 }
             }

@@ -250,10 +250,10 @@ impl Engine {
     fn spread_all(&mut self) {
         self.settle_changes();
         self.limit_readers();
-        for core in 0..self.cores {
-            let stale = std::mem::take(&mut self.invalidation.outbox[core]);
+        for core in CoreId::all(self.cores) {
+            let stale = std::mem::take(&mut self.invalidation.outbox[core.index()]);
             if !stale.is_empty() {
-                self.tell_core(CoreId(core as u16), Word::Stale(stale));
+                self.tell_core(core, Word::Stale(stale));
             }
         }
         for (broadcast, cores) in self.invalidation.prefixes.take_changed() {
@@ -303,7 +303,7 @@ impl Engine {
             return;
         }
         self.invalidation.flushed = everywhere;
-        for core in (0..self.cores).map(|core| CoreId(core as u16)) {
+        for core in CoreId::all(self.cores) {
             self.tell_core(core, Word::Forget);
         }
     }

@@ -96,8 +96,7 @@ impl Engine {
 
     /// The other cores that want to hear.
     pub(in super::super) fn interested_cores(&self, interest: Interest) -> Vec<CoreId> {
-        let all = (0..self.cores).map(|core| CoreId(core as u16));
-        all.filter(|core| *core != self.core && self.ledger.has_interest(*core, interest)).collect()
+        self.other_cores().filter(|core| self.ledger.has_interest(*core, interest)).collect()
     }
 
     /// A message from another core; its publisher waits for the number of listeners, unless it is the server.
