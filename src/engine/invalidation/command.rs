@@ -7,7 +7,7 @@ use super::super::letter::{Note, Ticket};
 use super::super::sessions::Client;
 use super::options::{self, NO_SUCH_CLIENT};
 use super::{Trial, Word, mark_of};
-use crate::keyspace::command::{Request, apply};
+use crate::keyspace::command::Request;
 use crate::protocol::command::{Command, Spec, spec};
 use crate::protocol::resp::Args;
 use crate::session::Tracker;
@@ -184,15 +184,12 @@ impl Engine {
         request: &mut Request,
     ) {
         let heed = self.heed_of(client, spec(request.command));
-        if owner == self.core && self.has_to_wait(call.conn, Some(request.slot)) {
+        if self.is_locked_out(call.conn, owner, request.slot) {
             return self.wait_for_slot(call, client, heed, request);
         }
         if owner == self.core {
             let asker = mark_of(self.core, call.conn);
-            self.begin_heeded(heed, asker);
-            let shard = &mut self.shard;
-            client.answer(|reply| apply(shard, call.now.unix_ms(), request, reply));
-            return self.end_heeded(heed, asker, request);
+            return client.answer(|reply| self.apply_heeded(call.now, (heed, asker), request, reply));
         }
         let number = client.queue.wait(client.is_muted());
         self.post.ask_heeded(owner, Ticket::new(call.conn, number, 0), client.proto, heed, request);

@@ -32,9 +32,10 @@ use super::Engine;
 use super::event::Effects;
 use super::letter::{AUTHOR, Note, READER, Ticket};
 use super::sessions::Client;
-use crate::keyspace::command::Request;
+use crate::keyspace::command::{Request, apply};
 use crate::keyspace::{Changes, Mark, interest};
 use crate::protocol::command::{Spec, flags::flag};
+use crate::protocol::resp::Reply;
 use crate::session::Tracker;
 use crate::types::{ConnId, CoreId, KeyHash, Now};
 use prefixes::{Broadcast, Prefixes};
@@ -191,6 +192,22 @@ impl Engine {
         let Some(tracker) = &client.tracker else { return 0 };
         let reads = spec.has(flag::READONLY) && tracker.remembers();
         (u8::from(reads) * READER) | (u8::from(tracker.noloop) * AUTHOR)
+    }
+
+    /// Applies an operation of a client that is heeded as the bits of `heed` say.
+    #[inline]
+    pub(super) fn apply_heeded(
+        &mut self,
+        now: Now,
+        (heed, asker): (u8, Mark),
+        request: &mut Request,
+        reply: &mut Reply,
+    ) {
+        self.begin_heeded(heed, asker);
+        apply(&mut self.shard, now.unix_ms(), request, reply);
+        if heed != 0 {
+            self.end_heeded(heed, asker, request);
+        }
     }
 
     /// Before an operation of somebody whom the owner heeds.
