@@ -52,7 +52,7 @@ impl Engine {
             self.advance(call, client, &mut several, args, usize::MAX);
             if several.together {
                 // Its letters are on their way: no copy answers this client before they have been answered.
-                client.order.hold(client.queue.numbers().end);
+                client.hold_copies();
             }
         }
     }

@@ -54,7 +54,7 @@ impl Engine {
             self.post_keyless(core, Ticket::new(call.conn, number, u32::from(core.0)), client, command, args);
         }
         // What it does elsewhere comes before what this client asks next: no copy answers until it is done.
-        client.order.hold(client.queue.numbers().end);
+        client.hold_copies();
         if self.waits_for_keys(call.conn, command) {
             let number = whole.number.expect("nothing waits without other cores");
             return self.wait_keyless(Ticket::new(call.conn, number, own.0.into()), command, args);
@@ -107,7 +107,7 @@ impl Engine {
         }
         let number = client.queue.wait(client.is_muted());
         self.post_keyless(core, Ticket::new(call.conn, number, 0), client, command, args);
-        client.order.hold(client.queue.numbers().end);
+        client.hold_copies();
     }
 
     /// Serves another core's letter of that kind.

@@ -218,6 +218,11 @@ impl<G> Session<G> {
         self.order.is_past(epoch, self.queue.numbers()) && !self.order.awaits(hash)
     }
 
+    /// Letters that go past folds are on their way: no copy answers until what was asked so far has been answered.
+    pub fn hold_copies(&mut self) {
+        self.order.hold(self.queue.numbers().end);
+    }
+
     /// Whether it may do little besides listening: it listens to channels and speaks RESP2, where a message looks like a
     /// reply.
     pub fn is_confined(&self) -> bool {

@@ -122,7 +122,7 @@ impl Engine {
         tracker: Option<Box<Tracker>>,
     ) -> Vec<Vec<u8>> {
         // What was asked past copies is on its way: no copy answers before that has been answered.
-        client.order.hold(client.queue.numbers().end);
+        client.hold_copies();
         let before = std::mem::replace(&mut client.tracker, tracker);
         let now = client.tracker.as_deref();
         self.invalidation.clients += u64::from(now.is_some());

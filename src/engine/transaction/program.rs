@@ -68,7 +68,7 @@ impl Engine {
             client.reply_mode = reply_mode;
         }
         // Its letters are on their way: no copy answers this client before they have been answered.
-        client.order.hold(client.queue.numbers().end);
+        client.hold_copies();
         ended
     }
 
