@@ -2,6 +2,7 @@
 
 use crate::rig::Rig;
 use crate::{FORGET, connect, everywhere, invalidate, start};
+use coldplate::types::CoreId;
 
 #[test]
 fn a_flush_is_told_once_and_behind_its_reply() {
@@ -97,6 +98,32 @@ fn who_does_not_read_forgets_all_in_the_end() {
         rig.say(writer, &format!("INCR {key}"));
         assert_eq!(rig.heard(reader), invalidate(&[key]), "then it goes on");
     });
+}
+
+/// What a core's clients are told adds up to no more than one word while that core takes no letters: to forget all keys.
+#[test]
+fn a_core_in_arrears_forgets_all_in_the_end() {
+    let mut rig = Rig::new(2);
+    let (reader, all, writer) = (connect(&mut rig, 1, true), connect(&mut rig, 1, true), connect(&mut rig, 0, false));
+    rig.ok(reader, "CLIENT TRACKING ON");
+    rig.ok(all, "CLIENT TRACKING ON BCAST");
+    let keys: Vec<String> = rig.keys_of(0).take(300).map(|key| format!("{{{key}}}{}", "x".repeat(10_000))).collect();
+    for key in &keys {
+        rig.ok(writer, &format!("SET {key} 1"));
+        rig.say(reader, &format!("GET {key}"));
+    }
+    rig.heard(all);
+    for key in &keys {
+        rig.tell(writer, &format!("SET {key} 2"));
+    }
+    let batch = rig.engines[0].take_mail(CoreId(1)).expect("it is told");
+    assert!((50..150).contains(&batch.notes.len()), "{} words of 10,000 bytes each", batch.notes.len());
+    rig.engines[0].return_mail(CoreId(1), batch);
+    rig.settle();
+    for client in [reader, all] {
+        let told = rig.heard(client);
+        assert!(told.ends_with(FORGET) && told.matches(FORGET).count() == 1, "{}", told.len());
+    }
 }
 
 /// CLIENT REPLY OFF drops replies, not what is told.

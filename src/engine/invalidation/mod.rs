@@ -89,6 +89,17 @@ pub enum Word {
     },
 }
 
+impl Word {
+    /// Bytes of the keys that it is about, and of their readers.
+    pub fn key_bytes(&self) -> usize {
+        match self {
+            Word::Stale(rows) => rows.iter().map(|row| row.key.len() + size_of_val(&row.readers[..])).sum(),
+            Word::Broadcast(broadcast) => broadcast.keys.iter().map(|(key, _)| key.len() + size_of::<Mark>()).sum(),
+            _ => 0,
+        }
+    }
+}
+
 /// A key that has changed, and connections of one core that have read it.
 pub struct Stale {
     pub key: Arc<[u8]>,
@@ -327,7 +338,7 @@ impl Engine {
 
     fn tell_core(&mut self, core: CoreId, word: Word) {
         if core != self.core {
-            return self.post.note(core, Note::Invalidation(word));
+            return self.post.stale(core, word);
         }
         if self.invalidation.clients > 0 {
             self.invalidation.desk.push(word);
