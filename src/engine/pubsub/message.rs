@@ -186,14 +186,7 @@ impl Engine {
             return false;
         }
         self.lend_output(client);
-        let whole = 0..push.bytes.len();
-        if let Some(long) = self.long.iter_mut().find(|long| long.conn == conn) {
-            long.pushes.append(push, whole);
-        } else if client.midway || client.transaction.is_some() {
-            client.put_aside(push);
-        } else {
-            client.push(|reply| reply.out.append(push, whole));
-        }
+        client.hand(push);
         self.bound_unread(now, conn, client, effects);
         true
     }
