@@ -1,7 +1,8 @@
 //! Commands on several keys: taken apart into operations on one key, run where each key lives, put together.
 //!
-//! MGET becomes an array header and a reply a key, in order; the others become one sum. What is on this core runs
-//! in one go, up to 32,768 keys; a longer command runs in slices of so many, one a turn. Parts on other cores travel as letters like any operation.
+//! MGET becomes an array header and a reply a key, in order; the others become one sum. What is on this core runs in one
+//! go, up to 32,768 keys; a longer command runs in slices of so many, one a turn. Parts on other cores travel as letters
+//! like any operation.
 
 use super::Engine;
 use super::gather::Gather;

@@ -1,6 +1,7 @@
 //! What took too long on this core, event by event: LATENCY, as Redis's latency monitor keeps it.
 //!
-//! Commands are those that SLOWLOG would log (`slow.rs`); the cycles are timed while `latency-monitor-threshold` asks for it.
+//! Commands are those that SLOWLOG would log (`slow.rs`); the cycles are timed while `latency-monitor-threshold` asks for
+//! it.
 
 use super::Engine;
 use crate::protocol::command::{Spec, flags::flag};

@@ -8,7 +8,8 @@ use crate::protocol::resp::{Output, Proto};
 use crate::types::CoreId;
 use std::sync::Arc;
 
-/// Past so many requests for one core, or past the bytes that the settings allow, connections that ask for more wait until the batch is gone.
+/// Past so many requests for one core, or past the bytes that the settings allow, connections that ask for more wait
+/// until the batch is gone.
 const BATCH_REQUESTS_MAX: u32 = 8192;
 /// Empty batches kept for a core. As many come from it as go to it, each with its buffers.
 const SPARE_BATCHES_MAX: usize = 4;

@@ -32,6 +32,12 @@ pub(super) fn is_about_all_keys(command: Command) -> bool {
     )
 }
 
+/// A command as an operation on no key.
+fn keyless<'a>(command: Command, args: &'a mut Args) -> Request<'a> {
+    let places = args.places();
+    Request { command, args: args.narrow(places), slot: Slot(0), hash: KeyHash(0), hint: None }
+}
+
 impl Engine {
     /// Runs a command on every core. `here` is the part of this core, given to the gathering at once.
     pub(super) fn everywhere(
@@ -74,16 +80,12 @@ impl Engine {
 
     /// Keeps this core's part of a command until what its connection has asked before is done.
     fn wait_keyless(&mut self, ticket: Ticket, command: Command, args: &mut Args) {
-        let places = args.places();
-        let mut request = Request { command, args: args.narrow(places), slot: Slot(0), hash: KeyHash(0), hint: None };
-        self.wait_for_unlock(self.core, ticket, Proto::Resp2, 0, &mut request);
+        self.wait_for_unlock(self.core, ticket, Proto::Resp2, 0, &mut keyless(command, args));
     }
 
     /// Sends a command without a key to one other core.
     fn post_keyless(&mut self, core: CoreId, ticket: Ticket, client: &Client, command: Command, args: &mut Args) {
-        let places = args.places();
-        let mut request = Request { command, args: args.narrow(places), slot: Slot(0), hash: KeyHash(0), hint: None };
-        self.post.ask(core, ticket, client.proto, &mut request);
+        self.post.ask(core, ticket, client.proto, &mut keyless(command, args));
     }
 
     /// Runs a command on one core, which `command`'s arguments name: SCAN goes from core to core by its cursor.

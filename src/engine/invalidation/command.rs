@@ -128,8 +128,11 @@ impl Engine {
         self.invalidation.clients += u64::from(now.is_some());
         self.invalidation.clients -= u64::from(before.is_some());
         let listens: Vec<Vec<u8>> = now.map_or(Vec::new(), |now| now.prefixes.iter().cloned().collect());
-        for prefix in &listens {
+        if !listens.is_empty() {
+            // What has changed so far is not for who listens from here on.
             self.settle_changes();
+        }
+        for prefix in &listens {
             self.invalidation.prefixes.add_here(prefix, self.core, conn);
         }
         self.forget_prefixes(conn, before.as_deref(), now);

@@ -158,7 +158,8 @@ impl Session {
         }
     }
 
-    /// The keys that used most, each with how much (estimates, so they are kept within the whole): a flat array in both protocols, as in Redis.
+    /// The keys that used most, each with how much (estimates, so they are kept within the whole): a flat array in both
+    /// protocols, as in Redis.
     fn top(&self, reply: &mut Reply, name: &str, of: impl Fn(&(u64, u64)) -> u64) {
         let rows = self.keys.iter().map(|(key, used)| (of(used), key));
         let mut rows: Vec<(u64, &Vec<u8>)> = rows.filter(|(used, _)| *used > 0).collect();
