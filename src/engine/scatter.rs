@@ -13,6 +13,9 @@ use crate::protocol::command::Command;
 use crate::protocol::resp::{Args, Output, Proto, Reply};
 use crate::types::{ConnId, CoreId, KeyHash, Now, Slot};
 
+/// Why a core need not check the arguments of its part.
+pub(super) const CHECKED: &str = "the core that was asked has checked it";
+
 /// Whether the reply of a command without a key, or what it does, depends on the keys that there are.
 pub(super) fn is_about_all_keys(command: Command) -> bool {
     use Command::{ClusterCountKeysInSlot, ClusterGetKeysInSlot, ClusterSlotStats};
@@ -185,7 +188,7 @@ impl Engine {
             Command::ConfigSet => {
                 for pair in 1..args.len() / 2 {
                     let changed = self.settings.set(args.get(pair * 2), args.get(pair * 2 + 1));
-                    changed.expect("the core that was asked has checked it");
+                    changed.expect(CHECKED);
                 }
                 self.apply_settings();
                 reply.ok();
@@ -195,12 +198,12 @@ impl Engine {
                 reply.ok();
             }
             Command::ClientList => {
-                let filter = admin::client::ListFilter::parse(args).expect("the core that was asked has checked it");
+                let filter = admin::client::ListFilter::parse(args).expect(CHECKED);
                 let text = self.client_list(now, &filter, asking.as_deref());
                 reply.raw(text.as_bytes());
             }
             Command::ClientKill => {
-                let filter = admin::client::KillFilter::parse(args).expect("the core that was asked has checked it");
+                let filter = admin::client::KillFilter::parse(args).expect(CHECKED);
                 reply.integer(self.client_kill(&filter, asking, effects));
             }
             _ => self.admin_part(now, command, args, reply, effects),
@@ -231,7 +234,7 @@ impl Engine {
 
     /// This core's part of a SCAN that goes through so many cores.
     pub(super) fn scan_part(&self, now: Now, args: &Args, cores: usize, reply: &mut Reply) {
-        let scan = admin::scan::Scan::parse(args, cores).expect("the core that was asked has checked it");
+        let scan = admin::scan::Scan::parse(args, cores).expect(CHECKED);
         let (mut count, mut body) = (0, Output::default());
         let next = self.shard.scan(scan.place, scan.count, now.unix_ms(), &scan.filter(), |key| {
             count += 1;

@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use crate::engine::event::HostReport;
 use crate::engine::figures::{self, Tracked, TrackedKey};
 use crate::engine::hot_session::{HotSession, HotSessionOptions, Work};
+use crate::engine::scatter::CHECKED;
 use crate::keyspace::number::parse_i64;
 use crate::protocol::resp::{Args, Reply};
 use crate::types::{Now, SLOTS};
@@ -195,7 +196,7 @@ impl Engine {
     }
 
     pub(super) fn start_part(&mut self, now: Now, args: &Args) {
-        let options = parse(args).expect("the core that was asked has checked it");
+        let options = parse(args).expect(CHECKED);
         // Two clients that start at once on two cores: the first to come stays.
         if !self.is_tracking() {
             let host = self.host.report();
