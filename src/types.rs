@@ -14,6 +14,11 @@ pub const CORES_MAX: usize = 1024;
 pub struct CoreId(pub u16);
 
 impl CoreId {
+    /// All cores of a process that has so many, in order.
+    pub fn all(cores: usize) -> impl Iterator<Item = CoreId> {
+        (0..cores).map(|core| CoreId(core as u16))
+    }
+
     /// The core's place in tables that have one row a core.
     pub fn index(self) -> usize {
         usize::from(self.0)

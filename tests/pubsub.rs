@@ -7,7 +7,6 @@ mod events;
 mod monitor;
 #[path = "pubsub/random.rs"]
 mod random;
-#[path = "pubsub/rig.rs"]
 mod rig;
 #[path = "pubsub/unread.rs"]
 mod unread;

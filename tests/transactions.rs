@@ -1,22 +1,17 @@
 //! Proves that what one connection asks stands in its order around transactions: engines without a shell, and one
 //! pipeline that has much of it wait.
 
-#[expect(dead_code, reason = "messages need more of it")]
-#[path = "pubsub/rig.rs"]
 mod rig;
 
-use coldplate::routing::{SlotTable, slot_of};
-use coldplate::types::CoreId;
 use rig::{Client, Rig, request};
 
-/// Keys of each core, first to last, twice over.
-fn keys(cores: usize) -> Vec<[String; 2]> {
-    let table = SlotTable::compile(cores, 64, &[]).expect("some cores");
-    let of = |core| (0..).map(|n| format!("k{n}")).filter(move |key| table.owner(slot_of(key.as_bytes())) == core);
-    (0..cores)
-        .map(|core| of.clone()(CoreId(core as u16)))
-        .map(|mut own| [(); 2].map(|()| own.next().unwrap()))
-        .collect()
+/// Two keys of each core, first to last.
+fn keys(rig: &Rig) -> Vec<[String; 2]> {
+    let two = |core| {
+        let mut own = rig.keys_of(core);
+        [(); 2].map(|()| own.next().expect("there are ever more keys"))
+    };
+    (0..rig.engines.len()).map(two).collect()
 }
 
 /// Sends all at once, and answers what comes.
@@ -32,8 +27,8 @@ fn everywhere(case: impl Fn(&mut Rig, Client, &[[String; 2]])) {
     for cores in 1..=3 {
         for core in 0..cores {
             let mut rig = Rig::new(cores);
-            let client = rig.open((core, 1));
-            case(&mut rig, client, &keys(cores));
+            let (client, keys) = (rig.open((core, 1)), keys(&rig));
+            case(&mut rig, client, &keys);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Commands on several keys: taken apart into operations on one key, run where each key lives, put together.
 //!
-//! MGET becomes an array header and a reply a key, in order; the others become one sum. What is on this core runs
-//! in one go, up to 32,768 keys; a longer command runs in slices of so many, one a turn. Parts on other cores travel as letters like any operation.
+//! MGET becomes an array header and a reply a key, in order; the others become one sum. What is on this core runs in one
+//! go, up to 32,768 keys; a longer command runs in slices of so many, one a turn. Parts on other cores travel as letters
+//! like any operation.
 
 use super::Engine;
 use super::gather::Gather;
@@ -10,7 +11,7 @@ use super::ingress::Call;
 use super::invalidation::mark_of;
 use super::letter::Ticket;
 use super::sessions::Client;
-use crate::keyspace::command::{Request, apply};
+use crate::keyspace::command::Request;
 use crate::protocol::command::{Command, Spec, arity_text};
 use crate::protocol::resp::{Arg, Args, Output, Proto, Reply};
 use crate::routing::slot_of;
@@ -52,7 +53,7 @@ impl Engine {
             self.advance(call, client, &mut several, args, usize::MAX);
             if several.together {
                 // Its letters are on their way: no copy answers this client before they have been answered.
-                client.order.hold(client.queue.numbers().end);
+                client.hold_copies();
             }
         }
     }
@@ -138,33 +139,25 @@ impl Engine {
         let mut request = Request { command, args, slot: place.slot, hash: place.hash, hint: place.hint };
         self.track(&request, 0);
         let together = together || self.program_runs();
-        if self.transactions.is_active() {
-            let number = whole.number.unwrap_or_default();
-            let ticket = Ticket::new(call.conn, number, index as u32);
-            if self.detour_part(client, ticket, place.owner, heed, &mut request) {
-                return;
-            }
-        }
-        if !together && place.owner == self.core && self.waits_its_turn(call.now, client, &request) {
+        let ticket = |whole: &Whole| {
             let number = whole.number.expect("with other cores a slot was opened");
-            let ticket = Ticket::new(call.conn, number, index as u32);
-            self.join(true, client, ticket, Proto::Resp2, &mut request);
-        } else if place.owner == self.core {
-            scratch.clear();
-            let mut reply = Reply { out: scratch, proto: Proto::Resp2 };
-            let asker = mark_of(self.core, call.conn);
-            self.begin_heeded(heed, asker);
-            apply(&mut self.shard, call.now.unix_ms(), &mut request, &mut reply);
-            if heed != 0 {
-                self.end_heeded(heed, asker, &request);
-            }
-            whole.add(client, index as u32, scratch);
-        } else {
-            let number = whole.number.expect("with other cores a slot was opened");
-            let ticket = Ticket::new(call.conn, number, index as u32);
+            Ticket::new(call.conn, number, index as u32)
+        };
+        if self.is_locked_out(call.conn, place.owner, place.slot) {
+            self.wait_here(client, ticket(whole), Proto::Resp2, heed, &mut request);
+        } else if place.owner != self.core {
+            let ticket = ticket(whole);
             if together || !self.ask_part(client, ticket, &mut request) {
                 self.post.ask_heeded(place.owner, ticket, Proto::Resp2, heed, &mut request);
             }
+        } else if !together && self.waits_its_turn(call.now, client, &request) {
+            self.join(true, client, ticket(whole), Proto::Resp2, &mut request);
+        } else {
+            scratch.clear();
+            let mut reply = Reply { out: scratch, proto: Proto::Resp2 };
+            let asker = mark_of(self.core, call.conn);
+            self.apply_heeded(call.now, (heed, asker), &mut request, &mut reply);
+            whole.add(client, index as u32, scratch);
         }
     }
 

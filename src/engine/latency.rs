@@ -1,6 +1,7 @@
 //! What took too long on this core, event by event: LATENCY, as Redis's latency monitor keeps it.
 //!
-//! Commands are those that SLOWLOG would log (`slow.rs`); the cycles are timed while `latency-monitor-threshold` asks for it.
+//! Commands are those that SLOWLOG would log (`slow.rs`); the cycles are timed while `latency-monitor-threshold` asks for
+//! it.
 
 use super::Engine;
 use crate::protocol::command::{Spec, flags::flag};
@@ -45,11 +46,11 @@ impl Series {
 
 /// The events of one core, by name.
 #[derive(Default)]
-pub struct Monitor {
+pub struct LatencyEvents {
     pub series: Vec<Series>,
 }
 
-impl Monitor {
+impl LatencyEvents {
     fn add(&mut self, event: &str, sample: Sample) {
         let at = self.series.iter().position(|series| series.event == event).unwrap_or_else(|| {
             self.series.push(Series::new(event));
@@ -64,7 +65,7 @@ impl Engine {
     pub(super) fn note_latency(&mut self, now: Now, event: &str, us: u64) {
         let ms = us / 1000;
         if self.settings.latency_threshold_ms > 0 && ms >= self.settings.latency_threshold_ms {
-            self.monitor.add(event, Sample { unix_s: now.unix_us / 1_000_000, ms });
+            self.latency.add(event, Sample { unix_s: now.unix_us / 1_000_000, ms });
         }
     }
 

@@ -18,6 +18,7 @@ struct Row {
 #[repr(align(128))]
 #[derive(Default)]
 struct Tracked(AtomicU64);
+
 /// What a core may want to hear of from all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interest {
@@ -52,9 +53,9 @@ impl Ledger {
     pub fn new(cores: usize) -> Ledger {
         Ledger {
             rows: (0..cores).map(|_| Row::default()).collect(),
+            tracked_keys: Tracked::default(),
             interests: (0..cores.div_ceil(128)).map(|_| Interests([const { AtomicU8::new(0) }; 128])).collect(),
             interested: Interested::default(),
-            tracked_keys: Tracked::default(),
         }
     }
 
@@ -107,6 +108,11 @@ impl Ledger {
         core
     }
 
+    /// Gives a place back.
+    pub fn drop_connection(&self, core: CoreId) {
+        self.rows[core.index()].connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// Publishes whether a core has an interest. Called by that core alone, before the reply leaves that a client takes
     /// for the beginning: the store is before the send, and whatever brings the news of that reply to another client and
     /// its request to another core (sockets, letters) orders it before that core's load. So what is asked after a
@@ -148,11 +154,6 @@ impl Ledger {
             Interest::Messages => &self.interested.messages,
             Interest::Requests => &self.interested.requests,
         }
-    }
-
-    /// Gives a place back.
-    pub fn drop_connection(&self, core: CoreId) {
-        self.rows[core.index()].connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

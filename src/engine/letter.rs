@@ -120,6 +120,8 @@ pub struct Batch {
     /// Messages among the notes, and their bytes.
     messages: u32,
     message_bytes: usize,
+    /// Bytes of keys that its notes tell clients to forget.
+    stale_bytes: usize,
 }
 
 /// One operation as its letter carries it.
@@ -165,6 +167,17 @@ impl Batch {
         self.message_bytes += bytes;
     }
 
+    /// Tells clients there to forget keys. Past `bytes_max` they are told to forget all, in one last word: it is read when
+    /// the batch is, so it is about all that changes until then.
+    pub fn push_stale(&mut self, word: Word, bytes_max: usize) {
+        if self.stale_bytes > bytes_max {
+            return;
+        }
+        self.stale_bytes += word.key_bytes();
+        let word = if self.stale_bytes > bytes_max { Word::Forget } else { word };
+        self.notes.push(Note::Invalidation(word));
+    }
+
     /// Forgets the letters and keeps the buffers, unless they grew large.
     pub fn clear(&mut self) {
         self.requests.clear();
@@ -173,7 +186,7 @@ impl Batch {
         self.notes.clear();
         self.answers.clear_keeping(KEPT_BYTES_MAX);
         (self.request_count, self.answer_count) = (0, 0);
-        (self.messages, self.message_bytes) = (0, 0);
+        (self.messages, self.message_bytes, self.stale_bytes) = (0, 0, 0);
     }
 
     /// Adds a request. Its first argument, the command's name, stays behind; bodies move.

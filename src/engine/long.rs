@@ -8,7 +8,7 @@ use super::keys::Several;
 use super::ledger::Interest;
 use super::sessions::Client;
 use crate::protocol::command::{Command, Spec};
-use crate::protocol::resp::{Arg, Frame, Input, Output};
+use crate::protocol::resp::{Arg, Frame, Input};
 use crate::types::ConnId;
 
 /// A request with more arguments than this may take several turns.
@@ -16,12 +16,10 @@ const ARGS_MAX: usize = 64 * 1024;
 
 /// A request under way, and where its bytes are held.
 pub(super) struct Long {
-    pub conn: ConnId,
+    conn: ConnId,
     frame: Frame,
     args: Vec<Arg>,
     several: Several,
-    /// Messages for the client that must not stand inside the reply.
-    pub pushes: Output,
 }
 
 /// Whether a request is one that takes several turns.
@@ -51,12 +49,7 @@ impl Engine {
         self.count_run(spec.command, 1, 0);
         client.last_command = spec.name;
         let Some(several) = self.start_several(client, spec, args.len()) else { return true };
-        self.advance_long(
-            call,
-            client,
-            input,
-            Long { conn: call.conn, frame, args: args.to_vec(), several, pushes: Output::default() },
-        )
+        self.advance_long(call, client, input, Long { conn: call.conn, frame, args: args.to_vec(), several })
     }
 
     /// Goes on with the client's long request, if it has one; true when it has none any more.
@@ -86,11 +79,11 @@ impl Engine {
         if done {
             client.command_ends();
             self.request_ends(client, long.several.spec());
-            if !long.pushes.is_empty() {
-                client.push(|reply| reply.out.append(&long.pushes, 0..long.pushes.bytes.len()));
-            }
+            client.midway = false;
+            client.push_aside();
             return true;
         }
+        client.midway = true;
         self.long.push(long);
         client.stalled = true;
         self.wait_for_turn(call.conn, client);

@@ -57,7 +57,7 @@ use hot::Hot;
 use hot_session::HotSession;
 use ingress::Heads;
 use invalidation::Invalidation;
-use latency::Monitor;
+use latency::LatencyEvents;
 use letter::Envelope;
 use long::Long;
 use monitor::Monitors;
@@ -124,7 +124,7 @@ pub struct Engine {
     monitors: Monitors,
     slow: SlowLog,
     durations: Durations,
-    monitor: Monitor,
+    latency: LatencyEvents,
     waits: Waits,
     pulse: Pulse,
     /// The most bytes that its keys have taken.
@@ -172,7 +172,7 @@ impl Engine {
             monitors: Monitors::default(),
             slow: SlowLog::default(),
             durations: Durations::default(),
-            monitor: Monitor::default(),
+            latency: LatencyEvents::default(),
             waits: Waits::default(),
             pulse: Pulse::default(),
             peak_bytes: 0,
@@ -314,6 +314,11 @@ impl Engine {
     /// Number of keys of this core, for tests and banners.
     pub fn keys(&self) -> usize {
         self.shard.len()
+    }
+
+    fn other_cores(&self) -> impl Iterator<Item = CoreId> + use<> {
+        let own = self.core;
+        CoreId::all(self.cores).filter(move |core| *core != own)
     }
 
     fn tick(&mut self, now: Now, effects: &mut Effects) {

@@ -8,16 +8,13 @@ use super::Engine;
 use super::event::Effects;
 use super::ledger::Interest;
 use super::letter::Note;
-use super::long::Long;
 use super::sessions::Client;
 use crate::protocol::resp::{Proto, Reply};
-use crate::types::{ConnId, CoreId, Now};
+use crate::types::{ConnId, Now};
 use std::sync::Arc;
 
 /// News that one core tells in a turn; what exceeds it is lost.
 const NEWS_MAX: usize = 1024;
-/// Pushes that wait for the end of a request that takes several turns.
-const WAITING_BYTES_MAX: usize = 64 * 1024;
 
 /// A key has turned hot, or cool.
 #[derive(Debug)]
@@ -56,7 +53,7 @@ impl Engine {
     /// For the owner of a key, when it has decided: tells all cores.
     pub(super) fn spread_news(&mut self, key: &[u8], hot: bool, reason: String) {
         let news = Arc::new(News { key: key.into(), hot, reason });
-        for core in (0..self.cores).map(|core| CoreId(core as u16)).filter(|core| *core != self.core) {
+        for core in self.other_cores() {
             self.post.note(core, Note::News(Arc::clone(&news)));
         }
         self.hear_news(news, true);
@@ -92,8 +89,7 @@ impl Engine {
         for conn in listeners {
             let Some(mut client) = self.sessions.take(conn) else { continue };
             for (news, _) in &news {
-                let long = self.long.iter_mut().find(|long| long.conn == conn);
-                let told = tell(&mut client, long, news, self.settings.client_output_bytes_max);
+                let told = client.hand_within(self.settings.client_output_bytes_max, |reply| news.encode(reply));
                 self.stats.pushes_lost += u64::from(!told);
             }
             self.announce(now, conn, &mut client, effects);
@@ -112,28 +108,4 @@ impl Engine {
         self.broadcast(now, &[b"__hotkey@0__:", &*news.key].concat(), why.as_bytes(), effects);
         self.broadcast(now, format!("__hotkeyevent@0__:{event}").as_bytes(), &news.key, effects);
     }
-}
-
-/// Writes one push to a client; false if it does not read.
-fn tell(client: &mut Client, long: Option<&mut Long>, news: &News, output_bytes_max: usize) -> bool {
-    // In the middle of a long request there is no end of a reply to stand behind.
-    if let Some(long) = long {
-        let fits = long.pushes.len_bytes() < WAITING_BYTES_MAX;
-        if fits {
-            news.encode(&mut Reply { out: &mut long.pushes, proto: Proto::Resp3 });
-        }
-        return fits;
-    }
-    if client.transaction.is_some() {
-        let fits = client.aside.len_bytes() < WAITING_BYTES_MAX;
-        if fits {
-            news.encode(&mut Reply { out: &mut client.aside, proto: Proto::Resp3 });
-        }
-        return fits;
-    }
-    let fits = client.output.len_bytes() + client.queue.stashed_bytes() <= output_bytes_max;
-    if fits {
-        client.push(|reply| news.encode(reply));
-    }
-    fits
 }

@@ -1,5 +1,6 @@
 //! The letters of the current turn, a batch for each other core, and the buffers they are written in.
 
+use super::invalidation::Word;
 use super::letter::{Batch, Note, Ticket};
 use super::pubsub::Message;
 use crate::keyspace::command::Request;
@@ -7,7 +8,8 @@ use crate::protocol::resp::{Output, Proto};
 use crate::types::CoreId;
 use std::sync::Arc;
 
-/// Past so many requests for one core, or past the bytes that the settings allow, connections that ask for more wait until the batch is gone.
+/// Past so many requests for one core, or past the bytes that the settings allow, connections that ask for more wait
+/// until the batch is gone.
 const BATCH_REQUESTS_MAX: u32 = 8192;
 /// Empty batches kept for a core. As many come from it as go to it, each with its buffers.
 const SPARE_BATCHES_MAX: usize = 4;
@@ -54,6 +56,11 @@ impl Post {
     /// Adds a word about keys that are hot, or that clients keep.
     pub fn note(&mut self, core: CoreId, note: Note) {
         self.trays[core.index()].batch.notes.push(note);
+    }
+
+    /// Adds a word for all whom it concerns there: keys have changed.
+    pub fn stale(&mut self, core: CoreId, word: Word) {
+        self.trays[core.index()].batch.push_stale(word, self.batch_bytes_max);
     }
 
     /// Adds a message for those who listen there; with a ticket, its publisher is told how many they are.

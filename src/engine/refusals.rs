@@ -42,7 +42,6 @@ impl Engine {
             return self.answer_refusal(conn, client, spec.command, NOAUTH.as_bytes());
         }
         // As in Redis, strangers learn this too.
-        let tally = &mut self.shard.counts.tally;
         let error = resolve(args).expect_err("it was refused when it was parsed");
         tally.error(&error.text());
         match &error {

@@ -13,6 +13,9 @@ use crate::protocol::command::Command;
 use crate::protocol::resp::{Args, Output, Proto, Reply};
 use crate::types::{ConnId, CoreId, KeyHash, Now, Slot};
 
+/// Why a core need not check the arguments of its part.
+pub(super) const CHECKED: &str = "the core that was asked has checked it";
+
 /// Whether the reply of a command without a key, or what it does, depends on the keys that there are.
 pub(super) fn is_about_all_keys(command: Command) -> bool {
     use Command::{ClusterCountKeysInSlot, ClusterGetKeysInSlot, ClusterSlotStats};
@@ -32,6 +35,12 @@ pub(super) fn is_about_all_keys(command: Command) -> bool {
     )
 }
 
+/// A command as an operation on no key.
+fn keyless<'a>(command: Command, args: &'a mut Args) -> Request<'a> {
+    let places = args.places();
+    Request { command, args: args.narrow(places), slot: Slot(0), hash: KeyHash(0), hint: None }
+}
+
 impl Engine {
     /// Runs a command on every core. `here` is the part of this core, given to the gathering at once.
     pub(super) fn everywhere(
@@ -49,12 +58,12 @@ impl Engine {
         }
         let mut whole = Whole::open(client, gather, self.cores == 1);
         let own = self.core;
-        for core in (0..self.cores).map(|core| CoreId(core as u16)).filter(|core| *core != own) {
+        for core in self.other_cores() {
             let number = whole.number.expect("with other cores a slot was opened");
             self.post_keyless(core, Ticket::new(call.conn, number, u32::from(core.0)), client, command, args);
         }
         // What it does elsewhere comes before what this client asks next: no copy answers until it is done.
-        client.order.hold(client.queue.numbers().end);
+        client.hold_copies();
         if self.waits_for_keys(call.conn, command) {
             let number = whole.number.expect("nothing waits without other cores");
             return self.wait_keyless(Ticket::new(call.conn, number, own.0.into()), command, args);
@@ -74,16 +83,12 @@ impl Engine {
 
     /// Keeps this core's part of a command until what its connection has asked before is done.
     fn wait_keyless(&mut self, ticket: Ticket, command: Command, args: &mut Args) {
-        let places = args.places();
-        let mut request = Request { command, args: args.narrow(places), slot: Slot(0), hash: KeyHash(0), hint: None };
-        self.wait_for_unlock(self.core, ticket, Proto::Resp2, 0, &mut request);
+        self.wait_for_unlock(self.core, ticket, Proto::Resp2, 0, &mut keyless(command, args));
     }
 
     /// Sends a command without a key to one other core.
     fn post_keyless(&mut self, core: CoreId, ticket: Ticket, client: &Client, command: Command, args: &mut Args) {
-        let places = args.places();
-        let mut request = Request { command, args: args.narrow(places), slot: Slot(0), hash: KeyHash(0), hint: None };
-        self.post.ask(core, ticket, client.proto, &mut request);
+        self.post.ask(core, ticket, client.proto, &mut keyless(command, args));
     }
 
     /// Runs a command on one core, which `command`'s arguments name: SCAN goes from core to core by its cursor.
@@ -107,7 +112,7 @@ impl Engine {
         }
         let number = client.queue.wait(client.is_muted());
         self.post_keyless(core, Ticket::new(call.conn, number, 0), client, command, args);
-        client.order.hold(client.queue.numbers().end);
+        client.hold_copies();
     }
 
     /// Serves another core's letter of that kind.
@@ -183,7 +188,7 @@ impl Engine {
             Command::ConfigSet => {
                 for pair in 1..args.len() / 2 {
                     let changed = self.settings.set(args.get(pair * 2), args.get(pair * 2 + 1));
-                    changed.expect("the core that was asked has checked it");
+                    changed.expect(CHECKED);
                 }
                 self.apply_settings();
                 reply.ok();
@@ -193,12 +198,12 @@ impl Engine {
                 reply.ok();
             }
             Command::ClientList => {
-                let filter = admin::client::ListFilter::parse(args).expect("the core that was asked has checked it");
+                let filter = admin::client::ListFilter::parse(args).expect(CHECKED);
                 let text = self.client_list(now, &filter, asking.as_deref());
                 reply.raw(text.as_bytes());
             }
             Command::ClientKill => {
-                let filter = admin::client::KillFilter::parse(args).expect("the core that was asked has checked it");
+                let filter = admin::client::KillFilter::parse(args).expect(CHECKED);
                 reply.integer(self.client_kill(&filter, asking, effects));
             }
             _ => self.admin_part(now, command, args, reply, effects),
@@ -229,7 +234,7 @@ impl Engine {
 
     /// This core's part of a SCAN that goes through so many cores.
     pub(super) fn scan_part(&self, now: Now, args: &Args, cores: usize, reply: &mut Reply) {
-        let scan = admin::scan::Scan::parse(args, cores).expect("the core that was asked has checked it");
+        let scan = admin::scan::Scan::parse(args, cores).expect(CHECKED);
         let (mut count, mut body) = (0, Output::default());
         let next = self.shard.scan(scan.place, scan.count, now.unix_ms(), &scan.filter(), |key| {
             count += 1;

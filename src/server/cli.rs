@@ -1,7 +1,7 @@
 //! The command line: clap's arguments built from the table of parameters, and what each invocation answers.
 //!
-//! One of clap's two addresses; `bench` has flags of its own, in `load/cli.rs`. Flags are kept as text: the table reads them, so that a bad value gets the same message
-//! on the command line as in a file.
+//! One of clap's two addresses; `bench` has flags of its own, in `load/cli.rs`. Flags are kept as text: the table reads
+//! them, so that a bad value gets the same message on the command line as in a file.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -18,6 +18,9 @@ pub use tracker::Tracker;
 use crate::protocol::resp::{Input, Output, Proto, Reply};
 use crate::types::{KeyHash, Now, Slot};
 
+/// What may be lost, and waits for the end of a reply.
+const ASIDE_BYTES_MAX: usize = 64 * 1024;
+
 /// Whether replies reach the client (CLIENT REPLY).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum ReplyMode {
@@ -102,9 +105,10 @@ pub struct Session<G> {
     pub monitors: bool,
     /// The channels that it listens to.
     pub subscriptions: Subscriptions,
-    /// A transaction of it publishes something right now.
+    /// It is in the middle of a reply: a request of it takes several turns, or a program of it publishes something now.
     pub midway: bool,
-    /// What nobody asked for and came in the middle of a transaction, whose replies may be one; it stands behind its end.
+    /// What nobody asked for and came in the middle of a reply, or of a transaction, whose replies may be one: it stands
+    /// behind the end.
     pub aside: Output,
     /// Bytes that the shell has taken and not yet sent.
     pub sending_bytes: usize,
@@ -185,12 +189,37 @@ impl<G> Session<G> {
         self.queue.ready(|out| encode(&mut Reply { out, proto }));
     }
 
-    /// Has a message wait for the end of the transaction.
-    pub fn put_aside(&mut self, push: &Output) {
-        self.aside.append(push, 0..push.bytes.len());
+    /// Adds what nobody asked for, behind what was asked so far and never inside a reply.
+    pub fn hand(&mut self, push: &Output) {
+        let whole = 0..push.bytes.len();
+        if self.is_midway() {
+            return self.aside.append(push, whole);
+        }
+        self.push(|reply| reply.out.append(push, whole));
     }
 
-    /// Called when a transaction has ended: what was put aside stands behind it.
+    /// As [`Session::hand`], unless the client has so much to read already; false: it has.
+    pub fn hand_within(&mut self, output_bytes_max: usize, encode: impl FnOnce(&mut Reply)) -> bool {
+        let proto = self.proto;
+        if self.is_midway() {
+            let fits = self.aside.len_bytes() < ASIDE_BYTES_MAX;
+            if fits {
+                encode(&mut Reply { out: &mut self.aside, proto });
+            }
+            return fits;
+        }
+        let fits = self.output.len_bytes() + self.queue.stashed_bytes() <= output_bytes_max;
+        if fits {
+            self.push(encode);
+        }
+        fits
+    }
+
+    fn is_midway(&self) -> bool {
+        self.midway || self.transaction.is_some()
+    }
+
+    /// Called at the end of a reply of many turns, or of a transaction: what was put aside stands behind it.
     pub fn push_aside(&mut self) {
         if !self.aside.is_empty() {
             let aside = std::mem::take(&mut self.aside);
@@ -218,6 +247,11 @@ impl<G> Session<G> {
         self.order.is_past(epoch, self.queue.numbers()) && !self.order.awaits(hash)
     }
 
+    /// Letters that go past folds are on their way: no copy answers until what was asked so far has been answered.
+    pub fn hold_copies(&mut self) {
+        self.order.hold(self.queue.numbers().end);
+    }
+
     /// Whether it may do little besides listening: it listens to channels and speaks RESP2, where a message looks like a
     /// reply.
     pub fn is_confined(&self) -> bool {
@@ -238,6 +272,12 @@ impl<G> Session<G> {
             ReplyMode::SkipNext => self.reply_mode = ReplyMode::Skip,
             ReplyMode::Skip => self.reply_mode = ReplyMode::On,
         }
+    }
+
+    /// Bytes that the client has not read, as far as is known here.
+    pub fn unread_bytes(&self) -> u64 {
+        let unsent = self.output.len_bytes() + self.queue.stashed_bytes() + self.aside.len_bytes();
+        (unsent + self.sending_bytes) as u64
     }
 
     /// Bytes of its buffers.

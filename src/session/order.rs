@@ -46,7 +46,7 @@ impl Order {
         }
     }
 
-    /// Letters that went past folds are on their way: no copy answers until the reply slots before `next` have left.
+    /// No copy answers until the reply slots before `next` have left.
     pub fn hold(&mut self, next: u32) {
         self.barrier = next;
     }

@@ -3,8 +3,7 @@
 //! time in between, once each; one publisher's messages come in their order; and the replies count exactly what came.
 
 use super::rig::{Client, Rig, request};
-use coldplate::engine::Batch;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 const CORES: usize = 3;
 const SEEDS: u64 = 60;
@@ -33,7 +32,6 @@ struct Publication {
 #[derive(Default)]
 struct Course {
     step: usize,
-    mail: BTreeMap<(usize, usize), VecDeque<Box<Batch>>>,
     /// By publisher, in order of sending.
     published: BTreeMap<Client, Vec<Publication>>,
     told: i64,
@@ -66,11 +64,7 @@ impl Course {
 
     /// Takes letters from their senders, and notes what clients were told.
     fn look(&mut self, rig: &mut Rig) {
-        for from in 0..CORES {
-            for (to, batch) in rig.collect(from) {
-                self.mail.entry((from, to)).or_default().push_back(batch);
-            }
-        }
+        rig.post();
         for (client, own) in &mut self.published {
             let text = rig.take(*client);
             for count in text.split_whitespace() {
@@ -134,20 +128,13 @@ fn whoever_listens_hears_each_message_once_and_in_order() {
             } else if draw < 5 {
                 course.publish(&mut rig, publishers[dice.below(publishers.len())], dice.below(2));
             } else {
-                let (from, to) = (dice.below(CORES), dice.below(CORES));
-                if let Some(batch) = course.mail.get_mut(&(from, to)).and_then(VecDeque::pop_front) {
-                    rig.deliver(from, to, batch);
-                }
+                rig.carry(dice.below(CORES), dice.below(CORES));
             }
             course.look(&mut rig);
         }
         course.step = STEPS;
-        while let Some(((from, to), batch)) =
-            course.mail.iter_mut().find_map(|(way, queue)| Some((*way, queue.pop_front()?)))
-        {
-            rig.deliver(from, to, batch);
-            course.look(&mut rig);
-        }
+        rig.settle();
+        course.look(&mut rig);
         assert!(course.told > 100, "seed {seed}: a course in which little is heard proves little");
         course.judge();
     }

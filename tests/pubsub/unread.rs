@@ -1,6 +1,6 @@
 //! A listener that does not read is disconnected, and costs nobody else anything.
 
-use super::rig::{Rig, request};
+use super::rig::{Rig, conn, request};
 use coldplate::engine::Settings;
 
 fn with_limit(limit: &str) -> Rig {
@@ -36,8 +36,7 @@ fn what_is_in_flight_counts() {
     rig.deaf.insert(deaf);
     let payload = "x".repeat(6000);
     rig.ask(publisher, &["PUBLISH", "a", &payload]);
-    let conn = coldplate::types::ConnId { index: 1, generation: 1 };
-    assert!(rig.engines[0].take_output(conn).is_some());
+    assert!(rig.engines[0].take_output(conn(deaf)).is_some());
     assert!(rig.killed.is_empty());
     rig.ask(publisher, &["PUBLISH", "a", &payload]);
     assert_eq!(rig.killed, [deaf]);

@@ -1,7 +1,8 @@
 //! Clients that keep what they read and drop what they are told of, over random histories: turns of the cores, letters,
 //! requests and time come in any order. When all is quiet, each value that a client keeps is the key's value.
 
-use crate::rig::Rig;
+use crate::rig::{Client, Rig};
+use crate::{connect, start};
 use std::collections::{HashMap, VecDeque};
 
 const KEYS: u64 = 8;
@@ -37,7 +38,7 @@ fn take(bytes: &mut &str) -> Option<Reply> {
 
 /// A client: what it has asked and not been answered, and what it keeps.
 struct Cache {
-    peer: usize,
+    peer: Client,
     noloop: bool,
     /// Received, and not a whole reply yet.
     heard: String,
@@ -51,7 +52,7 @@ struct Cache {
 impl Cache {
     fn ask(&mut self, rig: &mut Rig, line: &str) {
         self.asked.push_back(line.split(' ').map(str::to_string).collect());
-        rig.send(self.peer, line);
+        rig.tell(self.peer, line);
     }
 
     fn listen(&mut self, rig: &mut Rig) {
@@ -154,10 +155,10 @@ impl Dice {
 }
 
 fn history(seed: u64, cores: usize, hot: bool) -> usize {
-    let (mut rig, mut dice) = (Rig::new(cores), Dice(seed * 2 + 1));
+    let (mut rig, mut dice) = (start(cores), Dice(seed * 2 + 1));
     let mut caches = Vec::new();
     for (core, mode) in ["", " NOLOOP", " BCAST", " BCAST NOLOOP", "", " NOLOOP"].iter().enumerate() {
-        let peer = rig.connect(core, true);
+        let peer = connect(&mut rig, core, true);
         rig.ok(peer, &format!("CLIENT TRACKING ON{mode}"));
         let noloop = mode.contains("NOLOOP");
         caches.push(Cache {
@@ -170,7 +171,7 @@ fn history(seed: u64, cores: usize, hot: bool) -> usize {
             told: 0,
         });
     }
-    let plain = rig.connect(0, false);
+    let plain = connect(&mut rig, 0, false);
     rig.ok(plain, "CONFIG SET tracking-table-max-keys 6");
     if hot {
         rig.ok(plain, "CONFIG SET hot-promote-ops 1 hot-promote-share-permille 0");
@@ -187,7 +188,7 @@ fn history(seed: u64, cores: usize, hot: bool) -> usize {
                     cache.ask(&mut rig, "EXEC");
                 }
             }
-            4 => rig.send(plain, &dice.line(step)),
+            4 => rig.tell(plain, &dice.line(step)),
             5 => rig.mono_us += dice.below(10_000),
             _ => {
                 let (core, from) = (dice.below(cores as u64) as usize, dice.below(cores as u64) as usize);
@@ -206,9 +207,13 @@ fn history(seed: u64, cores: usize, hot: bool) -> usize {
         cache.listen(&mut rig);
         assert!(cache.asked.is_empty(), "all is answered");
         for (key, kept) in &cache.kept {
-            let now = rig.ask(plain, &format!("GET {key}"));
+            let now = rig.say(plain, &format!("GET {key}"));
             let now = if now == "$-1\r\n" { None } else { now.split("\r\n").nth(1).map(str::to_string) };
-            assert_eq!(*kept, now, "{key} is stale: seed {seed}, {cores} cores, hot {hot}, connection {}", cache.peer);
+            assert_eq!(
+                *kept, now,
+                "{key} is stale: seed {seed}, {cores} cores, hot {hot}, connection {:?}",
+                cache.peer
+            );
         }
     }
     told

@@ -6,19 +6,53 @@
 mod caches;
 mod ends;
 mod modes;
+#[path = "../rig/mod.rs"]
 mod rig;
 
-use coldplate::engine::Event;
-use rig::{Peer, encode, everywhere, invalidate};
+use coldplate::engine::Settings;
+use rig::{Client, Rig};
+
+/// Cores whose clients fall behind soon.
+fn start(cores: usize) -> Rig {
+    Rig::with(cores, Settings { client_output_bytes_max: 64 * 1024, ..Settings::default() })
+}
+
+/// A new connection of a core, counted around; with `HELLO 3` if asked for.
+fn connect(rig: &mut Rig, core: usize, resp3: bool) -> Client {
+    let core = core % rig.engines.len();
+    let client = rig.open((core, rig.opened));
+    if resp3 {
+        assert!(rig.say(client, "HELLO 3").starts_with("%7"));
+    }
+    client
+}
+
+/// On one, two and three cores, with each core as the one whose keys are used.
+fn everywhere(case: impl Fn(&mut Rig, &str)) {
+    for cores in 1..=3 {
+        for owner in 0..cores {
+            let mut rig = start(cores);
+            let key = rig.key_of(owner);
+            case(&mut rig, &key);
+        }
+    }
+}
+
+fn invalidate(keys: &[&str]) -> String {
+    let bulks: String = keys.iter().map(|key| format!("${}\r\n{key}\r\n", key.len())).collect();
+    format!(">2\r\n$10\r\ninvalidate\r\n*{}\r\n{bulks}", keys.len())
+}
+
+const FORGET: &str = ">2\r\n$10\r\ninvalidate\r\n_\r\n";
 
 #[test]
 fn a_key_that_was_read_is_told_once() {
     everywhere(|rig, key| {
-        let (reader, writer) = (rig.connect(0, true), rig.connect(1, false));
+        let (reader, writer) = (connect(rig, 0, true), connect(rig, 1, false));
         rig.ok(reader, "CLIENT TRACKING ON");
         rig.ok(writer, &format!("SET {key} 1"));
         assert_eq!(rig.heard(reader), "", "it was not read");
-        assert_eq!(rig.ask(reader, &format!("GET {key}")), "$1\r\n1\r\n");
+        assert_eq!(rig.say(reader, &format!("GET {key}")), "$1\r\n1\r\n");
         for (change, told) in [(format!("SET {key} 2"), true), (format!("SET {key} 3"), false)] {
             rig.ok(writer, &change);
             assert_eq!(rig.heard(reader), if told { invalidate(&[key]) } else { String::new() });
@@ -39,28 +73,28 @@ fn a_key_that_was_read_is_told_once() {
             let tail = if *read == "GETRANGE" { " 0 1" } else { "" };
             rig.ok(writer, &format!("SET {key} 5"));
             if change.starts_with("PERSIST") {
-                rig.ask(writer, &format!("EXPIRE {key} 100"));
+                rig.say(writer, &format!("EXPIRE {key} 100"));
             }
-            rig.ask(reader, &format!("{read} {key}{tail}"));
-            rig.ask(writer, &change.replace('$', key));
+            rig.say(reader, &format!("{read} {key}{tail}"));
+            rig.say(writer, &change.replace('$', key));
             assert_eq!(rig.heard(reader), invalidate(&[key]), "{read}, {change}");
         }
         // A write is no read, not even one that answers the value.
-        rig.ask(reader, &format!("SET {key} 1 GET"));
-        rig.ask(writer, &format!("SET {key} 2"));
+        rig.say(reader, &format!("SET {key} 1 GET"));
+        rig.say(writer, &format!("SET {key} 2"));
         assert_eq!(rig.heard(reader), "");
-        rig.ask(reader, &format!("GET {key}"));
+        rig.say(reader, &format!("GET {key}"));
         rig.ok(reader, "CLIENT TRACKING OFF");
-        rig.ask(writer, &format!("SET {key} 2"));
+        rig.say(writer, &format!("SET {key} 2"));
         assert_eq!(rig.heard(reader), "");
         // As in Redis, the table knows nothing of OFF. Absence is a value too.
         rig.ok(reader, "CLIENT TRACKING ON");
-        rig.ask(reader, &format!("GET {key}"));
+        rig.say(reader, &format!("GET {key}"));
         rig.ok(reader, "CLIENT TRACKING OFF");
         rig.ok(reader, "CLIENT TRACKING ON");
-        rig.ask(writer, &format!("DEL {key}"));
+        rig.say(writer, &format!("DEL {key}"));
         assert_eq!(rig.heard(reader), invalidate(&[key]));
-        rig.ask(reader, &format!("GET {key}"));
+        rig.say(reader, &format!("GET {key}"));
         rig.ok(writer, &format!("SET {key} 1"));
         assert_eq!(rig.heard(reader), invalidate(&[key]));
     });
@@ -70,24 +104,24 @@ fn a_key_that_was_read_is_told_once() {
 #[test]
 fn noloop_spares_the_author_alone() {
     everywhere(|rig, key| {
-        let (me, other) = (rig.connect(0, true), rig.connect(1, true));
+        let (me, other) = (connect(rig, 0, true), connect(rig, 1, true));
         rig.ok(other, "CLIENT TRACKING ON");
         for noloop in [false, true] {
             rig.ok(me, "CLIENT TRACKING OFF");
             rig.ok(me, if noloop { "CLIENT TRACKING ON NOLOOP" } else { "CLIENT TRACKING ON" });
-            rig.ask(me, &format!("GET {key}"));
-            rig.ask(other, &format!("GET {key}"));
+            rig.say(me, &format!("GET {key}"));
+            rig.say(other, &format!("GET {key}"));
             let own = if noloop { String::new() } else { invalidate(&[key]) };
-            assert_eq!(rig.ask(me, &format!("SET {key} 1")), format!("+OK\r\n{own}"));
+            assert_eq!(rig.say(me, &format!("SET {key} 1")), format!("+OK\r\n{own}"));
             assert_eq!(rig.heard(other), invalidate(&[key]));
             // What is read behind an own change is kept in mind again, in one turn too.
             let get = format!("GET {key}");
-            rig.send(me, &get);
-            rig.send(me, &format!("MSET {key} 2"));
-            rig.send(me, &get);
+            rig.tell(me, &get);
+            rig.tell(me, &format!("MSET {key} 2"));
+            rig.tell(me, &get);
             rig.settle();
             rig.heard(me);
-            rig.ask(other, &format!("INCR {key}"));
+            rig.say(other, &format!("INCR {key}"));
             assert_eq!(rig.heard(me), invalidate(&[key]), "noloop {noloop}");
         }
     });
@@ -97,16 +131,10 @@ fn noloop_spares_the_author_alone() {
 #[test]
 fn an_own_change_takes_no_later_read_with_it() {
     everywhere(|rig, key| {
-        let (me, other) = (rig.connect(0, true), rig.connect(1, false));
+        let (me, other) = (connect(rig, 0, true), connect(rig, 1, false));
         rig.ok(me, "CLIENT TRACKING ON NOLOOP");
         let lines = [format!("GET {key}"), format!("SET {key} 1"), format!("GET {key}")];
-        let bytes: Vec<u8> = lines.iter().flat_map(|line| encode(line)).collect();
-        let Peer { core, conn, .. } = rig.peers[me];
-        rig.turn(core, |now, engine, effects| {
-            engine.handle(now, Event::Received { chunks: &[(conn, &bytes)] }, effects);
-        });
-        rig.settle();
-        assert_eq!(rig.heard(me), "_\r\n+OK\r\n$1\r\n1\r\n");
+        assert_eq!(rig.say(me, &lines.join("\n")), "_\r\n+OK\r\n$1\r\n1\r\n");
         rig.ok(other, &format!("SET {key} 2"));
         assert_eq!(rig.heard(me), invalidate(&[key]));
     });
@@ -118,18 +146,18 @@ fn an_own_change_takes_no_later_read_with_it() {
 fn the_word_comes_behind_the_value() {
     for steps in 0..6 {
         everywhere(|rig, key| {
-            let (reader, writer) = (rig.connect(0, true), rig.connect(1, false));
+            let (reader, writer) = (connect(rig, 0, true), connect(rig, 1, false));
             rig.ok(reader, "CLIENT TRACKING ON");
             rig.ok(writer, &format!("SET {key} old"));
-            rig.send(reader, &format!("GET {key}"));
+            rig.tell(reader, &format!("GET {key}"));
             for _ in 0..steps {
                 rig.step();
             }
-            rig.send(writer, &format!("SET {key} new"));
+            rig.tell(writer, &format!("SET {key} new"));
             for _ in 0..steps / 2 {
                 rig.step();
             }
-            rig.send(reader, "PING");
+            rig.tell(reader, "PING");
             rig.settle();
             let told = rig.heard(reader);
             let (old, new) = ("$3\r\nold\r\n", "$3\r\nnew\r\n");
@@ -145,11 +173,11 @@ fn the_word_comes_behind_the_value() {
 #[test]
 fn several_keys_are_told_one_by_one_and_outside_of_replies() {
     everywhere(|rig, _| {
-        let (reader, writer) = (rig.connect(0, true), rig.connect(1, false));
+        let (reader, writer) = (connect(rig, 0, true), connect(rig, 1, false));
         rig.ok(reader, "CLIENT TRACKING ON");
         rig.ok(writer, "MSET a 1 b 2 c 3");
-        rig.send(reader, "MGET a b c");
-        rig.send(writer, "MSET a 4 b 5");
+        rig.tell(reader, "MGET a b c");
+        rig.tell(writer, "MSET a 4 b 5");
         rig.settle();
         let told = rig.heard(reader);
         let (reply, pushes) = told.split_once(">2").expect("it is told");
@@ -170,12 +198,12 @@ fn several_keys_are_told_one_by_one_and_outside_of_replies() {
 fn expiry_is_nobodys_doing() {
     for meets in [false, true] {
         everywhere(|rig, key| {
-            let reader = rig.connect(0, true);
+            let reader = connect(rig, 0, true);
             rig.ok(reader, "CLIENT TRACKING ON NOLOOP");
             rig.ok(reader, &format!("SET {key} 1 PX 1"));
-            rig.ask(reader, &format!("GET {key}"));
+            rig.say(reader, &format!("GET {key}"));
             rig.mono_us += 1_000_000;
-            let reply = if meets { rig.ask(reader, &format!("GET {key}")) } else { String::new() };
+            let reply = if meets { rig.say(reader, &format!("GET {key}")) } else { String::new() };
             // A tick in the first turns, what it has found in the second.
             rig.settle();
             rig.settle();

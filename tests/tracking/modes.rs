@@ -1,11 +1,11 @@
 //! Options, prefixes, redirection.
 
-use crate::rig::{FORGET, everywhere, invalidate};
+use crate::{FORGET, connect, everywhere, invalidate};
 
 #[test]
 fn optin_and_optout_ask_before_each_request() {
     everywhere(|rig, key| {
-        let (reader, writer) = (rig.connect(0, true), rig.connect(1, false));
+        let (reader, writer) = (connect(rig, 0, true), connect(rig, 1, false));
         for (mode, caching) in [("OPTIN", "YES"), ("OPTOUT", "NO")] {
             rig.ok(reader, "CLIENT TRACKING OFF");
             rig.ok(reader, &format!("CLIENT TRACKING ON {mode}"));
@@ -15,10 +15,10 @@ fn optin_and_optout_ask_before_each_request() {
                     rig.ok(reader, &format!("CLIENT CACHING {caching}"));
                 }
                 if !between.is_empty() {
-                    rig.ask(reader, between);
+                    rig.say(reader, between);
                 }
-                rig.ask(reader, &format!("MGET {key}"));
-                rig.ask(writer, &format!("INCR {key}"));
+                rig.say(reader, &format!("MGET {key}"));
+                rig.say(writer, &format!("INCR {key}"));
                 let counts = behind && matches!(between, "" | "CLIENT ID");
                 let told = counts == (mode == "OPTIN");
                 assert_eq!(rig.heard(reader) == invalidate(&[key]), told, "{mode} {behind} {between}");
@@ -30,10 +30,10 @@ fn optin_and_optout_ask_before_each_request() {
 #[test]
 fn prefixes_hear_of_every_change() {
     everywhere(|rig, key| {
-        let (all, some, writer) = (rig.connect(0, true), rig.connect(1, true), rig.connect(2, false));
+        let (all, some, writer) = (connect(rig, 0, true), connect(rig, 1, true), connect(rig, 2, false));
         rig.ok(all, "CLIENT TRACKING ON BCAST");
         rig.ok(some, "CLIENT TRACKING ON BCAST PREFIX key PREFIX b: NOLOOP");
-        assert_eq!(rig.info(all, "tracking_total_prefixes"), 3);
+        assert_eq!(rig.figure(all, "tracking_total_prefixes"), 3);
         rig.ok(writer, &format!("SET {key} 1"));
         assert_eq!((rig.heard(all), rig.heard(some)), (invalidate(&[key]), invalidate(&[key])));
         rig.ok(some, &format!("SET {key} 1"));
@@ -45,15 +45,15 @@ fn prefixes_hear_of_every_change() {
         rig.ok(writer, "SET c: 1");
         assert_eq!(rig.heard(some), invalidate(&["c:"]));
         // Reads leave no trace, and a removal is a change.
-        rig.ask(all, "MGET c: d");
-        assert_eq!(rig.info(all, "tracking_total_keys"), 0);
+        rig.say(all, "MGET c: d");
+        assert_eq!(rig.figure(all, "tracking_total_keys"), 0);
         rig.heard(all);
-        rig.ask(writer, "UNLINK c: c:none");
+        rig.say(writer, "UNLINK c: c:none");
         assert_eq!((rig.heard(all), rig.heard(some)), (invalidate(&["c:"]), invalidate(&["c:"])));
         rig.ok(some, "CLIENT TRACKING OFF");
-        rig.disconnect(all);
-        assert_eq!(rig.info(writer, "tracking_total_prefixes"), 0);
-        assert_eq!(rig.info(writer, "tracking_clients"), 0);
+        rig.lose(all);
+        assert_eq!(rig.figure(writer, "tracking_total_prefixes"), 0);
+        assert_eq!(rig.figure(writer, "tracking_clients"), 0);
         rig.ok(writer, "SET b:1 1");
         assert_eq!(rig.heard(some), "");
     });
@@ -63,12 +63,12 @@ fn prefixes_hear_of_every_change() {
 #[test]
 fn rows_of_the_table_mean_nothing_in_bcast_mode() {
     everywhere(|rig, key| {
-        let (reader, writer) = (rig.connect(0, true), rig.connect(1, false));
+        let (reader, writer) = (connect(rig, 0, true), connect(rig, 1, false));
         rig.ok(reader, "CLIENT TRACKING ON");
-        rig.ask(reader, &format!("GET {key}"));
+        rig.say(reader, &format!("GET {key}"));
         rig.ok(reader, "CLIENT TRACKING OFF");
         rig.ok(reader, "CLIENT TRACKING ON BCAST");
-        rig.ask(writer, &format!("INCR {key}"));
+        rig.say(writer, &format!("INCR {key}"));
         assert_eq!(rig.heard(reader), invalidate(&[key]));
     });
 }
@@ -77,31 +77,31 @@ fn rows_of_the_table_mean_nothing_in_bcast_mode() {
 fn another_connection_can_be_told_instead() {
     everywhere(|rig, key| {
         for target_core in 0..rig.engines.len() {
-            let (reader, writer) = (rig.connect(0, false), rig.connect(1, false));
-            let target = rig.connect(target_core, true);
-            let id = rig.ask(target, "CLIENT ID").trim_start_matches(':').trim_end().to_string();
+            let (reader, writer) = (connect(rig, 0, false), connect(rig, 1, false));
+            let target = connect(rig, target_core, true);
+            let id = rig.say(target, "CLIENT ID").trim_start_matches(':').trim_end().to_string();
             rig.ok(reader, &format!("CLIENT TRACKING ON REDIRECT {id}"));
-            assert_eq!(rig.ask(reader, "CLIENT GETREDIR"), format!(":{id}\r\n"));
-            assert!(rig.ask(reader, "CLIENT INFO").contains(" flags=t db=0"));
-            assert!(rig.ask(reader, "CLIENT INFO").contains(&format!(" redir={id} ")));
-            rig.ask(reader, &format!("GET {key}"));
-            rig.ask(writer, &format!("INCR {key}"));
+            assert_eq!(rig.say(reader, "CLIENT GETREDIR"), format!(":{id}\r\n"));
+            assert!(rig.say(reader, "CLIENT INFO").contains(" flags=t db=0"));
+            assert!(rig.say(reader, "CLIENT INFO").contains(&format!(" redir={id} ")));
+            rig.say(reader, &format!("GET {key}"));
+            rig.say(writer, &format!("INCR {key}"));
             assert_eq!((rig.heard(reader), rig.heard(target)), (String::new(), invalidate(&[key])));
-            assert!(rig.ask(reader, "HELLO 3").starts_with('%'));
-            rig.ask(reader, &format!("GET {key}"));
-            rig.ask(target, "QUIT");
-            rig.ask(writer, &format!("INCR {key}"));
+            assert!(rig.say(reader, "HELLO 3").starts_with('%'));
+            rig.say(reader, &format!("GET {key}"));
+            rig.say(target, "QUIT");
+            rig.say(writer, &format!("INCR {key}"));
             let broken = format!(">2\r\n$21\r\ntracking-redir-broken\r\n:{id}\r\n");
             assert_eq!((rig.heard(reader), rig.heard(target)), (broken.clone(), String::new()));
-            assert!(rig.ask(reader, "CLIENT TRACKINGINFO").contains("$15\r\nbroken_redirect\r\n"));
-            assert!(rig.ask(reader, "CLIENT INFO").contains(" flags=tR "));
-            rig.disconnect(target);
-            rig.ask(reader, &format!("GET {key}"));
-            rig.ask(writer, &format!("INCR {key}"));
+            assert!(rig.say(reader, "CLIENT TRACKINGINFO").contains("$15\r\nbroken_redirect\r\n"));
+            assert!(rig.say(reader, "CLIENT INFO").contains(" flags=tR "));
+            rig.lose(target);
+            rig.say(reader, &format!("GET {key}"));
+            rig.say(writer, &format!("INCR {key}"));
             assert_eq!(rig.heard(reader), broken);
             rig.ok(reader, "CLIENT TRACKING ON");
-            rig.ask(reader, &format!("GET {key}"));
-            rig.ask(writer, &format!("INCR {key}"));
+            rig.say(reader, &format!("GET {key}"));
+            rig.say(writer, &format!("INCR {key}"));
             assert_eq!(rig.heard(reader), invalidate(&[key]));
         }
     });
@@ -111,22 +111,22 @@ fn another_connection_can_be_told_instead() {
 #[test]
 fn who_is_missing_cannot_be_told() {
     everywhere(|rig, key| {
-        let (reader, writer) = (rig.connect(0, true), rig.connect(1, false));
+        let (reader, writer) = (connect(rig, 0, true), connect(rig, 1, false));
         let missing = "-ERR The client ID you want redirect to does not exist\r\n";
         for id in [-1, 0, 997, 998, 999] {
-            assert_eq!(rig.ask(reader, &format!("CLIENT TRACKING ON REDIRECT {id}")), missing);
-            assert_eq!(rig.ask(reader, &format!("CLIENT TRACKING ON REDIRECT {id} NONSENSE")), missing);
-            assert_eq!(rig.ask(reader, "CLIENT GETREDIR"), ":-1\r\n");
+            assert_eq!(rig.say(reader, &format!("CLIENT TRACKING ON REDIRECT {id}")), missing);
+            assert_eq!(rig.say(reader, &format!("CLIENT TRACKING ON REDIRECT {id} NONSENSE")), missing);
+            assert_eq!(rig.say(reader, "CLIENT GETREDIR"), ":-1\r\n");
         }
-        let id = rig.ask(writer, "CLIENT ID").trim_start_matches(':').trim_end().to_string();
+        let id = rig.say(writer, "CLIENT ID").trim_start_matches(':').trim_end().to_string();
         let syntax = "-ERR syntax error\r\n";
-        assert_eq!(rig.ask(reader, &format!("CLIENT TRACKING ON REDIRECT {id} NONSENSE")), syntax);
+        assert_eq!(rig.say(reader, &format!("CLIENT TRACKING ON REDIRECT {id} NONSENSE")), syntax);
         rig.ok(reader, "CLIENT TRACKING ON BCAST PREFIX key");
         for id in [997, 998, 999] {
-            assert_eq!(rig.ask(reader, &format!("CLIENT TRACKING OFF REDIRECT {id}")), missing);
-            assert_eq!(rig.ask(reader, &format!("CLIENT TRACKING ON BCAST PREFIX x REDIRECT {id}")), missing);
+            assert_eq!(rig.say(reader, &format!("CLIENT TRACKING OFF REDIRECT {id}")), missing);
+            assert_eq!(rig.say(reader, &format!("CLIENT TRACKING ON BCAST PREFIX x REDIRECT {id}")), missing);
         }
-        assert_eq!(rig.info(reader, "tracking_total_prefixes"), 1);
+        assert_eq!(rig.figure(reader, "tracking_total_prefixes"), 1);
         rig.ok(writer, &format!("SET {key} 1"));
         rig.ok(writer, "SET x 1");
         assert_eq!(rig.heard(reader), invalidate(&[key]), "what was refused has changed nothing");
@@ -137,7 +137,7 @@ fn who_is_missing_cannot_be_told() {
 #[test]
 fn transactions_are_one_request() {
     everywhere(|rig, key| {
-        let (reader, writer) = (rig.connect(0, true), rig.connect(1, false));
+        let (reader, writer) = (connect(rig, 0, true), connect(rig, 1, false));
         rig.ok(writer, &format!("MSET {key} 1 other 1 third 1"));
         rig.ok(reader, "CLIENT TRACKING ON OPTIN");
         for (caching, told) in [(false, false), (true, true), (false, false)] {
@@ -145,24 +145,24 @@ fn transactions_are_one_request() {
                 rig.ok(reader, "CLIENT CACHING YES");
             }
             for line in ["MULTI", "GET other", &format!("GET {key}"), "COPY third fourth REPLACE", "INCR other"] {
-                rig.ask(reader, line);
+                rig.say(reader, line);
             }
-            let reply = rig.ask(reader, "EXEC");
+            let reply = rig.say(reader, "EXEC");
             assert!(reply.starts_with("*4\r\n$1\r\n"), "{reply}");
             assert_eq!(reply.ends_with(&invalidate(&["other"])), told, "{reply}");
-            rig.ask(writer, &format!("INCRBY {key} 0"));
-            rig.ask(writer, "DEL third fourth other");
+            rig.say(writer, &format!("INCRBY {key} 0"));
+            rig.say(writer, "DEL third fourth other");
             assert_eq!(rig.heard(reader), if told { invalidate(&[key]) } else { String::new() });
             rig.ok(writer, "MSET other 1 third 1");
         }
         rig.ok(reader, "CLIENT TRACKING OFF");
         rig.ok(reader, "CLIENT TRACKING ON");
-        rig.ask(reader, "LCS other third");
+        rig.say(reader, "LCS other third");
         rig.ok(writer, "RENAME third fifth");
         assert_eq!(rig.heard(reader), invalidate(&["third"]));
         for line in ["MULTI", "FLUSHDB", &format!("GET {key}")] {
-            rig.ask(reader, line);
+            rig.say(reader, line);
         }
-        assert_eq!(rig.ask(reader, "EXEC"), format!("*2\r\n+OK\r\n_\r\n{FORGET}"));
+        assert_eq!(rig.say(reader, "EXEC"), format!("*2\r\n+OK\r\n_\r\n{FORGET}"));
     });
 }

@@ -237,7 +237,7 @@ impl Engine {
         }
         let named = |series: &Series| (2..args.len()).any(|at| args.get(at) == series.event.as_bytes());
         let wanted = |series: &&Series| args.len() == 2 || named(series);
-        for series in self.monitor.series.iter().filter(wanted) {
+        for series in self.latency.series.iter().filter(wanted) {
             let (event, samples) = (series.event.as_bytes(), series.samples.len() as u64);
             figures::write(out, &EventFigures { ms_max: series.ms_max, event_bytes: event.len() as u64, samples });
             out.extend_from_slice(event);
@@ -246,7 +246,7 @@ impl Engine {
             }
         }
         if command == Command::LatencyReset {
-            self.monitor.series.retain(|series| args.len() > 2 && !named(series));
+            self.latency.series.retain(|series| args.len() > 2 && !named(series));
         }
     }
 }

@@ -27,7 +27,7 @@ use super::sessions::Client;
 use crate::keyspace::glob;
 use crate::protocol::command::{Command, Group, introspect, spec};
 use crate::protocol::resp::{Args, Reply};
-use crate::types::{CoreId, Now};
+use crate::types::Now;
 
 const SYNTAX: &str = "ERR syntax error";
 
@@ -252,9 +252,4 @@ fn flush_option(args: &Args) -> Result<(), Vec<u8>> {
         }
         Some(_) => Err(SYNTAX.into()),
     }
-}
-
-/// The core a cursor or a fixed choice names.
-pub(super) fn core_of(index: usize) -> CoreId {
-    CoreId(index as u16)
 }

@@ -1,6 +1,6 @@
 //! SCAN's arguments and cursor. A cursor is a core, a slot and a place in the slot, packed into 40 bits.
 
-use super::{SYNTAX, core_of};
+use super::SYNTAX;
 use crate::keyspace::command::{ScanFilter, ScanPlace};
 use crate::keyspace::number::parse_i64;
 use crate::protocol::resp::Args;
@@ -23,10 +23,10 @@ impl<'a> Scan<'a> {
         let cursor = cursor.ok_or("ERR invalid cursor")?;
         let (core, slot) = ((cursor >> 30) as usize, (cursor >> 16) as usize & (SLOTS - 1));
         let place = ScanPlace { slot: slot as u16, tag: cursor as u16 };
-        let mut scan = Scan { core: core_of(core), place, count: COUNT_DEFAULT, pattern: None, strings: true };
+        let mut scan = Scan { core: CoreId(core as u16), place, count: COUNT_DEFAULT, pattern: None, strings: true };
         if core >= cores {
             // A cursor from nowhere: as with Redis the scan just ends.
-            (scan.core, scan.place.slot) = (core_of(cores - 1), SLOTS as u16);
+            (scan.core, scan.place.slot) = (CoreId(cores as u16 - 1), SLOTS as u16);
         }
         for at in (2..args.len()).step_by(2) {
             let value = args.try_get(at + 1).ok_or(SYNTAX)?;

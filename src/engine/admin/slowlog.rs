@@ -6,6 +6,7 @@
 use super::super::figures::{self, SlowFigures, mode};
 use super::super::gather::Gather;
 use super::super::ingress::Call;
+use super::super::scatter::CHECKED;
 use super::super::sessions::Client;
 use super::super::slow::Entry;
 use crate::engine::Engine;
@@ -108,7 +109,7 @@ impl Engine {
             Command::SlowLogLen => figures::write(out, &(self.slow.len() as u64)),
             _ => {
                 figures::write(out, &(self.slow.len() as u64));
-                let count = count(command, args).expect("the core that was asked has checked it");
+                let count = count(command, args).expect(CHECKED);
                 self.slow.newest().take(count).for_each(|entry| write(entry, out));
             }
         }

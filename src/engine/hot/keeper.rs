@@ -268,11 +268,6 @@ impl Engine {
         self.hot.board.clear();
         self.hot.heat.reset();
     }
-
-    fn other_cores(&self) -> impl Iterator<Item = CoreId> + use<> {
-        let own = self.core;
-        (0..self.cores).map(|core| CoreId(core as u16)).filter(move |core| *core != own)
-    }
 }
 
 /// The value of a key as it is now; one that has expired is removed on the way.

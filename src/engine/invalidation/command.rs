@@ -7,7 +7,7 @@ use super::super::letter::{Note, Ticket};
 use super::super::sessions::Client;
 use super::options::{self, NO_SUCH_CLIENT};
 use super::{Trial, Word, mark_of};
-use crate::keyspace::command::{Request, apply};
+use crate::keyspace::command::Request;
 use crate::protocol::command::{Command, Spec, spec};
 use crate::protocol::resp::Args;
 use crate::session::Tracker;
@@ -64,8 +64,10 @@ impl Engine {
     }
 
     fn spread_prefixes(&mut self, prefixes: Vec<Vec<u8>>, ticket: Option<Ticket>) {
-        let cores = if prefixes.is_empty() { 0 } else { self.cores };
-        for core in self.cores_but_own().take(cores) {
+        if prefixes.is_empty() {
+            return;
+        }
+        for core in self.other_cores() {
             self.post.note(core, Note::Invalidation(Word::Listen { prefixes: prefixes.clone(), ticket }));
         }
     }
@@ -78,11 +80,6 @@ impl Engine {
             let (number, before) = (self.invalidation.tries, client.tracker.clone());
             self.invalidation.trials.push(Trial { conn, number, before });
         }
-    }
-
-    fn cores_but_own(&self) -> impl Iterator<Item = CoreId> + use<> {
-        let own = self.core;
-        (0..self.cores).map(|core| CoreId(core as u16)).filter(move |core| *core != own)
     }
 
     /// Whether there is a connection with this id; `None` if another core would know.
@@ -125,14 +122,17 @@ impl Engine {
         tracker: Option<Box<Tracker>>,
     ) -> Vec<Vec<u8>> {
         // What was asked past copies is on its way: no copy answers before that has been answered.
-        client.order.hold(client.queue.numbers().end);
+        client.hold_copies();
         let before = std::mem::replace(&mut client.tracker, tracker);
         let now = client.tracker.as_deref();
         self.invalidation.clients += u64::from(now.is_some());
         self.invalidation.clients -= u64::from(before.is_some());
         let listens: Vec<Vec<u8>> = now.map_or(Vec::new(), |now| now.prefixes.iter().cloned().collect());
-        for prefix in &listens {
+        if !listens.is_empty() {
+            // What has changed so far is not for who listens from here on.
             self.settle_changes();
+        }
+        for prefix in &listens {
             self.invalidation.prefixes.add_here(prefix, self.core, conn);
         }
         self.forget_prefixes(conn, before.as_deref(), now);
@@ -148,7 +148,7 @@ impl Engine {
         for prefix in left {
             if self.invalidation.prefixes.remove_here(prefix, conn) {
                 self.invalidation.prefixes.remove_core(prefix, self.core);
-                for core in self.cores_but_own() {
+                for core in self.other_cores() {
                     self.post.note(core, Note::Invalidation(Word::Deaf { prefix: prefix.clone() }));
                 }
             }
@@ -187,15 +187,12 @@ impl Engine {
         request: &mut Request,
     ) {
         let heed = self.heed_of(client, spec(request.command));
-        if owner == self.core && self.has_to_wait(call.conn, Some(request.slot)) {
+        if self.is_locked_out(call.conn, owner, request.slot) {
             return self.wait_for_slot(call, client, heed, request);
         }
         if owner == self.core {
             let asker = mark_of(self.core, call.conn);
-            self.begin_heeded(heed, asker);
-            let shard = &mut self.shard;
-            client.answer(|reply| apply(shard, call.now.unix_ms(), request, reply));
-            return self.end_heeded(heed, asker, request);
+            return client.answer(|reply| self.apply_heeded(call.now, (heed, asker), request, reply));
         }
         let number = client.queue.wait(client.is_muted());
         self.post.ask_heeded(owner, Ticket::new(call.conn, number, 0), client.proto, heed, request);

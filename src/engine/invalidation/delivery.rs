@@ -14,8 +14,6 @@ use std::sync::Arc;
 
 /// Where RESP2 connections hear of it, as messages.
 const CHANNEL: &[u8] = b"__redis__:invalidate";
-/// Messages that wait for the end of a request that takes several turns.
-const WAITING_BYTES_MAX: usize = 64 * 1024;
 
 /// What a client is to forget.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,30 +178,12 @@ impl Engine {
     /// Puts a message behind all that a client is owed; false if that is too much already.
     fn put_message(&mut self, now: Now, conn: ConnId, effects: &mut Effects, encode: impl FnOnce(&mut Reply)) -> bool {
         let Some(mut client) = self.sessions.take(conn) else { return true };
-        let client_proto = client.proto;
         let fits = if client.closing || client.gone {
+            // Nothing is left to be forgotten there.
             true
-        } else if client.transaction.is_some() {
-            let fits = !client.owes_forget && client.aside.len_bytes() < WAITING_BYTES_MAX;
-            if fits {
-                encode(&mut Reply { out: &mut client.aside, proto: client_proto });
-            }
-            fits
-        } else if let Some(long) = self.long.iter_mut().find(|long| long.conn == conn) {
-            // In the middle of a long request there is no end of a reply to stand behind.
-            let fits = !client.owes_forget && long.pushes.len_bytes() < WAITING_BYTES_MAX;
-            if fits {
-                encode(&mut Reply { out: &mut long.pushes, proto: client.proto });
-            }
-            fits
         } else {
-            let waiting_bytes = client.output.len_bytes() + client.queue.stashed_bytes();
-            let fits = !client.owes_forget && waiting_bytes <= self.settings.client_output_bytes_max;
-            if fits {
-                self.lend_output(&mut client);
-                client.push(encode);
-            }
-            fits
+            self.lend_output(&mut client);
+            !client.owes_forget && client.hand_within(self.settings.client_output_bytes_max, encode)
         };
         self.announce(now, conn, &mut client, effects);
         self.sessions.put(conn, client);

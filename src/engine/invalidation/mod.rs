@@ -32,9 +32,10 @@ use super::Engine;
 use super::event::Effects;
 use super::letter::{AUTHOR, Note, READER, Ticket};
 use super::sessions::Client;
-use crate::keyspace::command::Request;
+use crate::keyspace::command::{Request, apply};
 use crate::keyspace::{Changes, Mark, interest};
 use crate::protocol::command::{Spec, flags::flag};
+use crate::protocol::resp::Reply;
 use crate::session::Tracker;
 use crate::types::{ConnId, CoreId, KeyHash, Now};
 use prefixes::{Broadcast, Prefixes};
@@ -86,6 +87,17 @@ pub enum Word {
         trial: u64,
         found: bool,
     },
+}
+
+impl Word {
+    /// Bytes of the keys that it is about, and of their readers.
+    pub fn key_bytes(&self) -> usize {
+        match self {
+            Word::Stale(rows) => rows.iter().map(|row| row.key.len() + size_of_val(&row.readers[..])).sum(),
+            Word::Broadcast(broadcast) => broadcast.keys.iter().map(|(key, _)| key.len() + size_of::<Mark>()).sum(),
+            _ => 0,
+        }
+    }
 }
 
 /// A key that has changed, and connections of one core that have read it.
@@ -193,6 +205,22 @@ impl Engine {
         (u8::from(reads) * READER) | (u8::from(tracker.noloop) * AUTHOR)
     }
 
+    /// Applies an operation of a client that is heeded as the bits of `heed` say.
+    #[inline]
+    pub(super) fn apply_heeded(
+        &mut self,
+        now: Now,
+        (heed, asker): (u8, Mark),
+        request: &mut Request,
+        reply: &mut Reply,
+    ) {
+        self.begin_heeded(heed, asker);
+        apply(&mut self.shard, now.unix_ms(), request, reply);
+        if heed != 0 {
+            self.end_heeded(heed, asker, request);
+        }
+    }
+
     /// Before an operation of somebody whom the owner heeds.
     pub(super) fn begin_heeded(&mut self, heed: u8, asker: Mark) {
         if heed & AUTHOR != 0 {
@@ -250,10 +278,10 @@ impl Engine {
     fn spread_all(&mut self) {
         self.settle_changes();
         self.limit_readers();
-        for core in 0..self.cores {
-            let stale = std::mem::take(&mut self.invalidation.outbox[core]);
+        for core in CoreId::all(self.cores) {
+            let stale = std::mem::take(&mut self.invalidation.outbox[core.index()]);
             if !stale.is_empty() {
-                self.tell_core(CoreId(core as u16), Word::Stale(stale));
+                self.tell_core(core, Word::Stale(stale));
             }
         }
         for (broadcast, cores) in self.invalidation.prefixes.take_changed() {
@@ -303,14 +331,14 @@ impl Engine {
             return;
         }
         self.invalidation.flushed = everywhere;
-        for core in (0..self.cores).map(|core| CoreId(core as u16)) {
+        for core in CoreId::all(self.cores) {
             self.tell_core(core, Word::Forget);
         }
     }
 
     fn tell_core(&mut self, core: CoreId, word: Word) {
         if core != self.core {
-            return self.post.note(core, Note::Invalidation(word));
+            return self.post.stale(core, word);
         }
         if self.invalidation.clients > 0 {
             self.invalidation.desk.push(word);

@@ -1,10 +1,14 @@
 //! Which connections have read which keys of this core, for as long as they have not been told of a change.
 //!
-//! Who reads a key and is gone stays in its row until the key changes: to look for it would take every row.
+//! Who reads a key and is gone stays in its row until the key changes: to look for it would take every row. So a row has
+//! a bound: for a key that never changes, those that are gone would add up.
 
 use crate::types::KeyHash;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Readers of one key; one more, and those so far are told that it has changed.
+const READERS_MAX: usize = 64 * 1024;
 
 /// The readers of one key.
 #[derive(Debug)]
@@ -35,11 +39,12 @@ impl Readers {
         self.items
     }
 
-    /// Adds a reader. Answers whether the row is new, and the row that it took the place of: another key with the same
-    /// hash, whose readers are told that it has changed, since changes are told by hash.
+    /// Adds a reader. Answers whether the row is new, and the row that it took the place of, whose readers are told that
+    /// the key has changed: a full one, or one of another key with the same hash, since changes are told by hash.
     pub fn remember(&mut self, hash: KeyHash, key: &[u8], reader: u128) -> (bool, Option<Row>) {
+        let is_full = |row: &Row| row.readers.len() >= READERS_MAX && row.readers.binary_search(&reader).is_err();
         let displaced = match self.rows.get(&hash.0) {
-            Some(row) if *row.key != *key => self.remove(hash),
+            Some(row) if *row.key != *key || is_full(row) => self.remove(hash),
             _ => None,
         };
         let mut new = false;
@@ -90,6 +95,18 @@ mod tests {
         let (hash, row) = readers.remove_any(9).expect("one is left");
         assert_eq!((hash, &*row.key, readers.items()), (KeyHash(2), &b"b"[..], 0));
         assert!(readers.remove_any(9).is_none());
+    }
+
+    /// A full row makes room for a new reader, not for one that it has.
+    #[test]
+    fn a_row_is_bounded() {
+        let mut readers = Readers::default();
+        (0..READERS_MAX as u128).for_each(|reader| assert!(readers.remember(KeyHash(1), b"a", reader).1.is_none()));
+        assert!(readers.remember(KeyHash(1), b"a", 7).1.is_none());
+        let (new, displaced) = readers.remember(KeyHash(1), b"a", READERS_MAX as u128);
+        assert!(new);
+        assert_eq!(displaced.expect("it was full").readers.len(), READERS_MAX);
+        assert_eq!((readers.len(), readers.items()), (1, 1));
     }
 
     /// Two keys with one hash: the later takes the row, and the readers of the earlier are handed out.

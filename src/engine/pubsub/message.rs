@@ -96,8 +96,7 @@ impl Engine {
 
     /// The other cores that want to hear.
     pub(in super::super) fn interested_cores(&self, interest: Interest) -> Vec<CoreId> {
-        let all = (0..self.cores).map(|core| CoreId(core as u16));
-        all.filter(|core| *core != self.core && self.ledger.has_interest(*core, interest)).collect()
+        self.other_cores().filter(|core| self.ledger.has_interest(*core, interest)).collect()
     }
 
     /// A message from another core; its publisher waits for the number of listeners, unless it is the server.
@@ -187,14 +186,7 @@ impl Engine {
             return false;
         }
         self.lend_output(client);
-        let whole = 0..push.bytes.len();
-        if let Some(long) = self.long.iter_mut().find(|long| long.conn == conn) {
-            long.pushes.append(push, whole);
-        } else if client.midway || client.transaction.is_some() {
-            client.put_aside(push);
-        } else {
-            client.push(|reply| reply.out.append(push, whole));
-        }
+        client.hand(push);
         self.bound_unread(now, conn, client, effects);
         true
     }

@@ -125,7 +125,7 @@ impl Engine {
         effects: &mut Effects,
     ) {
         let limit = self.settings.output_limits.of(client);
-        let unread_bytes = self.unread_bytes(conn, client);
+        let unread_bytes = client.unread_bytes();
         if limit.hard_bytes > 0 && unread_bytes >= limit.hard_bytes {
             self.drop_deaf(conn, client, effects);
         } else if limit.soft_bytes > 0 && unread_bytes >= limit.soft_bytes && client.deaf_since_us == 0 {
@@ -139,7 +139,7 @@ impl Engine {
     #[cold]
     pub(in super::super) fn hears_again(&mut self, conn: ConnId) {
         let Some(mut client) = self.sessions.take(conn) else { return };
-        if self.unread_bytes(conn, &client) < self.settings.output_limits.of(&client).soft_bytes {
+        if client.unread_bytes() < self.settings.output_limits.of(&client).soft_bytes {
             client.deaf_since_us = 0;
         }
         self.sessions.put(conn, client);
@@ -166,15 +166,6 @@ impl Engine {
             }
             self.sessions.put(conn, client);
         }
-    }
-
-    fn unread_bytes(&self, conn: ConnId, client: &Client) -> u64 {
-        let waiting = self.long.iter().find(|long| long.conn == conn).map_or(0, |long| long.pushes.len_bytes());
-        (client.output.len_bytes()
-            + client.queue.stashed_bytes()
-            + client.sending_bytes
-            + client.aside.len_bytes()
-            + waiting) as u64
     }
 
     fn drop_deaf(&mut self, conn: ConnId, client: &mut Client, effects: &mut Effects) {

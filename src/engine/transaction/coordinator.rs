@@ -267,8 +267,6 @@ impl Engine {
                 tracker.caching = false;
             }
             client.push_aside();
-            // What it wrote elsewhere comes before what this client asks next: no copy answers until that is done.
-            client.order.hold(client.queue.numbers().end);
         }
         self.sessions.put(conn, client);
         self.lay_to_rest(conn);

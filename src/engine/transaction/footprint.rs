@@ -33,7 +33,7 @@ impl Footprint {
     /// What is to be locked, core by core in order.
     pub fn locks(mut self, engine: &Engine) -> Vec<(CoreId, SlotSet)> {
         if self.everything {
-            return (0..engine.cores).map(|core| (CoreId(core as u16), SlotSet::All)).collect();
+            return CoreId::all(engine.cores).map(|core| (core, SlotSet::All)).collect();
         }
         self.slots.sort_unstable();
         self.slots.dedup();

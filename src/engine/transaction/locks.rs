@@ -1,8 +1,9 @@
 //! The slots of this core that transactions have locked, and what waits for them.
 //!
 //! While a slot is locked its keys are the transaction's alone: operations of others wait here, in the order in which they
-//! came. A lock is held from when all cores of the transaction
-//! have granted theirs until its last operation here, about a round trip.
+//! came. A lock is held from when it is granted until the transaction's last operation here: about a round trip, once the
+//! other cores have granted theirs. What waits needs no bound of its own: for each a client is owed a reply, and how many
+//! that may be is bounded.
 
 use super::super::letter::Ticket;
 use crate::protocol::command::{Command, spec};
@@ -163,10 +164,10 @@ impl Locks {
     }
 
     /// Makes WATCHes of a client that wait here name no key: the client watches nothing any more.
-    pub fn forget_watches(&mut self, (core, conn): (CoreId, ConnId)) {
+    pub fn forget_watches(&mut self, who: (CoreId, ConnId)) {
         for waiting in &mut self.queue {
             if let Waiting::Request(request) = waiting
-                && (request.from, request.ticket.conn(), request.command) == (core, conn, Command::Watch)
+                && (request.who(), request.command) == (who, Command::Watch)
             {
                 request.args = OwnedArgs::default();
             }
@@ -184,22 +185,14 @@ impl Locks {
     /// and an operation that comes later finds the same slot locked and stands behind it. A lock waits for those that wait
     /// before it, too.
     pub fn take_ready(&mut self) -> Vec<Waiting> {
-        let (mut ready, mut passed) = (Vec::new(), Vec::<SlotSet>::new());
+        let mut ready = Vec::new();
         self.keyless = 0;
+        // The queue fills again with those that stay, so each looks at those before it.
         for waiting in std::mem::take(&mut self.queue) {
             let stays = match &waiting {
                 Waiting::Request(request) => self.must_wait(request.from, request.ticket.conn(), request.slot()),
                 Waiting::Fold(_, fold) => self.fold_must_wait(fold.slot),
-                Waiting::Lock(from, lock) => {
-                    let meets = |other: &SlotSet| other.meets(&lock.slots);
-                    let stays = self.held.iter().any(|held| meets(&held.slots))
-                        || passed.iter().any(meets)
-                        || self.queue.iter().any(|earlier| is_of((*from, lock.conn), earlier));
-                    if stays {
-                        passed.push(lock.slots.clone());
-                    }
-                    stays
-                }
+                Waiting::Lock(from, lock) => self.is_in_the_way(&lock.slots, (*from, lock.conn)),
             };
             match waiting {
                 waiting if stays => self.wait(waiting),
@@ -212,10 +205,6 @@ impl Locks {
         }
         ready
     }
-}
-
-fn is_of(who: (CoreId, ConnId), waiting: &Waiting) -> bool {
-    matches!(waiting, Waiting::Request(request) if request.who() == who)
 }
 
 fn is_keyless(waiting: &Waiting) -> bool {

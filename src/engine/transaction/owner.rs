@@ -109,9 +109,7 @@ impl Engine {
             reply.ok();
         } else if on_one_key {
             let mut request = Request { command, args, slot, hash, hint: None };
-            self.begin_heeded(heed, asker);
-            apply(&mut self.shard, now.unix_ms(), &mut request, &mut reply);
-            self.end_heeded(heed, asker, &request);
+            self.apply_heeded(now, (heed, asker), &mut request, &mut reply);
         } else {
             self.part(now, None, command, &args, &mut reply, effects);
         }

@@ -11,7 +11,7 @@ use super::footprint::Footprint;
 use super::locks::{Waiting, WaitingRequest};
 use super::moves::{Move, Part, Step, is_move};
 use super::{Errand, Fault};
-use crate::keyspace::command::{Request, apply};
+use crate::keyspace::command::Request;
 use crate::protocol::command::{Command, Spec};
 use crate::protocol::resp::{Args, Output, OwnedArgs, Proto, Reply};
 use crate::routing::slot_of;
@@ -68,7 +68,7 @@ impl Engine {
             client.reply_mode = reply_mode;
         }
         // Its letters are on their way: no copy answers this client before they have been answered.
-        client.order.hold(client.queue.numbers().end);
+        client.hold_copies();
         ended
     }
 
@@ -167,9 +167,7 @@ impl Engine {
         let mut out = Output::default();
         let mut reply = Reply { out: &mut out, proto: Proto::Resp2 };
         let asker = mark_of(self.core, call.conn);
-        self.begin_heeded(heed, asker);
-        apply(&mut self.shard, call.now.unix_ms(), &mut request, &mut reply);
-        self.end_heeded(heed, asker, &request);
+        self.apply_heeded(call.now, (heed, asker), &mut request, &mut reply);
         client.queue.part(number).add(index, &out, 0..out.bytes.len())
     }
 
@@ -188,13 +186,20 @@ impl Engine {
         owner: CoreId,
         request: &mut Request,
     ) -> bool {
-        let locked = owner == self.core && self.has_to_wait(call.conn, Some(request.slot));
-        if locked {
+        if self.is_locked_out(call.conn, owner, request.slot) {
             self.wait_for_slot(call, client, 0, request);
-        } else if self.transactions.runs {
+            return true;
+        }
+        if self.transactions.runs {
             self.dispatch_apart(call, client, owner, request);
         }
-        locked || self.transactions.runs
+        self.transactions.runs
+    }
+
+    /// Whether an operation of this core's client has to wait for its slot, which then is this core's.
+    #[inline]
+    pub(in super::super) fn is_locked_out(&self, conn: ConnId, owner: CoreId, slot: Slot) -> bool {
+        self.transactions.is_active() && owner == self.core && self.has_to_wait(conn, Some(slot))
     }
 
     /// Has such an operation wait for its slot.
@@ -209,26 +214,6 @@ impl Engine {
         self.wait_here(client, ticket, client.proto, heed, request);
     }
 
-    /// As [`Engine::detour`] for a part of a reply that is gathered. False: it is an ordinary one.
-    #[cold]
-    pub(in super::super) fn detour_part(
-        &mut self,
-        client: &mut Client,
-        ticket: Ticket,
-        owner: CoreId,
-        heed: u8,
-        request: &mut Request,
-    ) -> bool {
-        let locked = owner == self.core && self.has_to_wait(ticket.conn(), Some(request.slot));
-        if locked {
-            self.wait_here(client, ticket, Proto::Resp2, heed, request);
-        } else if self.transactions.runs && owner != self.core {
-            self.post.ask_heeded(owner, ticket, Proto::Resp2, heed, request);
-            return true;
-        }
-        locked
-    }
-
     /// Whether an operation of this core's client has to wait here; `None`: one on the keys of all slots.
     pub(in super::super) fn has_to_wait(&self, conn: ConnId, slot: Option<Slot>) -> bool {
         !self.post.holds_locks && self.transactions.locks.must_wait(self.core, conn, slot)
@@ -240,7 +225,14 @@ impl Engine {
     }
 
     /// Has an operation of this core's client wait for its slot: behind what the client has in the key's draft, if anything.
-    fn wait_here(&mut self, client: &mut Client, ticket: Ticket, proto: Proto, heed: u8, request: &mut Request) {
+    pub(in super::super) fn wait_here(
+        &mut self,
+        client: &mut Client,
+        ticket: Ticket,
+        proto: Proto,
+        heed: u8,
+        request: &mut Request,
+    ) {
         let in_draft =
             client.order.awaits(request.hash) && self.hot.own.get(request.hash, request.args.get(1)).is_some();
         if in_draft {

@@ -4,26 +4,25 @@ use super::super::Engine;
 use super::Fault;
 use crate::keyspace::Key;
 use crate::types::{ConnId, CoreId, KeyHash, Now, Slot};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// A key as it was when it was watched.
 struct Watched {
-    key: Box<[u8]>,
     slot: Slot,
     hash: KeyHash,
     changes: u64,
 }
 
-/// The watched keys of this core, by the connection that watches them.
+/// The watched keys of this core, by the connection that watches them. A client may watch very many, and each once.
 #[derive(Default)]
 pub struct Watches {
-    rows: HashMap<(CoreId, ConnId), Vec<Watched>>,
+    rows: HashMap<(CoreId, ConnId), BTreeMap<Box<[u8]>, Watched>>,
 }
 
 #[cfg(feature = "faults")]
 impl Watches {
     pub fn len(&self) -> usize {
-        self.rows.values().map(Vec::len).sum()
+        self.rows.values().map(BTreeMap::len).sum()
     }
 }
 
@@ -32,12 +31,12 @@ impl Engine {
     pub(in super::super) fn watch_key(&mut self, now: Now, who: (CoreId, ConnId), key: &Key) {
         self.shard.find(key, now.unix_ms());
         let rows = self.transactions.watches.rows.entry(who).or_default();
-        if rows.iter().any(|row| row.hash == key.hash && *row.key == *key.bytes) {
+        if rows.contains_key(key.bytes) {
             return;
         }
         self.shard.count_changes(key.slot, key.hash);
         let changes = self.shard.changes(key.hash);
-        rows.push(Watched { key: key.bytes.into(), slot: key.slot, hash: key.hash, changes });
+        rows.insert(key.bytes.into(), Watched { slot: key.slot, hash: key.hash, changes });
     }
 
     /// Whether all keys that a client watches here are as they were; an expiry counts as a change when its time has come.
@@ -46,8 +45,8 @@ impl Engine {
         if self.transactions.commits(Fault::MissChanges) || self.transactions.commits(Fault::ImagineChanges) {
             return self.transactions.commits(Fault::MissChanges);
         }
-        rows.iter().all(|row| {
-            let key = Key { bytes: &row.key, slot: row.slot, hash: row.hash, hint: None };
+        rows.iter().all(|(bytes, row)| {
+            let key = Key { bytes, slot: row.slot, hash: row.hash, hint: None };
             self.shard.find(&key, now.unix_ms());
             self.shard.changes(row.hash) == row.changes
         })
@@ -56,7 +55,7 @@ impl Engine {
     /// Forgets what a client watches here.
     pub(in super::super) fn unwatch_here(&mut self, who: (CoreId, ConnId)) {
         self.transactions.locks.forget_watches(who);
-        for row in self.transactions.watches.rows.remove(&who).unwrap_or_default() {
+        for row in self.transactions.watches.rows.remove(&who).unwrap_or_default().into_values() {
             self.shard.stop_counting(row.hash);
         }
     }

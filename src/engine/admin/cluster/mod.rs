@@ -13,6 +13,7 @@ pub use facade::{Endpoint, Facade};
 pub use slot_stats::SlotStats;
 
 use super::super::ingress::Call;
+use super::super::scatter::CHECKED;
 use super::super::sessions::Client;
 use super::{SYNTAX, flush_option, scan};
 use crate::engine::Engine;
@@ -94,7 +95,7 @@ impl Engine {
 
     /// This core's part, of a slot that is its own.
     pub(in crate::engine) fn keys_in_slot_part(&self, command: Command, args: &Args, reply: &mut Reply) {
-        let (slot, count) = slot_and_count(command, args).expect("the core that was asked has checked it");
+        let (slot, count) = slot_and_count(command, args).expect(CHECKED);
         let here = self.shard.slot_len(slot);
         if command == Command::ClusterCountKeysInSlot {
             return reply.integer(here as i64);

@@ -6,6 +6,7 @@
 use super::super::super::figures::{self, SlotFigures};
 use super::super::super::gather::Gather;
 use super::super::super::ingress::Call;
+use super::super::super::scatter::CHECKED;
 use super::super::super::sessions::Client;
 use super::SYNTAX;
 use crate::engine::Engine;
@@ -140,7 +141,7 @@ impl Engine {
 
     /// This core's part: of what is past the limit here, nothing can come before it in the whole.
     pub(in crate::engine) fn slot_stats_part(&self, args: &Args, reply: &mut Reply) {
-        let mut stats = SlotStats::parse(args).expect("the core that was asked has checked it");
+        let mut stats = SlotStats::parse(args).expect(CHECKED);
         stats.rows = self.slot_rows(&stats);
         stats.settle();
         stats.rows.iter().for_each(|row| figures::write(&mut reply.out.bytes, row));

@@ -4,6 +4,7 @@ use super::super::super::gather::{Gather, Report};
 use super::{RELOAD_OPTIONS, Wish, wish};
 use crate::engine::Engine;
 use crate::engine::event::HostReport;
+use crate::engine::scatter::CHECKED;
 use crate::keyspace::digest::{Digest, combine, database};
 use crate::keyspace::number::parse_i64;
 use crate::keyspace::{Key, NewValue};
@@ -95,7 +96,7 @@ impl Engine {
 
     /// This core's part.
     pub(in crate::engine) fn debug_part(&mut self, now: Now, args: &Args, reply: &mut Reply) {
-        match wish(args).expect("the core that was asked has checked it") {
+        match wish(args).expect(CHECKED) {
             Wish::Digest if self.shard.is_empty() => {}
             Wish::Digest => reply.raw(&self.shard.digest()),
             Wish::DigestValue => {
@@ -156,7 +157,7 @@ impl Engine {
 
     /// Sets those of the keys that live here and do not exist.
     fn populate(&mut self, args: &Args) {
-        let (count, size) = populate_options(args).expect("the core that was asked has checked it");
+        let (count, size) = populate_options(args).expect(CHECKED);
         let prefix = args.try_get(3).unwrap_or(b"key").to_vec();
         for number in 0..count {
             let bytes = [&prefix[..], b":", number.to_string().as_bytes()].concat();

@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use crate::engine::event::HostReport;
 use crate::engine::figures::{self, Tracked, TrackedKey};
 use crate::engine::hot_session::{HotSession, HotSessionOptions, Work};
+use crate::engine::scatter::CHECKED;
 use crate::keyspace::number::parse_i64;
 use crate::protocol::resp::{Args, Reply};
 use crate::types::{Now, SLOTS};
@@ -158,7 +159,8 @@ impl Session {
         }
     }
 
-    /// The keys that used most, each with how much (estimates, so they are kept within the whole): a flat array in both protocols, as in Redis.
+    /// The keys that used most, each with how much (estimates, so they are kept within the whole): a flat array in both
+    /// protocols, as in Redis.
     fn top(&self, reply: &mut Reply, name: &str, of: impl Fn(&(u64, u64)) -> u64) {
         let rows = self.keys.iter().map(|(key, used)| (of(used), key));
         let mut rows: Vec<(u64, &Vec<u8>)> = rows.filter(|(used, _)| *used > 0).collect();
@@ -194,7 +196,7 @@ impl Engine {
     }
 
     pub(super) fn start_part(&mut self, now: Now, args: &Args) {
-        let options = parse(args).expect("the core that was asked has checked it");
+        let options = parse(args).expect(CHECKED);
         // Two clients that start at once on two cores: the first to come stays.
         if !self.is_tracking() {
             let host = self.host.report();
