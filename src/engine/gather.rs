@@ -2,12 +2,8 @@
 //!
 //! A part is what a core answered, encoded. Which parts make which reply is decided here alone.
 
-use super::admin::cluster::SlotStats;
-use super::admin::hotkeys::Heat;
 use super::admin::info;
-use super::admin::slowlog::Slow;
 use super::event::HostReport;
-use super::pubsub::Survey;
 use super::stats::Stats;
 use crate::protocol::resp::{Output, Proto, Reply};
 use std::ops::Range;
@@ -26,17 +22,9 @@ enum Sum {
     Text(Vec<u8>),
     /// The counts of each core: INFO.
     Info { rows: Vec<(u32, Stats)>, request: Box<info::InfoRequest> },
-    /// What cores know of hot keys: HOTKEYS.
-    Heat(Box<Heat>),
-    /// What took long: SLOWLOG.
-    Slow(Box<Slow>),
     /// Answers to a round of a command that moves values, in the order of its parts: the engine goes on with them.
     Round(Vec<Output>),
-    /// How many keys slots hold: CLUSTER SLOT-STATS.
-    Slots(Box<SlotStats>),
-    /// Who listens to what: PUBSUB.
-    Survey(Box<Survey>),
-    /// Whatever else is put together from records: LATENCY, MEMORY, DEBUG.
+    /// Whatever else is put together from records: HOTKEYS, SLOWLOG, PUBSUB, LATENCY, MEMORY...
     Report(Box<dyn Report>),
     /// CLIENT KILL addr:port, which answers OK or an error.
     Killed(i64),
@@ -102,21 +90,8 @@ impl Gather {
     pub fn info(parts: usize, request: info::InfoRequest) -> Gather {
         Gather::new(parts, Sum::Info { rows: Vec::with_capacity(parts), request: Box::new(request) })
     }
-
-    pub fn slow(parts: usize, slow: Slow) -> Gather {
-        Gather::new(parts, Sum::Slow(Box::new(slow)))
-    }
-    pub fn slots(parts: usize, stats: SlotStats) -> Gather {
-        Gather::new(parts, Sum::Slots(Box::new(stats)))
-    }
-    pub fn survey(parts: usize, survey: Survey) -> Gather {
-        Gather::new(parts, Sum::Survey(Box::new(survey)))
-    }
     pub fn report(parts: usize, report: impl Report + 'static) -> Gather {
         Gather::new(parts, Sum::Report(Box::new(report)))
-    }
-    pub fn heat(parts: usize, heat: Heat) -> Gather {
-        Gather::new(parts, Sum::Heat(Box::new(heat)))
     }
 
     /// Adds part number `part`: `range` of `output`. True when it was the last one.
@@ -132,10 +107,6 @@ impl Gather {
                 request.add_hot_keys(part, rest);
                 rows.push((part, stats));
             }
-            Sum::Heat(heat) => heat.add(part, bytes),
-            Sum::Slow(slow) => slow.add(bytes),
-            Sum::Slots(stats) => stats.add(bytes),
-            Sum::Survey(survey) => survey.add(bytes),
             Sum::Report(report) => report.add(part, bytes),
             Sum::Text(text) => text.extend_from_slice(bytes),
             Sum::Round(answers) => answers[part as usize].append(output, range),
@@ -179,10 +150,6 @@ impl Gather {
             Sum::Any { found: None, .. } => reply.null(),
             Sum::Text(text) => reply.verbatim("txt", &text),
             Sum::Round(_) => unreachable!("the engine goes on with a round"),
-            Sum::Heat(heat) => heat.encode(reply, host),
-            Sum::Slow(slow) => slow.encode(reply),
-            Sum::Slots(stats) => stats.encode(reply),
-            Sum::Survey(survey) => survey.encode(reply),
             Sum::Report(report) => report.encode(reply, host),
             Sum::Info { mut rows, request } => {
                 rows.sort_unstable_by_key(|(core, _)| *core);
