@@ -5,6 +5,7 @@
 use super::admin::info;
 use super::event::HostReport;
 use super::stats::Stats;
+use crate::protocol::command::Command;
 use crate::protocol::resp::{Output, Proto, Reply};
 use std::ops::Range;
 
@@ -44,17 +45,26 @@ pub struct Gather {
     sum: Sum,
     /// What the client spoke when it asked; by the time of the answer HELLO or RESET may have changed that.
     proto: Proto,
-    /// The first error among the parts; it is the whole reply.
+    /// The first error among the parts; it is the whole reply. It was counted where it was encoded.
     error: Option<Vec<u8>>,
+    /// The command, if the whole may be an error though no part is.
+    command: Option<Command>,
 }
 
 impl Gather {
     fn new(parts: usize, sum: Sum) -> Gather {
-        Gather { left: parts, sum, proto: Proto::Resp2, error: None }
+        Gather { left: parts, sum, proto: Proto::Resp2, error: None, command: None }
     }
     /// For replies that differ by version. Counts, arrays and OK do not.
     pub fn in_proto(self, proto: Proto) -> Gather {
         Gather { proto, ..self }
+    }
+    pub fn of(self, command: Command) -> Gather {
+        Gather { command: Some(command), ..self }
+    }
+    /// The command that has failed, should the whole be an error.
+    pub fn culprit(&self) -> Option<Command> {
+        self.command.filter(|_| self.error.is_none())
     }
     pub fn count(parts: usize) -> Gather {
         Gather::new(parts, Sum::Count(0))
