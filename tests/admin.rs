@@ -67,6 +67,32 @@ fn refusals_for_want_of_memory_are_no_calls() {
     assert!(stats.contains(&format!("errorstat_OOM:count={refused}\r\n")), "{stats}");
 }
 
+/// An error counts however late it comes: from another core, from all of them, or from a command of a transaction.
+#[test]
+fn late_errors_are_counted() {
+    let mut rig = start();
+    let (near, far) = (rig.key_of(0), rig.key_of(1));
+    for (lines, command) in [
+        ("CLIENT KILL 1.2.3.4:5".to_owned(), "client|kill"),
+        ("LATENCY GRAPH nosuch".to_owned(), "latency|graph"),
+        ("CLIENT TRACKING ON REDIRECT 998".to_owned(), "client|tracking"),
+        ("CLIENT TRACKING ON REDIRECT 999".to_owned(), "client|tracking"),
+        (format!("RENAME {near} {near}"), "rename"),
+        (format!("RENAME {far} {near}"), "rename"),
+        (format!("MULTI\nRENAME {near} {near}\nEXEC"), "rename"),
+        (format!("MULTI\nRENAME {far} {near}\nEXEC"), "rename"),
+        (format!("MULTI\nCOPY {far} {near} DB x\nEXEC"), "copy"),
+        (format!("LCS {far} {near} LEN IDX"), "lcs"),
+    ] {
+        rig.say(A, "CONFIG RESETSTAT");
+        assert!(rig.say(A, &lines).contains("-ERR "), "{lines}");
+        let stats = info(&mut rig, "commandstats errorstats");
+        let row = stats.lines().find(|line| line.starts_with(&format!("cmdstat_{command}:"))).expect("it ran");
+        assert!(row.ends_with("calls=1,usec=0,usec_per_call=0.00,rejected_calls=0,failed_calls=1"), "{lines}: {row}");
+        assert!(stats.contains("errorstat_ERR:count=1\r\n"), "{lines}: {stats}");
+    }
+}
+
 #[test]
 fn sections_are_chosen_as_in_redis() {
     let mut rig = start();

@@ -2,13 +2,10 @@
 //!
 //! A part is what a core answered, encoded. Which parts make which reply is decided here alone.
 
-use super::admin::cluster::SlotStats;
-use super::admin::hotkeys::Heat;
 use super::admin::info;
-use super::admin::slowlog::Slow;
 use super::event::HostReport;
-use super::pubsub::Survey;
 use super::stats::Stats;
+use crate::protocol::command::Command;
 use crate::protocol::resp::{Output, Proto, Reply};
 use std::ops::Range;
 
@@ -26,17 +23,9 @@ enum Sum {
     Text(Vec<u8>),
     /// The counts of each core: INFO.
     Info { rows: Vec<(u32, Stats)>, request: Box<info::InfoRequest> },
-    /// What cores know of hot keys: HOTKEYS.
-    Heat(Box<Heat>),
-    /// What took long: SLOWLOG.
-    Slow(Box<Slow>),
     /// Answers to a round of a command that moves values, in the order of its parts: the engine goes on with them.
     Round(Vec<Output>),
-    /// How many keys slots hold: CLUSTER SLOT-STATS.
-    Slots(Box<SlotStats>),
-    /// Who listens to what: PUBSUB.
-    Survey(Box<Survey>),
-    /// Whatever else is put together from records: LATENCY, MEMORY, DEBUG.
+    /// Whatever else is put together from records: HOTKEYS, SLOWLOG, PUBSUB, LATENCY, MEMORY...
     Report(Box<dyn Report>),
     /// CLIENT KILL addr:port, which answers OK or an error.
     Killed(i64),
@@ -56,17 +45,26 @@ pub struct Gather {
     sum: Sum,
     /// What the client spoke when it asked; by the time of the answer HELLO or RESET may have changed that.
     proto: Proto,
-    /// The first error among the parts; it is the whole reply.
+    /// The first error among the parts; it is the whole reply. It was counted where it was encoded.
     error: Option<Vec<u8>>,
+    /// The command, if the whole may be an error though no part is.
+    command: Option<Command>,
 }
 
 impl Gather {
     fn new(parts: usize, sum: Sum) -> Gather {
-        Gather { left: parts, sum, proto: Proto::Resp2, error: None }
+        Gather { left: parts, sum, proto: Proto::Resp2, error: None, command: None }
     }
     /// For replies that differ by version. Counts, arrays and OK do not.
     pub fn in_proto(self, proto: Proto) -> Gather {
         Gather { proto, ..self }
+    }
+    pub fn of(self, command: Command) -> Gather {
+        Gather { command: Some(command), ..self }
+    }
+    /// The command that has failed, should the whole be an error.
+    pub fn culprit(&self) -> Option<Command> {
+        self.command.filter(|_| self.error.is_none())
     }
     pub fn count(parts: usize) -> Gather {
         Gather::new(parts, Sum::Count(0))
@@ -102,21 +100,8 @@ impl Gather {
     pub fn info(parts: usize, request: info::InfoRequest) -> Gather {
         Gather::new(parts, Sum::Info { rows: Vec::with_capacity(parts), request: Box::new(request) })
     }
-
-    pub fn slow(parts: usize, slow: Slow) -> Gather {
-        Gather::new(parts, Sum::Slow(Box::new(slow)))
-    }
-    pub fn slots(parts: usize, stats: SlotStats) -> Gather {
-        Gather::new(parts, Sum::Slots(Box::new(stats)))
-    }
-    pub fn survey(parts: usize, survey: Survey) -> Gather {
-        Gather::new(parts, Sum::Survey(Box::new(survey)))
-    }
     pub fn report(parts: usize, report: impl Report + 'static) -> Gather {
         Gather::new(parts, Sum::Report(Box::new(report)))
-    }
-    pub fn heat(parts: usize, heat: Heat) -> Gather {
-        Gather::new(parts, Sum::Heat(Box::new(heat)))
     }
 
     /// Adds part number `part`: `range` of `output`. True when it was the last one.
@@ -132,10 +117,6 @@ impl Gather {
                 request.add_hot_keys(part, rest);
                 rows.push((part, stats));
             }
-            Sum::Heat(heat) => heat.add(part, bytes),
-            Sum::Slow(slow) => slow.add(bytes),
-            Sum::Slots(stats) => stats.add(bytes),
-            Sum::Survey(survey) => survey.add(bytes),
             Sum::Report(report) => report.add(part, bytes),
             Sum::Text(text) => text.extend_from_slice(bytes),
             Sum::Round(answers) => answers[part as usize].append(output, range),
@@ -179,10 +160,6 @@ impl Gather {
             Sum::Any { found: None, .. } => reply.null(),
             Sum::Text(text) => reply.verbatim("txt", &text),
             Sum::Round(_) => unreachable!("the engine goes on with a round"),
-            Sum::Heat(heat) => heat.encode(reply, host),
-            Sum::Slow(slow) => slow.encode(reply),
-            Sum::Slots(stats) => stats.encode(reply),
-            Sum::Survey(survey) => survey.encode(reply),
             Sum::Report(report) => report.encode(reply, host),
             Sum::Info { mut rows, request } => {
                 rows.sort_unstable_by_key(|(core, _)| *core);

@@ -206,8 +206,14 @@ impl Engine {
         if client.queue.part(number).is_round() {
             return self.round_answered(client);
         }
-        let (host, proto) = (&self.host, client.proto);
-        client.queue.complete(number, |out, gather| gather.encode(&mut Reply { out, proto }, &|| host.report()));
+        let (host, proto, tally) = (&self.host, client.proto, &mut self.shard.counts.tally);
+        client.queue.complete(number, |out, gather| {
+            let (from, culprit) = (out.bytes.len(), gather.culprit());
+            gather.encode(&mut Reply { out, proto }, &|| host.report());
+            if let Some(command) = culprit {
+                tally.answered(command, &out.bytes[from..]);
+            }
+        });
     }
 }
 

@@ -56,7 +56,7 @@ impl Engine {
             let (text, places) = args.flatten();
             return self.everywhere(call, client, command, &mut Args::new(&text, &places, &mut []), gather);
         }
-        let mut whole = Whole::open(client, gather, self.cores == 1);
+        let mut whole = Whole::open(client, gather.of(command), self.cores == 1);
         let own = self.core;
         for core in self.other_cores() {
             let number = whole.number.expect("with other cores a slot was opened");

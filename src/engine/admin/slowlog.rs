@@ -3,8 +3,9 @@
 //! The seventh field has a command of its own because clients read SLOWLOG's entries by position, and some (go-redis) read
 //! just six of them and take a seventh for the next entry.
 
+use super::super::event::HostReport;
 use super::super::figures::{self, SlowFigures, mode};
-use super::super::gather::Gather;
+use super::super::gather::{Gather, Report};
 use super::super::ingress::Call;
 use super::super::scatter::CHECKED;
 use super::super::sessions::Client;
@@ -33,15 +34,15 @@ enum Shape {
     WithMode,
 }
 
-impl Slow {
-    pub fn add(&mut self, mut bytes: &[u8]) {
+impl Report for Slow {
+    fn add(&mut self, _: u32, mut bytes: &[u8]) {
         self.len += figures::read::<u64>(&mut bytes);
         while !bytes.is_empty() {
             self.entries.push(read(&mut bytes));
         }
     }
 
-    pub fn encode(mut self, reply: &mut Reply) {
+    fn encode(mut self: Box<Self>, reply: &mut Reply, _: &dyn Fn() -> HostReport) {
         if let Shape::Len = self.shape {
             return reply.integer(self.len.min(self.len_max) as i64);
         }
@@ -84,7 +85,7 @@ impl Engine {
         let cores = self.cores;
         let slow = |shape, count| {
             let len_max = self.settings.slowlog_len_max;
-            Gather::slow(cores, Slow { entries: Vec::new(), len: 0, len_max, count, shape })
+            Gather::report(cores, Slow { entries: Vec::new(), len: 0, len_max, count, shape })
         };
         let gather = match command {
             Command::SlowLogLen => Ok(slow(Shape::Len, 0)),

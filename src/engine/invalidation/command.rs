@@ -98,10 +98,10 @@ impl Engine {
     /// Another core asks whether a connection of this one exists.
     pub(super) fn seek(&mut self, from: CoreId, id: u64, reply: &[u8], ticket: Ticket, trial: u64) {
         let found = self.sessions.conn_of(id).is_some();
-        self.post.batch(from).answer(ticket, |out| match found {
-            true => out.bytes.extend_from_slice(reply),
-            false => out.bytes.extend_from_slice(format!("-{NO_SUCH_CLIENT}\r\n").as_bytes()),
-        });
+        let missing = [b"-", NO_SUCH_CLIENT.as_bytes(), b"\r\n"].concat();
+        let reply = if found { reply } else { &missing };
+        self.shard.counts.tally.answered(Command::ClientTracking, reply);
+        self.post.batch(from).answer(ticket, |out| out.bytes.extend_from_slice(reply));
         self.post.note(from, Note::Invalidation(Word::Sought { by: ticket.conn(), trial, found }));
     }
 

@@ -9,7 +9,7 @@ mod survey;
 mod unread;
 
 pub use message::Message;
-pub use survey::{Survey, distinct, read_all};
+pub use survey::{distinct, read_all};
 pub use unread::OutputLimits;
 
 use super::Engine;

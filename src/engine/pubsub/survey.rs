@@ -1,7 +1,8 @@
 //! PUBSUB: who listens to what, over all cores. A channel may have listeners on several of them and is named once.
 
 use super::super::Engine;
-use super::super::gather::Gather;
+use super::super::event::HostReport;
+use super::super::gather::{Gather, Report};
 use super::super::ingress::Call;
 use super::super::sessions::Client;
 use crate::keyspace::glob;
@@ -31,9 +32,11 @@ impl Survey {
             _ => Survey::Names(BTreeSet::new()),
         }
     }
+}
 
+impl Report for Survey {
     /// Takes the part of one core, as [`Engine::survey_part`] wrote it.
-    pub fn add(&mut self, mut part: &[u8]) {
+    fn add(&mut self, _: u32, mut part: &[u8]) {
         match self {
             Survey::Names(names) => {
                 while !part.is_empty() {
@@ -50,8 +53,8 @@ impl Survey {
         }
     }
 
-    pub fn encode(self, reply: &mut Reply) {
-        match self {
+    fn encode(self: Box<Self>, reply: &mut Reply, _: &dyn Fn() -> HostReport) {
+        match *self {
             Survey::Names(names) => {
                 reply.array(names.len());
                 names.iter().for_each(|name| reply.bulk(name));
@@ -92,7 +95,7 @@ impl Engine {
             let error = format!("ERR unknown subcommand or wrong number of arguments for '{name}'. Try PUBSUB HELP.");
             return client.answer(|reply| reply.error(&error));
         }
-        let gather = Gather::survey(self.cores, Survey::new(command, args));
+        let gather = Gather::report(self.cores, Survey::new(command, args));
         self.everywhere(call, client, command, args, gather);
     }
 

@@ -73,12 +73,14 @@ impl Engine {
     }
 
     fn run_requests(&mut self, call: &mut Call, client: &mut Client, program: &mut Program) -> bool {
+        // A command that runs at once and by itself is counted by whoever runs it.
+        let counts = program.is_exec || self.post.holds_locks;
         if !std::mem::replace(&mut program.begun, true) && program.is_exec {
             self.write_down_exec(call.now, client, program.requests.as_mut_slice());
             client.answer(|reply| reply.array(program.count));
         }
         if let Some((number, mut step)) = program.pending.take()
-            && !self.advance_move(call, client, number, &mut step)
+            && !self.advance_move(call, client, number, &mut step, counts)
         {
             program.pending = Some((number, step));
             return false;
@@ -94,10 +96,15 @@ impl Engine {
                 continue;
             }
             match Move::new(spec, &mut args) {
-                Err(error) => client.answer(|reply| reply.error(&error)),
+                Err(error) => {
+                    if counts {
+                        self.shard.counts.tally.answered(spec.command, format!("-{error}").as_bytes());
+                    }
+                    client.answer(|reply| reply.error(&error));
+                }
                 Ok(mut step) => {
                     let number = client.queue.gather(Gather::round(0), client.is_muted());
-                    if !self.advance_move(call, client, number, &mut step) {
+                    if !self.advance_move(call, client, number, &mut step, counts) {
                         program.pending = Some((number, step));
                         return false;
                     }
@@ -117,14 +124,28 @@ impl Engine {
         self.execute_other(call, client, Some(spec), args);
     }
 
-    /// Goes through the rounds of a command that moves values; false: a round awaits answers from other cores.
-    fn advance_move(&mut self, call: &mut Call, client: &mut Client, number: u32, step: &mut Move) -> bool {
+    /// Goes through the rounds of a command that moves values; false: a round awaits answers from other cores. `counts`: an
+    /// error that it answers is counted here.
+    fn advance_move(
+        &mut self,
+        call: &mut Call,
+        client: &mut Client,
+        number: u32,
+        step: &mut Move,
+        counts: bool,
+    ) -> bool {
         loop {
             let answers = client.queue.part(number).take_round();
             match step.next(&answers) {
                 Step::Answer(answer) => {
-                    let proto = client.proto;
-                    client.queue.complete(number, |out, _| answer(&mut Reply { out, proto }));
+                    let (proto, tally) = (client.proto, &mut self.shard.counts.tally);
+                    client.queue.complete(number, |out, _| {
+                        let from = out.bytes.len();
+                        answer(&mut Reply { out, proto });
+                        if counts {
+                            tally.answered(step.spec.command, &out.bytes[from..]);
+                        }
+                    });
                     client.queue.settle(&mut client.output);
                     return true;
                 }

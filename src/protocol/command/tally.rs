@@ -103,6 +103,15 @@ impl Tally {
         self.rows[command as usize].failed += 1;
     }
 
+    /// A command was answered: counts it as one that ran and failed, if that was an error.
+    #[inline]
+    pub fn answered(&mut self, command: Command, reply: &[u8]) {
+        if reply.first() == Some(&b'-') {
+            self.failed(command);
+            self.error(reply);
+        }
+    }
+
     /// An error was answered: `line` as it is sent, or its text alone.
     #[cold]
     pub fn error(&mut self, line: &[u8]) {

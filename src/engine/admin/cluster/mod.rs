@@ -10,7 +10,6 @@ mod facade;
 mod slot_stats;
 
 pub use facade::{Endpoint, Facade};
-pub use slot_stats::SlotStats;
 
 use super::super::ingress::Call;
 use super::super::scatter::CHECKED;

@@ -3,8 +3,9 @@
 //! The number of keys is all that is told, as in Redis unless its `cluster-slot-stats-enabled` is on: CPU time and bytes
 //! would have to be counted slot by slot with every request. HOTKEYS tells by key what is worth knowing of them.
 
+use super::super::super::event::HostReport;
 use super::super::super::figures::{self, SlotFigures};
-use super::super::super::gather::Gather;
+use super::super::super::gather::{Gather, Report};
 use super::super::super::ingress::Call;
 use super::super::super::scatter::CHECKED;
 use super::super::super::sessions::Client;
@@ -84,13 +85,6 @@ impl SlotStats {
         Ok(SlotStats { slots: 0..=SLOTS as u16 - 1, order, limit: limit.unwrap_or(SLOTS), rows: Vec::new() })
     }
 
-    /// Takes the part of one core.
-    pub fn add(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            self.rows.push(figures::read(&mut bytes));
-        }
-    }
-
     /// Puts the rows in order and drops what is past the limit.
     fn settle(&mut self) {
         match self.order {
@@ -101,7 +95,7 @@ impl SlotStats {
         self.rows.truncate(self.limit);
     }
 
-    pub fn encode(mut self, reply: &mut Reply) {
+    fn show(mut self, reply: &mut Reply) {
         self.settle();
         reply.array(self.rows.len());
         for row in &self.rows {
@@ -111,6 +105,18 @@ impl SlotStats {
             reply.bulk(b"key-count");
             reply.integer(row.keys as i64);
         }
+    }
+}
+
+impl Report for SlotStats {
+    fn add(&mut self, _: u32, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            self.rows.push(figures::read(&mut bytes));
+        }
+    }
+
+    fn encode(self: Box<Self>, reply: &mut Reply, _: &dyn Fn() -> HostReport) {
+        self.show(reply);
     }
 }
 
@@ -128,9 +134,9 @@ impl Engine {
         };
         if self.is_node(client) {
             stats.rows = self.slot_rows(&stats);
-            return client.answer(|reply| stats.encode(reply));
+            return client.answer(|reply| stats.show(reply));
         }
-        let gather = Gather::slots(self.cores, stats).in_proto(client.proto);
+        let gather = Gather::report(self.cores, stats).in_proto(client.proto);
         self.everywhere(call, client, Command::ClusterSlotStats, args, gather);
     }
 
@@ -196,10 +202,10 @@ mod tests {
                 of_core.settle();
                 let mut bytes = Vec::new();
                 of_core.rows.iter().for_each(|row| figures::write(&mut bytes, row));
-                stats.add(&bytes);
+                stats.add(0, &bytes);
             }
             let mut out = Output::default();
-            stats.encode(&mut Reply { out: &mut out, proto: Proto::Resp3 });
+            stats.show(&mut Reply { out: &mut out, proto: Proto::Resp3 });
             String::from_utf8(out.flatten()).expect("numbers and names").replace("\r\n", " ")
         };
         let row = |slot: u16, keys: u8| format!("*2 :{slot} %1 $9 key-count :{keys} ");

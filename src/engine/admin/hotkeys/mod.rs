@@ -12,7 +12,7 @@ pub use list::{HotKey, hottest_first, read_keys, write_keys};
 use super::SYNTAX;
 use crate::engine::Engine;
 use crate::engine::event::HostReport;
-use crate::engine::gather::Gather;
+use crate::engine::gather::{self, Gather};
 use crate::engine::ingress::Call;
 use crate::engine::sessions::Client;
 use crate::protocol::command::Command;
@@ -28,9 +28,8 @@ pub enum Heat {
     Get(Report),
 }
 
-impl Heat {
-    /// Takes the part of one core.
-    pub fn add(&mut self, core: u32, bytes: &[u8]) {
+impl gather::Report for Heat {
+    fn add(&mut self, core: u32, bytes: &[u8]) {
         match self {
             Heat::List(keys) => keys.extend(read_keys(core, bytes)),
             Heat::Explain(explain) => explain.add(bytes),
@@ -38,8 +37,8 @@ impl Heat {
         }
     }
 
-    pub fn encode(self, reply: &mut Reply, host: &dyn Fn() -> HostReport) {
-        match self {
+    fn encode(self: Box<Self>, reply: &mut Reply, host: &dyn Fn() -> HostReport) {
+        match *self {
             Heat::List(keys) => list::encode(keys, reply),
             Heat::Explain(explain) => explain.encode(reply),
             Heat::Get(report) => report.encode(reply, host),
@@ -56,7 +55,7 @@ impl Engine {
             Command::HotkeysReset => self.check_reset().map(|()| Gather::ok(cores)),
             Command::HotkeysStop if !self.is_tracking() => return client.answer(|reply| reply.null()),
             Command::HotkeysStop => Ok(Gather::ok(cores)),
-            _ => Ok(Gather::heat(cores, self.hotkeys_request(call.now, command, args))),
+            _ => Ok(Gather::report(cores, self.hotkeys_request(call.now, command, args))),
         };
         match gather {
             Ok(gather) => {
