@@ -1,14 +1,16 @@
 //! What the engine costs without a kernel: whole turns from received bytes to an output, and letters between two cores.
 //!
 //! *Turn*: one core, one connection, pipelines of GET and SET (10:1) over a million random keys. *Letter*: two engines on
-//! one thread; a pipeline of GETs for keys of the other core goes there and its answers come back. The same pipeline for
-//! keys of the connection's own core stands beside it: the difference is the price of a letter without its wake-up.
+//! one thread; a pipeline of GETs for keys of the other core goes there and its answers come back, handed over or through
+//! the cores' mailboxes. The same pipeline for keys of the connection's own core stands beside it: the difference is the
+//! price of a letter without its wake-up.
 
 mod draw;
 
 use coldplate::engine::{Effects, Engine, EngineOptions, Event, Host, HostReport, Ledger, Settings, ShellCounts};
 use coldplate::keyspace::ShardOptions;
 use coldplate::routing::{SlotTable, VNODES_DEFAULT, slot_of};
+use coldplate::runtime::{Mail, Mailbox, mailboxes};
 use coldplate::types::{ConnId, CoreId, Now};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use draw::{Draw, VALUE, key};
@@ -91,6 +93,25 @@ impl Core {
         let batch = self.engine.take_mail(to.id).expect("there are letters");
         to.turn(Event::Mail { from: self.id, batch });
     }
+
+    /// The same through a mailbox, with the look at the doorbell and at the mail that a worker takes.
+    fn post_by(&mut self, own: &Mailbox, to: &mut Core, theirs: &Mailbox) {
+        let batch = self.engine.take_mail(to.id).expect("there are letters");
+        let put = own.put(to.id, Mail::Letters { from: self.id, batch });
+        assert!(matches!(put, Ok(None)), "it has room, and who owns it is awake");
+        for _ in 0..theirs.waiting() {
+            let Some(Mail::Letters { from, batch }) = theirs.take() else { unreachable!("nothing else was put there") };
+            to.turn(Event::Mail { from, batch });
+        }
+    }
+}
+
+/// The way of a pipeline's requests to their owner.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Way {
+    Handed,
+    Mailed,
+    Here,
 }
 
 fn get(number: u64) -> Vec<u8> {
@@ -147,22 +168,35 @@ fn letters(criterion: &mut Criterion) {
         core.receive(&set(number));
         core.send();
     }
+    let boxes = mailboxes(2, 64);
     let mut group = criterion.benchmark_group("letter");
     group.warm_up_time(Duration::from_secs(1));
     for pipeline in PIPELINES {
         group.throughput(Throughput::Elements(pipeline as u64));
-        for (core, way) in [(there.id, "there and back"), (here.id, "for comparison, here")] {
+        let ways = [
+            (there.id, Way::Handed, "there and back"),
+            (there.id, Way::Mailed, "there and back by mailbox"),
+            (here.id, Way::Here, "for comparison, here"),
+        ];
+        for (core, way, name) in ways {
             let mut draw = Draw::new(7);
             let numbers = std::iter::repeat_with(|| draw.below(FEW_KEYS)).filter(|number| owner(number) == core);
             let requests: Vec<Vec<u8>> = numbers.take(FEW_KEYS as usize).map(get).collect();
             let pipelines = pipelines(&requests, pipeline);
             let mut next = pipelines.iter().cycle();
-            group.bench_function(format!("pipeline {pipeline}, {way}"), |bencher| {
+            group.bench_function(format!("pipeline {pipeline}, {name}"), |bencher| {
                 bencher.iter(|| {
                     here.receive(next.next().expect("it goes round"));
-                    if core != here.id {
-                        here.post(there);
-                        there.post(here);
+                    match way {
+                        Way::Handed => {
+                            here.post(there);
+                            there.post(here);
+                        }
+                        Way::Mailed => {
+                            here.post_by(&boxes[0], there, &boxes[1]);
+                            there.post_by(&boxes[1], here, &boxes[0]);
+                        }
+                        Way::Here => {}
                     }
                     let sent_bytes = here.send();
                     assert_eq!(sent_bytes, pipeline * (VALUE.len() + 7), "a value for each GET");

@@ -23,13 +23,16 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// Folders that are not of the repository: what was built, fetched or measured.
+const IGNORED: [&str; 5] = [".git", ".venv", "node_modules", "out", "target"];
+
 /// All files below some folders whose names end so, in order of their paths.
 fn files(folders: &[&str], ends: &[&str]) -> Vec<PathBuf> {
     let mut open: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();
     let mut found = Vec::new();
     while let Some(path) = open.pop() {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if path.is_dir() && name != "target" && name != "node_modules" && name != ".git" {
+        if path.is_dir() && !IGNORED.contains(&&*name) {
             let entries = fs::read_dir(&path).expect("a folder of the repository can be read");
             open.extend(entries.map(|entry| entry.expect("its entries too").path()));
         } else if path.is_file() && ends.iter().any(|end| name.ends_with(end)) {

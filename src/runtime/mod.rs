@@ -15,5 +15,5 @@ mod worker;
 
 pub use clock::Clock;
 pub use listener::{Bound, ListenError, Listener, Listening, listen};
-pub use mailbox::{Mailbox, mailboxes};
+pub use mailbox::{Mail, Mailbox, mailboxes};
 pub use worker::{Control, Worker, WorkerError, WorkerOptions};
