@@ -13,10 +13,13 @@ struct Watched {
     changes: u64,
 }
 
-/// The watched keys of this core, by the connection that watches them. A client may watch very many, and each once.
+/// What one client watches: it may watch very many keys, and each once.
+type Rows = BTreeMap<Box<[u8]>, Watched>;
+
+/// The watched keys of this core, by the connection that watches them.
 #[derive(Default)]
 pub struct Watches {
-    rows: HashMap<(CoreId, ConnId), BTreeMap<Box<[u8]>, Watched>>,
+    rows: HashMap<(CoreId, ConnId), Rows>,
 }
 
 #[cfg(feature = "faults")]
