@@ -62,16 +62,25 @@ impl EventClasses {
     }
 }
 
+impl EventClasses {
+    /// Letters that stand for exactly these.
+    pub fn letters(self) -> String {
+        self.shortened_by(EventClasses::ALL.0)
+    }
+
+    /// `A` for all that it stands for, which takes the place of these letters; then the others.
+    fn shortened_by(self, bits: u16) -> String {
+        let all = self.0 & EventClasses::ALL.0 == EventClasses::ALL.0;
+        let left = if all { self.0 & !bits } else { self.0 };
+        let others = EventClasses::LETTERS.iter().filter(|(_, bit)| left & bit != 0);
+        all.then_some('A').into_iter().chain(others.map(|(letter, _)| *letter)).collect()
+    }
+}
+
+/// As Redis shows them: there `A` takes the place of `n` too.
 impl fmt::Display for EventClasses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all = self.0 & EventClasses::ALL.0 == EventClasses::ALL.0;
-        if all {
-            f.write_str("A")?;
-        }
-        // `A` takes the place of its letters, of `n` too.
-        let shortened = if all { EventClasses::ALL.0 | EventClasses::NEW.0 } else { 0 };
-        let shown = EventClasses::LETTERS.iter().filter(|(_, bit)| self.0 & !shortened & bit != 0);
-        shown.map(|(letter, _)| *letter).try_for_each(|letter| fmt::Write::write_char(f, letter))
+        f.write_str(&self.shortened_by(EventClasses::ALL.0 | EventClasses::NEW.0))
     }
 }
 

@@ -163,17 +163,26 @@ impl Field {
         value[touched].copy_from_slice(&bytes.to_be_bytes()[..count]);
     }
 
-    /// Does what it says to a value that holds it; answers what to reply and whether anything changed.
-    fn run(&self, value: &mut [u8]) -> (Option<i64>, bool) {
+    /// What it makes of a value: the number before, and the one after; `None` where it is refused.
+    fn outcome(&self, value: &[u8]) -> (i64, Option<i64>) {
         let before = self.read(value);
-        let (after, is_set) = match self.action {
-            Action::Get => return (Some(before), false),
-            Action::Set(number, overflow) => (self.kind.fit(self.kind.given(number, overflow), overflow), true),
-            Action::Add(step, overflow) => (self.kind.fit(i128::from(before) + i128::from(step), overflow), false),
+        let after = match self.action {
+            Action::Get => Some(before),
+            Action::Set(number, overflow) => self.kind.fit(self.kind.given(number, overflow), overflow),
+            Action::Add(step, overflow) => self.kind.fit(i128::from(before) + i128::from(step), overflow),
         };
-        let Some(after) = after else { return (None, false) };
-        self.write(value, after);
-        (Some(if is_set { before } else { after }), before != after)
+        (before, after)
+    }
+
+    /// Whether it leaves a value that holds it as it is.
+    fn leaves(&self, value: &[u8]) -> bool {
+        let (before, after) = self.outcome(value);
+        after.is_none_or(|after| after == before)
+    }
+
+    /// What to reply of an outcome.
+    fn answer(&self, (before, after): (i64, Option<i64>)) -> Option<i64> {
+        if matches!(self.action, Action::Set(..)) { after.map(|_| before) } else { after }
     }
 }
 
@@ -211,24 +220,35 @@ pub fn bit_field(shard: &mut Shard, now_ms: u64, request: &Request, reply: &mut 
     if request.command == Command::BitFieldRo {
         return reply.error(READ_ONLY);
     }
-    let bytes = last / 8 + 1;
     reply.array(fields.len());
+    let answer = |answer: Option<i64>, reply: &mut Reply| match answer {
+        Some(number) => reply.integer(number),
+        None => reply.null(),
+    };
+    let (bytes, existing) = (last / 8 + 1, shard.find(&key, now_ms));
+    let value = existing.map_or(&[][..], |item| shard.value(item).bytes());
+    let grows = value.len() < bytes;
+    // As long as none changes anything, each finds what was there.
+    if let Some(item) = existing
+        && !grows
+        && fields.iter().all(|field| field.leaves(value))
+    {
+        fields.iter().for_each(|field| answer(field.answer(field.outcome(value)), reply));
+        return shard.mark_edited(item);
+    }
     let mut changed = false;
     let mut run = |value: &mut Vec<u8>| {
-        let grows = value.len() < bytes;
-        if grows {
-            grow(value, bytes);
-        }
+        grow(value, bytes.max(value.len()));
         for field in &fields {
-            let (answer, differs) = field.run(value);
-            match answer {
-                Some(number) => reply.integer(number),
-                None => reply.null(),
+            let (before, after) = field.outcome(value);
+            if let Some(after) = after.filter(|_| field.writes()) {
+                field.write(value, after);
+                changed |= grows || after != before;
             }
-            changed |= differs || grows && field.writes() && answer.is_some();
+            answer(field.answer((before, after)), reply);
         }
     };
-    match shard.find(&key, now_ms) {
+    match existing {
         Some(item) => shard.edit(&key, item, run),
         None => {
             let mut value = Vec::new();
@@ -236,6 +256,8 @@ pub fn bit_field(shard: &mut Shard, now_ms: u64, request: &Request, reply: &mut 
             shard.put_edited(&key, value);
         }
     }
+    // Refused fields make a value long enough all the same. That is a change, though Redis tells of it in no event (and,
+    // unlike here, neither to WATCH nor to CLIENT TRACKING).
     if changed {
         shard.notify(EventClasses::STRING, "setbit", key.bytes);
     }

@@ -1,10 +1,11 @@
 //! Commands against what redis-server answered to the same ones, and against the events that it told.
 
 use super::{BitOp, LcsOptions, Request, apply, bitop, lcs};
-use crate::keyspace::{EventClasses, Key, KeyEvent, NewValue, Policy, Shard, ShardOptions, Value, interest};
+use crate::keyspace::{Changes, EventClasses, Key, KeyEvent, NewValue, Policy, Shard, ShardOptions, Value, interest};
 use crate::protocol::command::{Command, lookup, lookup_full};
 use crate::protocol::resp::{Arg, Args, Output, Proto, Reply};
 use crate::types::Slot;
+use std::collections::BTreeSet;
 
 /// The end of 2023: behind the expiries that have passed in the files, before those that lie ahead.
 const NOW_MS: u64 = 1_700_000_000_000;
@@ -141,6 +142,14 @@ fn replies_are_those_of_redis() {
     }
 }
 
+/// The lines of `events.txt`: a command, its events, the keys that it changes.
+fn event_cases() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    cases(include_str!("events.txt")).map(|(command, expected)| {
+        let (events, changed) = expected.split_once('\t').expect("a tab between the columns");
+        (command, events, changed)
+    })
+}
+
 /// Names, keys and order are Redis's, whatever classes are told; and a class is told alone where it is asked for alone.
 #[test]
 fn events_are_those_of_redis() {
@@ -148,7 +157,7 @@ fn events_are_those_of_redis() {
         let classes = EventClasses::parse(letters).expect("they are known");
         let mut stage = Stage::new(Proto::Resp2);
         stage.shard.set_event_classes(classes);
-        for (command, expected) in cases(include_str!("events.txt")) {
+        for (command, expected, _) in event_cases() {
             stage.run(command);
             let told: Vec<String> = stage
                 .events()
@@ -160,6 +169,23 @@ fn events_are_those_of_redis() {
             let expected: Vec<&str> = expected.split(", ").filter(|event| !event.is_empty()).filter(asked).collect();
             assert_eq!(told, expected, "{command} with {letters:?}");
         }
+    }
+}
+
+/// What changes a key is seen by whoever watches it or keeps it, and what leaves it as it was is not.
+#[test]
+fn changes_are_those_of_redis() {
+    let mut stage = Stage::new(Proto::Resp2);
+    stage.shard.watch_every(true);
+    for (command, _, expected) in event_cases() {
+        stage.run(command);
+        let mut changes = Changes::default();
+        stage.shard.swap_told(&mut changes);
+        let changed: BTreeSet<String> =
+            changes.iter().map(|(_, key)| String::from_utf8_lossy(key).into_owned()).collect();
+        let expected: BTreeSet<String> =
+            expected.split(' ').filter(|key| !key.is_empty()).map(|key| key.replace(['(', ')'], "")).collect();
+        assert_eq!(changed, expected, "{command}");
     }
 }
 
@@ -263,7 +289,9 @@ fn classes_are_read_and_shown_as_in_redis() {
         ("KEgx$lshzetd", "AKE"),
         ("ggdt", "gtd"),
     ] {
-        assert_eq!(EventClasses::parse(letters).expect("they are known").to_string(), shown, "{letters}");
+        let classes = EventClasses::parse(letters).expect("they are known");
+        assert_eq!(classes.to_string(), shown, "{letters}");
+        assert_eq!(EventClasses::parse(&classes.letters()), Some(classes), "{letters}");
     }
     for letters in ["q", "KEAx ", "é"] {
         assert_eq!(EventClasses::parse(letters), None, "{letters}");
