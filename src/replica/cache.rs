@@ -95,9 +95,9 @@ impl<W> Entry<W> {
 
     /// The copy, if it is current. A read that takes it takes effect here.
     #[inline]
-    pub fn read(&mut self, now_ms: u64) -> Option<&Copy> {
+    pub fn read(&mut self, now_ms: u64, may_miss: impl FnOnce() -> bool) -> Option<&Copy> {
         let copy = self.news.copy.as_ref()?;
-        if copy.version != self.news.cell.version() || !copy.is_unexpired(now_ms) {
+        if copy.version != self.news.cell.version() || !copy.is_unexpired(now_ms) || copy.is_absent() && !may_miss() {
             return None;
         }
         self.hits += 1;

@@ -140,7 +140,8 @@ impl<W> Draft<W> {
                 return (self.fold.push_run(Kind::Reads, Command::Get, Proto::Resp2, &[]), Part::Read);
             }
         };
-        self.fold.runs[run].shared = true;
+        let crowd = &mut self.fold.runs[run].crowd;
+        *(if matches!(part, Part::Read) { &mut crowd.alike } else { &mut crowd.reads }) += 1;
         (run, part)
     }
 
@@ -150,7 +151,8 @@ impl<W> Draft<W> {
             && let Some(so_far) = self.fold.runs[run].sum.checked_add(step)
             && (self.fold.runs[run].sum < 0) == (step < 0)
         {
-            (self.fold.runs[run].sum, self.fold.runs[run].shared) = (so_far, true);
+            self.fold.runs[run].sum = so_far;
+            self.fold.runs[run].crowd.alike += 1;
             return (run, Part::Sum { step, so_far });
         }
         let run = self.fold.push_run(Kind::Sum, Command::IncrBy, Proto::Resp2, &[]);
@@ -163,7 +165,7 @@ impl<W> Draft<W> {
         if let Some((run, Kind::Set)) = self.last() {
             let last = self.fold.runs[run].args.end as usize - 1;
             self.fold.args[last] = value;
-            self.fold.runs[run].shared = true;
+            self.fold.runs[run].crowd.alike += 1;
             return (run, Part::Set { value });
         }
         let run = self.fold.push_run(Kind::Set, Command::Set, Proto::Resp2, &[value]);

@@ -1,11 +1,11 @@
 //! A fold: operations on one hot key on their way to the key's owner, and back with the answers.
 //!
 //! It is a list of runs, each an ordinary operation that stands for one request or for many. The owner applies them in
-//! order like any letter's; it need not know what they stand for, except that a run of many that is refused ends the
-//! fold: the core that sent it then asks for the members one by one, in their order.
+//! order like any letter's; of what they stand for it need know only the number, for counts and keyspace events. A run of
+//! many that is refused ends the fold: the core that sent it then asks for the members one by one, in their order.
 
 use super::Copy;
-use crate::keyspace::command::Request;
+use crate::keyspace::command::{Crowd, Request};
 use crate::protocol::command::Command;
 use crate::protocol::resp::{Arg, Args, Output, Proto, Reply};
 use crate::types::{KeyHash, Slot};
@@ -34,8 +34,8 @@ pub(super) struct Run {
     pub args: Range<u32>,
     /// Of a [`Kind::Sum`].
     pub sum: i64,
-    /// More than one member's reply hangs on it.
-    pub shared: bool,
+    /// Whose replies hang on it.
+    pub crowd: Crowd,
     /// Where its answer ends, once it is served.
     answer_end: u32,
 }
@@ -99,7 +99,7 @@ impl Fold {
         self.args.extend([Arg::text(0, 0), Arg::text(0, self.key_bytes as usize)]);
         self.args.extend_from_slice(rest);
         let args = first..self.args.len() as u32;
-        self.runs.push(Run { kind, command, proto, args, sum: 0, shared: false, answer_end: 0 });
+        self.runs.push(Run { kind, command, proto, args, sum: 0, crowd: Crowd::ONE, answer_end: 0 });
         self.runs.len() - 1
     }
 
@@ -132,14 +132,14 @@ impl Fold {
     }
 
     /// For the owner: applies the runs in order, up to the first refused one that stands for many.
-    pub fn serve(&mut self, mut apply: impl FnMut(&mut Request, &mut Reply)) {
+    pub fn serve(&mut self, mut apply: impl FnMut(Crowd, &mut Request, &mut Reply)) {
         let Fold { runs, args, text, bodies, answers, .. } = self;
         for run in runs.iter_mut() {
             let from = answers.bytes.len();
             let args = Args::new(text, &args[run.args.start as usize..run.args.end as usize], bodies);
             let mut request = Request { command: run.command, args, slot: self.slot, hash: self.hash, hint: None };
-            apply(&mut request, &mut Reply { out: answers, proto: run.proto });
-            if run.shared && answers.bytes[from] == b'-' {
+            apply(run.crowd, &mut request, &mut Reply { out: answers, proto: run.proto });
+            if run.crowd.is_many() && answers.bytes[from] == b'-' {
                 answers.bytes.truncate(from);
                 return;
             }

@@ -2,8 +2,8 @@
 //! the other. Each trap is a row; random sequences look for those nobody thought of.
 
 use super::{Cache, Cell, Fold, Install};
-use crate::keyspace::command::{Request, apply};
-use crate::keyspace::{Allowance, Shard, ShardOptions};
+use crate::keyspace::command::{Request, apply, apply_for};
+use crate::keyspace::{Allowance, EventClasses, KeyEvent, Shard, ShardOptions};
 use crate::protocol::command::resolve;
 use crate::protocol::resp::{Args, Limits, Output, Proto, Reply, parse};
 use crate::types::{CoreId, KeyHash, Slot};
@@ -69,7 +69,7 @@ fn folded(shard: &mut Shard, lines: &[&str], combines: bool) -> (Vec<String>, Ve
     });
     while let Some(mut fold) = under_way.pop() {
         sizes.push(fold.runs());
-        fold.serve(|request, reply| apply(shard, NOW_MS, request, reply));
+        fold.serve(|crowd, request, reply| apply_for(crowd, shard, NOW_MS, request, reply));
         let mut landing = cache.land(fold);
         let mut scratch = Output::default();
         while let Some((member, output, range)) = landing.next(&mut scratch) {
@@ -82,6 +82,13 @@ fn folded(shard: &mut Shard, lines: &[&str], combines: bool) -> (Vec<String>, Ve
     (replies, sizes)
 }
 
+/// What has happened to keys since the events were told, and how many reads found a key, and none, so far.
+fn noted(shard: &mut Shard) -> (Vec<KeyEvent>, u64, u64) {
+    let mut events = Vec::new();
+    shard.take_events(&mut events);
+    (events, shard.counts.hits, shard.counts.misses)
+}
+
 /// The same lines one after the other and folded, from the same beginning; answers the folds' runs.
 fn expect_alike(before: &[&str], lines: &[&str], full: bool) -> Vec<usize> {
     let mut sizes = Vec::new();
@@ -89,12 +96,14 @@ fn expect_alike(before: &[&str], lines: &[&str], full: bool) -> Vec<usize> {
         let (mut one, mut other) = (shard(), shard());
         for shard in [&mut one, &mut other] {
             before.iter().for_each(|line| drop(direct(shard, line, Proto::Resp2)));
+            shard.set_event_classes(EventClasses::parse("KEAnm").expect("they are known"));
             shard.set_allowance(Allowance { over: full, bytes: 0 });
         }
         let expected: Vec<String> =
             lines.iter().enumerate().map(|(member, line)| direct(&mut one, line, proto_of(member))).collect();
         let (replies, folds) = folded(&mut other, lines, combines);
         assert_eq!(replies, expected, "{lines:?} behind {before:?}, combining: {combines}");
+        assert_eq!(noted(&mut other), noted(&mut one), "{lines:?} behind {before:?}, combining: {combines}");
         for line in ["GET k", "PEXPIRETIME k"] {
             assert_eq!(direct(&mut other, line, Proto::Resp2), direct(&mut one, line, Proto::Resp2), "{lines:?}");
         }
@@ -180,7 +189,7 @@ fn one_fold_at_a_time() {
     }
     let mut totals = Vec::new();
     while let Some(mut fold) = under_way.pop() {
-        fold.serve(|request, reply| apply(&mut shard, NOW_MS, request, reply));
+        fold.serve(|crowd, request, reply| apply_for(crowd, &mut shard, NOW_MS, request, reply));
         let (mut landing, mut scratch) = (cache.land(fold), Output::default());
         while let Some((member, output, range)) = landing.next(&mut scratch) {
             totals.push((member.who, String::from_utf8_lossy(&output.bytes[range]).into_owned()));
@@ -205,7 +214,7 @@ fn an_entry_leaves_when_nobody_waits() {
     for left in [1, 0] {
         assert_eq!(cache.len(), 1);
         let mut fold = under_way.pop().expect("one is under way");
-        fold.serve(|request, reply| apply(&mut shard, NOW_MS, request, reply));
+        fold.serve(|crowd, request, reply| apply_for(crowd, &mut shard, NOW_MS, request, reply));
         let (mut landing, mut scratch) = (cache.land(fold), Output::default());
         assert!(landing.next(&mut scratch).is_some());
         assert!(cache.landed(landing).is_none());

@@ -5,7 +5,8 @@ use super::super::event::Effects;
 use super::super::ingress::Call;
 use super::super::letter::{Note, Ticket};
 use super::super::sessions::Client;
-use crate::keyspace::command::{Request, apply};
+use crate::keyspace::EventClasses;
+use crate::keyspace::command::{Request, apply_for};
 use crate::protocol::command::{Command, flags::flag, spec};
 use crate::protocol::resp::{Output, Proto};
 use crate::replica::Fold;
@@ -21,7 +22,7 @@ impl Engine {
         if self.hot.cache.is_empty() {
             return false;
         }
-        let epoch = self.hot.cache.epoch();
+        let (epoch, settings) = (self.hot.cache.epoch(), &self.settings);
         #[cfg(not(feature = "faults"))]
         let may_use_copy = |client: &mut Client| client.may_use_copy(request.hash, epoch);
         #[cfg(feature = "faults")]
@@ -31,7 +32,8 @@ impl Engine {
         let Some(entry) = self.hot.cache.get(request.hash, request.args.get(1)) else { return false };
         if matches!(request.command, Command::Get | Command::MGet)
             && may_use_copy(client)
-            && let Some(copy) = entry.read(call.now.unix_ms())
+            // Where misses are told, the owner tells them.
+            && let Some(copy) = entry.read(call.now.unix_ms(), || !settings.key_events.has(EventClasses::KEY_MISS))
         {
             let counts = &mut self.shard.counts;
             *(if copy.is_absent() { &mut counts.misses } else { &mut counts.hits }) += 1;
@@ -74,7 +76,7 @@ impl Engine {
         for fold in std::mem::take(&mut self.hot.own_folds) {
             let Some(mut fold) = self.fold_waits(self.core, fold) else { continue };
             let shard = &mut self.shard;
-            fold.serve(|request, reply| apply(shard, now.unix_ms(), request, reply));
+            fold.serve(|crowd, request, reply| apply_for(crowd, shard, now.unix_ms(), request, reply));
             self.fold_returned(now, fold, effects);
         }
     }

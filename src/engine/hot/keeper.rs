@@ -4,7 +4,7 @@ use super::super::Engine;
 use super::super::group::Place;
 use super::super::letter::Note;
 use crate::heat::{Access, Decision, Reason, Report};
-use crate::keyspace::command::apply;
+use crate::keyspace::command::apply_for;
 use crate::keyspace::{Key, Shard, Value, interest};
 use crate::protocol::command::{Command, flags::flag, spec};
 use crate::protocol::resp::Args;
@@ -82,7 +82,7 @@ impl Engine {
             fold.copy = Some(copy_of(&mut self.shard, fold.key(), fold.slot, fold.hash, now.unix_ms()));
         }
         let shard = &mut self.shard;
-        fold.serve(|request, reply| apply(shard, now.unix_ms(), request, reply));
+        fold.serve(|crowd, request, reply| apply_for(crowd, shard, now.unix_ms(), request, reply));
         if let Some(row) = self.hot.directory.get(fold.hash) {
             row.folds += 1;
         }

@@ -7,7 +7,7 @@ use super::super::letter::Note;
 use super::locks::{Holder, LockRequest, Waiting, WaitingRequest};
 use super::{Errand, Fault, Outcome};
 use crate::keyspace::Key;
-use crate::keyspace::command::{Request, apply};
+use crate::keyspace::command::{Request, apply, apply_for};
 use crate::protocol::command::Command;
 use crate::protocol::resp::{Output, Reply};
 use crate::replica::Fold;
@@ -75,7 +75,7 @@ impl Engine {
                     Waiting::Request(request) => answered.extend(self.serve_waiting(now, request, effects)),
                     Waiting::Fold(from, mut fold) if from == self.core => {
                         let shard = &mut self.shard;
-                        fold.serve(|request, reply| apply(shard, now.unix_ms(), request, reply));
+                        fold.serve(|crowd, request, reply| apply_for(crowd, shard, now.unix_ms(), request, reply));
                         landed.push(fold);
                     }
                     Waiting::Fold(from, fold) => self.serve_fold(now, from, fold),

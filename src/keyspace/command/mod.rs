@@ -7,6 +7,7 @@ mod bitfield;
 mod bitop;
 mod bits;
 mod counter;
+mod crowd;
 mod dump;
 mod expiry;
 mod generic;
@@ -19,6 +20,7 @@ mod string;
 mod tests;
 
 pub use bitop::{BitOp, bitop};
+pub use crowd::{Crowd, apply_for};
 pub use generic::{SCAN_END, ScanFilter, ScanPlace};
 pub use lcs::{LcsOptions, lcs};
 
