@@ -173,6 +173,15 @@ impl Settings {
         all
     }
 
+    /// As [`Settings::all`], for a file: there the classes of events are told exactly, which Redis's notation does not.
+    pub fn kept(&self) -> Vec<(&str, Vec<u8>)> {
+        let mut kept = self.all();
+        for (_, value) in kept.iter_mut().filter(|(name, _)| *name == "notify-keyspace-events") {
+            *value = self.key_events.letters().into_bytes();
+        }
+        kept
+    }
+
     /// What may be set, with its value.
     fn live(&self) -> Vec<(&str, Vec<u8>)> {
         let number = |number: u64| number.to_string().into_bytes();

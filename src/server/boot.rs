@@ -192,7 +192,7 @@ fn build_house(config: &Config, cores: usize, config_file: String) -> Result<Hou
     })
 }
 
-fn settings(config: &Config) -> Settings {
+pub(super) fn settings(config: &Config) -> Settings {
     let (limits, memory, log) = (&config.limits, &config.memory, &config.log);
     Settings {
         maxmemory_bytes: memory.maxmemory_bytes,
@@ -214,9 +214,10 @@ fn settings(config: &Config) -> Settings {
         latency_threshold_ms: log.latency_threshold_ms,
         latency_tracking: log.latency_tracking,
         output_limits: limits.client_output_buffer_limit,
+        tracking_table_keys_max: limits.tracking_table_keys_max,
+        key_events: log.key_events,
         debug: config.security.debug,
         fixed: redis_parameters(config),
-        ..Settings::default()
     }
 }
 

@@ -4,6 +4,8 @@
 //! Read first: `boot.rs` (the start in order), then `config/table.rs` (every parameter).
 
 mod boot;
+#[cfg(test)]
+mod boot_tests;
 pub mod cli;
 #[cfg(test)]
 mod cli_tests;

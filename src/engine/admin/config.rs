@@ -26,7 +26,7 @@ pub fn get(settings: &Settings, client: &mut Client, args: &Args) {
 impl Engine {
     /// CONFIG REWRITE. The file is written while the core waits: it is small, and this is seldom asked.
     pub(super) fn config_rewrite(&self, client: &mut Client) {
-        let rewritten = self.host.rewrite_config(&self.settings.all());
+        let rewritten = self.host.rewrite_config(&self.settings.kept());
         client.answer(|reply| match rewritten {
             Ok(()) => reply.ok(),
             Err(error) => reply.error(&format!("ERR {error}")),

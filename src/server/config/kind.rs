@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::units;
 use crate::engine::OutputLimits;
+use crate::keyspace::EventClasses;
 
 /// What a parameter holds. Reading is pure: whether a CPU exists is for `constraints` to say.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,6 +25,8 @@ pub enum Kind {
     },
     /// What clients of each class may leave unread, in Redis's words.
     OutputLimits,
+    /// Classes of keyspace events, by Redis's letters.
+    EventClasses,
     /// Bytes, with Redis's units.
     Bytes {
         min: u64,
@@ -104,6 +107,7 @@ impl Kind {
                 let mut limits = OutputLimits::default();
                 limits.set(text.as_bytes()).ok().map(|()| Value::Text(limits.print()))
             }
+            Self::EventClasses => EventClasses::parse(text).map(|classes| Value::Text(classes.letters())),
             Self::Bytes { min, max } => within(units::bytes_parse(text)?, min, max),
             Self::Octal { max } => within(u64::from_str_radix(text, 8).ok()?, 0, max),
             Self::OneOf(names) => {
@@ -136,6 +140,7 @@ impl Kind {
             Self::OutputLimits => {
                 "a class (normal, replica, pubsub), hard and soft bytes, and seconds, once or more".to_owned()
             }
+            Self::EventClasses => "letters of Ag$lshzxeKEtmdn, or none, quoted in files".to_owned(),
             Self::PowerOfTwo { min, max } => format!("a power of two from {min} to {max}"),
             Self::Bytes { min, max } => {
                 let upto = if max == UNBOUNDED { "up".to_owned() } else { format!("to {}", units::bytes_print(max)) };
@@ -163,6 +168,7 @@ impl Kind {
             Self::Switch => "on|off",
             Self::Count { .. } | Self::PowerOfTwo { .. } | Self::Integer { .. } => "N",
             Self::OutputLimits => "CLASS HARD SOFT SECONDS",
+            Self::EventClasses => "LETTERS",
             Self::Bytes { .. } => "BYTES",
             Self::Octal { .. } => "MODE",
             Self::OneOf(_) => "NAME",
@@ -221,6 +227,9 @@ impl Kind {
         match (self, value) {
             (_, Value::Switch(on)) => (if *on { "yes" } else { "no" }).to_owned(),
             (Self::Bytes { .. }, Value::Count(n)) => n.to_string(),
+            (Self::EventClasses, Value::Text(letters)) => {
+                EventClasses::parse(letters).map_or_else(String::new, |classes| classes.to_string())
+            }
             (Self::OneOf(names), Value::Text(text)) => {
                 names.iter().find(|n| n.name == text).map_or(text.as_str(), |n| n.redis).to_owned()
             }

@@ -8,7 +8,7 @@ use log::LevelFilter;
 use super::kind::{Kind, Value};
 use super::settings::Config;
 use crate::engine::{DebugAccess, Endpoint, OutputLimits};
-use crate::keyspace::Policy;
+use crate::keyspace::{EventClasses, Policy};
 
 /// One parameter: everything that files, flags, help, printing and CONFIG derive from.
 pub struct Parameter {
@@ -166,6 +166,15 @@ impl Stored for OutputLimits {
         let Value::Text(text) = value else { return None };
         let mut limits = OutputLimits::default();
         limits.set(text.as_bytes()).ok().map(|()| limits)
+    }
+}
+
+impl Stored for EventClasses {
+    fn to_value(&self) -> Value {
+        Value::Text(self.letters())
+    }
+    fn from_value(value: Value) -> Option<Self> {
+        if let Value::Text(text) = value { Self::parse(&text) } else { None }
     }
 }
 

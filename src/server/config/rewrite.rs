@@ -4,10 +4,10 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-use toml_edit::{DocumentMut, Item, Table, Value};
+use toml_edit::{DocumentMut, Item, Table, Value as Toml};
 
 use super::file::read_bounded;
-use super::kind::{Kind, quote};
+use super::kind::{Kind, Value, quote};
 use super::parameter::Parameter;
 use super::settings::Config;
 use super::table::TABLE;
@@ -35,9 +35,14 @@ fn rewritten(text: &str, started: &Config, settings: &[(&str, Vec<u8>)]) -> io::
         let section = document.get(parameter.section).and_then(Item::as_table_like);
         let found = section.and_then(|section| section.get(parameter.key)).and_then(Item::as_value);
         let stands = match found {
-            Some(found) => text_of(found).and_then(|text| parameter.kind.parse(&text)) == Some(now),
-            None => parameter.get(started) == now,
+            Some(found) => text_of(found).and_then(|text| parameter.kind.parse(&text)),
+            None => Some(parameter.get(started)),
         };
+        // Of two names that CONFIG GET shows alike, the file keeps its own.
+        let alike = |stands: &Value| {
+            *stands == now || matches!(parameter.kind, Kind::OneOf(_)) && parameter.kind.print_redis(stands) == value
+        };
+        let stands = stands.as_ref().is_some_and(alike);
         if !stands {
             set(&mut document, parameter, &toml)?;
         }
@@ -46,17 +51,17 @@ fn rewritten(text: &str, started: &Config, settings: &[(&str, Vec<u8>)]) -> io::
 }
 
 /// The text that a value in the file stands for.
-fn text_of(value: &Value) -> Option<String> {
+fn text_of(value: &Toml) -> Option<String> {
     match value {
-        Value::String(text) => Some(text.value().clone()),
-        Value::Integer(number) => Some(number.value().to_string()),
-        Value::Boolean(on) => Some(on.value().to_string()),
+        Toml::String(text) => Some(text.value().clone()),
+        Toml::Integer(number) => Some(number.value().to_string()),
+        Toml::Boolean(on) => Some(on.value().to_string()),
         _ => None,
     }
 }
 
 fn set(document: &mut DocumentMut, parameter: &Parameter, toml: &str) -> io::Result<()> {
-    let mut value: Value = toml.parse().map_err(io::Error::other)?;
+    let mut value: Toml = toml.parse().map_err(io::Error::other)?;
     let section = document.entry(parameter.section).or_insert_with(|| Item::Table(Table::new()));
     let section = section.as_table_like_mut().ok_or_else(|| io::Error::other("a section is no table"))?;
     match section.get_mut(parameter.key).and_then(Item::as_value_mut) {
@@ -109,6 +114,14 @@ mod tests {
             changed(&[("maxmemory", "1073741824"), ("requirepass", "old"), ("timeout", "0"), ("port", "1")]),
             FILE
         );
+    }
+
+    /// CONFIG GET shows the level error as warning, which is none that was set.
+    #[test]
+    fn a_name_of_ours_stays() {
+        let file = "[log]\nlevel = \"error\"\n";
+        let text = rewritten(file, &defaults(), &[("loglevel", b"warning".to_vec())]).expect("it is well formed");
+        assert_eq!(text, file);
     }
 
     #[test]

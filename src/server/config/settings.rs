@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use log::LevelFilter;
 
 use crate::engine::{DebugAccess, Endpoint, OutputLimits};
-use crate::keyspace::Policy;
+use crate::keyspace::{EventClasses, Policy};
 
 /// The effective configuration. Built only by [`super::load`], so each value has passed its row's range.
 #[derive(Clone, Debug, PartialEq)]
@@ -134,6 +134,8 @@ pub struct Limits {
     pub client_output_buffer_limit: OutputLimits,
     pub letters_bytes_max: u64,
     pub proto_max_bulk_len: u64,
+    /// 0 means no limit.
+    pub tracking_table_keys_max: u64,
 }
 
 /// Who may talk.
@@ -151,7 +153,7 @@ impl std::fmt::Debug for Security {
     }
 }
 
-/// What the server writes down, and where.
+/// What the server writes down or publishes, and where.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Log {
     pub level: LevelFilter,
@@ -162,6 +164,7 @@ pub struct Log {
     /// 0 keeps nothing.
     pub latency_threshold_ms: u64,
     pub latency_tracking: bool,
+    pub key_events: EventClasses,
 }
 
 /// The state before the table's defaults are stored: see `table::defaults`, its only caller.
@@ -212,6 +215,7 @@ pub(super) fn blank() -> Config {
             client_output_buffer_limit: OutputLimits::default(),
             letters_bytes_max: 0,
             proto_max_bulk_len: 0,
+            tracking_table_keys_max: 0,
         },
         security: Security { requirepass: None, debug: DebugAccess::Nobody },
         log: Log {
@@ -221,6 +225,7 @@ pub(super) fn blank() -> Config {
             slowlog_len_max: 0,
             latency_threshold_ms: 0,
             latency_tracking: false,
+            key_events: EventClasses::NONE,
         },
     }
 }

@@ -20,7 +20,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("cluster", "The cores as nodes of a cluster, for clients that send each key to its owner."),
     ("limits", "What clients may take, so that none takes it from the others."),
     ("security", "Who may talk to the server."),
-    ("log", "What the server writes down, and where."),
+    ("log", "What the server writes down or publishes, and where."),
 ];
 
 const POLICIES: &[Name] = &policies();
@@ -375,6 +375,17 @@ pub const TABLE: &[Parameter] = &[
             "The longest single argument that a client may send. So it is the largest value too. Memory follows \
               the bytes that arrive, not the length announced.",
         ),
+    Parameter::row(
+        "limits",
+        "tracking_table_max_keys",
+        "tracking-table-max-keys",
+        field!(limits.tracking_table_keys_max),
+    )
+    .kind(Kind::Count { min: 0, max: UNBOUNDED }, "1000000")
+    .unit("keys, over all cores")
+    .redis("tracking-table-max-keys")
+    .live()
+    .why("Keys that clients of CLIENT TRACKING are remembered to keep. Past it they are told to forget some; 0 sets no limit."),
     Parameter::row("security", "requirepass", "requirepass", field!(security.requirepass))
         .kind(Kind::Secret, "")
         .redis("requirepass")
@@ -438,6 +449,14 @@ pub const TABLE: &[Parameter] = &[
         .why(
             "Whether durations of commands are counted. LATENCY HISTOGRAM and INFO latencystats show them; a group of \
               pipelined requests is timed as one and shared out.",
+        ),
+    Parameter::row("log", "notify_keyspace_events", "notify-keyspace-events", field!(log.key_events))
+        .kind(Kind::EventClasses, "")
+        .redis("notify-keyspace-events")
+        .live()
+        .why(
+            "Which events of keys are published. K in the key's channel, E in the event's; g, $, x, e, n, m are classes, A \
+              most of them. Empty publishes none: each costs about as much as a PUBLISH.",
         ),
 ];
 

@@ -59,6 +59,7 @@ const SAMPLES: &[(&str, &str, &str, &str)] = &[
     ),
     ("limits.letters_bytes_max", "\"2mb\"", "2mb", "2mb"),
     ("limits.proto_max_bulk_len", "1048576", "1mb", "1mb"),
+    ("limits.tracking_table_max_keys", "7", "7", "7"),
     ("security.requirepass", "'a \"b\\c'", "a \"b\\c", "a \"b\\c"),
     ("security.enable_debug_command", "\"no\"", "no", "no"),
     ("log.level", "\"warn\"", "warning", "warn"),
@@ -67,6 +68,7 @@ const SAMPLES: &[(&str, &str, &str, &str)] = &[
     ("log.slowlog_max_len", "5", "5", "5"),
     ("log.latency_monitor_threshold", "100", "100", "100"),
     ("log.latency_tracking", "false", "no", "off"),
+    ("log.notify_keyspace_events", "\"KA\"", "AK", "AK"),
 ];
 
 #[test]
