@@ -76,6 +76,11 @@ impl Ledger {
         self.rows.iter().map(|row| row.used_bytes.load(Ordering::Relaxed)).sum()
     }
 
+    /// The bytes that the keys of one core take.
+    pub fn used_bytes_of(&self, core: CoreId) -> u64 {
+        self.rows[core.index()].used_bytes.load(Ordering::Relaxed)
+    }
+
     /// Connections over all cores.
     pub fn connections(&self) -> u64 {
         self.rows.iter().map(|row| row.connections.load(Ordering::Relaxed)).sum()

@@ -105,6 +105,8 @@ pub enum Note {
     Message(Arc<Message>, Option<Ticket>),
     /// For monitors.
     Requests(Arc<Output>),
+    /// Memory is short, and the receiver holds more than its share: it is to have a turn.
+    Short,
 }
 
 /// All letters of one pair of cores and one turn.

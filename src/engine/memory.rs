@@ -1,7 +1,12 @@
 //! The shared memory limit, as each core sees it.
 
-use super::Engine;
-use crate::keyspace::Allowance;
+use super::letter::Note;
+use super::{Engine, TICK_US};
+use crate::keyspace::{Allowance, Policy};
+use crate::types::{CoreId, Now};
+
+/// Between two rounds of evictions while there is more to evict.
+const ROUND_US: u64 = 1_000;
 
 impl Engine {
     /// Works out what this shard may use: while all cores together are past `maxmemory`, each gives back in turn,
@@ -16,6 +21,32 @@ impl Engine {
         let excess = self.ledger.used_bytes().saturating_sub(limit);
         let fair = limit / self.cores as u64;
         self.shard.set_allowance(Allowance { over: excess > 0, bytes: own.saturating_sub(excess).max(fair) });
+    }
+
+    /// When this core has to evict next without a write that asks for it; `None`: memory is not short.
+    pub(super) fn shrink_due_us(&self) -> Option<u64> {
+        self.shard.is_short().then_some(self.next_eviction_us)
+    }
+
+    /// Evicts without being asked by a write: a server over its limit comes down to it though its clients only read. As in
+    /// Redis no key goes while clients are paused.
+    pub(super) fn shrink(&mut self, now: Now) {
+        if self.shrink_due_us().is_none_or(|due_us| now.mono_us < due_us) {
+            return;
+        }
+        let more =
+            self.waits.pause.is_none() && self.timed_cycle(now, "eviction-cycle", |engine| engine.shard.shrink());
+        self.next_eviction_us = now.mono_us + if more { ROUND_US } else { TICK_US };
+        if self.settings.maxmemory_policy == Policy::NoEviction {
+            return;
+        }
+        // Cores that hold more than their share must give back, and may be asleep.
+        let fair = self.settings.maxmemory_bytes / self.cores as u64;
+        for core in (0..self.cores).map(|core| CoreId(core as u16)).filter(|core| *core != self.core) {
+            if self.ledger.used_bytes_of(core) > fair {
+                self.post.note(core, Note::Short);
+            }
+        }
     }
 
     /// Puts changed settings to work on this core.

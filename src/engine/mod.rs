@@ -72,7 +72,7 @@ use std::sync::Arc;
 use transaction::Transactions;
 use waits::Waits;
 
-/// Between ticks while something needs time: expiries, idle clients, memory over its limit.
+/// Between ticks while something needs time: expiries, idle clients.
 const TICK_US: u64 = 100_000;
 /// Expiries that one tick reads at most: about a millisecond.
 const SWEEP_ITEMS_MAX: usize = 100_000;
@@ -140,6 +140,8 @@ pub struct Engine {
     stats: Stats,
     shell: ShellCounts,
     next_tick_us: u64,
+    /// When this core evicts next while memory is short.
+    next_eviction_us: u64,
     draining: bool,
 }
 
@@ -183,6 +185,7 @@ impl Engine {
             stats: Stats { slots: options.table.slots_of(options.core).count() as u64, ..Stats::default() },
             shell: ShellCounts::default(),
             next_tick_us: 0,
+            next_eviction_us: 0,
             draining: false,
             settings: options.settings,
             table: options.table,
@@ -257,16 +260,14 @@ impl Engine {
 
     /// When the engine wants its next [`Event::Tick`], in [`Now::mono_us`]; `None`: only when something happens.
     pub fn deadline(&self) -> Option<u64> {
-        let ticks = self.shard.expiring() > 0
-            || self.settings.timeout_s > 0 && !self.sessions.is_empty()
-            || self.shard.is_short();
+        let ticks = self.shard.expiring() > 0 || self.settings.timeout_s > 0 && !self.sessions.is_empty();
         let turn = self.shard.has_events() || self.invalidation.wants_turn();
         if !self.waiting_for_turn.is_empty() || !self.desk.is_empty() || turn {
             return Some(0);
         }
-        let tick_us = ticks.then_some(self.next_tick_us);
+        let tick_us = ticks.then_some(self.next_tick_us).into_iter().chain(self.shrink_due_us());
         let held_us = self.held.front().map(|(due_us, _)| *due_us);
-        let cycles = tick_us.into_iter().chain(held_us).chain(self.hot.board.deadline());
+        let cycles = tick_us.chain(held_us).chain(self.hot.board.deadline());
         cycles.chain(self.pubsub.deaf.due_us()).chain(self.waits.deadline()).min()
     }
 
@@ -323,6 +324,7 @@ impl Engine {
 
     fn tick(&mut self, now: Now, effects: &mut Effects) {
         self.end_waits(now, effects);
+        self.shrink(now);
         if now.mono_us < self.next_tick_us {
             return;
         }
@@ -330,9 +332,6 @@ impl Engine {
         let still = !self.sweeps || self.waits.pause.is_some();
         let more = !still
             && self.timed_cycle(now, "expire-cycle", |engine| engine.shard.sweep(now.unix_ms(), SWEEP_ITEMS_MAX));
-        if self.shard.is_short() {
-            self.timed_cycle(now, "eviction-cycle", |engine| engine.shard.make_room());
-        }
         if self.settings.timeout_s > 0 {
             self.close_idle(now, effects);
         }

@@ -43,6 +43,7 @@ impl Engine {
             Note::News(news) => self.hear_news(news, false),
             Note::Message(message, ticket) => self.take_message(now, from, &message, ticket, effects),
             Note::Requests(lines) => self.show(now, &lines, effects),
+            Note::Short => {}
             Note::Lock(request) => self.transactions.errand(Errand::Lock(from, *request)),
             Note::Locked(number, outcome) => {
                 self.transactions.errand(Errand::Locked { number, core: from, outcome });

@@ -6,7 +6,7 @@ use super::shard::Shard;
 use super::slab::ItemRef;
 use super::table::ENTRY_BYTES;
 
-/// Keys that one write, or one tick, evicts at most: a limit lowered by gigabytes is reached in steps.
+/// Keys that one write, or one round without, evicts at most: a limit lowered by gigabytes is reached in steps.
 const EVICTIONS_MAX: usize = 512;
 
 /// What the shard may use, as the sum over all cores leaves it.
@@ -46,6 +46,11 @@ impl Shard {
     #[inline]
     pub fn is_short(&self) -> bool {
         self.allowance.over || self.slab.is_full()
+    }
+
+    /// Evicts as [`Shard::make_room`] does, for no write; true if there is more to evict.
+    pub fn shrink(&mut self) -> bool {
+        self.make_room() && self.used_bytes() as u64 > self.allowance.bytes
     }
 
     /// Evicts until the shard is within its allowance, a bounded number of keys. False: the write must be refused.
