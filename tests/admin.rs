@@ -263,6 +263,21 @@ fn who_leaves_too_much_unread_is_closed() {
     assert_eq!(rig.killed, [B]);
 }
 
+/// Redis's letters in Redis's order, and what a transaction has queued.
+#[test]
+fn clients_are_listed_as_in_redis() {
+    let mut rig = start();
+    rig.say(B, "HELLO 3\nCLIENT TRACKING ON BCAST\nSUBSCRIBE c\nCLIENT NO-EVICT ON");
+    rig.say(A, "MULTI\nSET k 1\nGET k");
+    let list = rig.say(FAR, "CLIENT LIST");
+    let has =
+        |words: &str| list.lines().any(|line| words.split(' ').all(|word| line.split(' ').any(|field| field == word)));
+    assert!(has("flags=PtBe multi=-1 sub=1") && has("flags=x multi=2"), "{list}");
+    rig.say(FAR, "CLIENT PAUSE 1000 WRITE");
+    rig.say(A, "EXEC");
+    assert!(rig.say(FAR, "CLIENT LIST").contains(" flags=xb "));
+}
+
 /// What a transaction queues is counted when it runs, waits for nobody, and is held back whole while writes are.
 #[test]
 fn transactions_are_counted_and_paused() {

@@ -296,7 +296,7 @@ impl Engine {
         if post_full && !unread && !awaited {
             self.wait_for_turn(conn, client);
         }
-        unread || awaited || post_full || client.parked || client.transaction.is_some()
+        unread || awaited || post_full || client.parked || client.on_trial || client.transaction.is_some()
     }
 
     /// Has a stalled client looked at again in the next turn.

@@ -66,7 +66,7 @@ impl Waits {
 /// Whether a command may park its client or pause all: what follows is looked at when it has run.
 #[inline]
 pub fn may_park(command: Command) -> bool {
-    matches!(command, Command::Wait | Command::ClientPause | Command::ClientUnpause)
+    matches!(command, Command::Wait | Command::ClientPause | Command::ClientUnpause | Command::ClientTracking)
 }
 
 impl Engine {

@@ -95,6 +95,8 @@ pub struct Session<G> {
     pub waits_for_turn: bool,
     /// Its command waits for time to pass (WAIT); stalled meanwhile.
     pub parked: bool,
+    /// Its CLIENT TRACKING waits for another core's word; stalled meanwhile.
+    pub on_trial: bool,
     /// It asked to be told when keys turn hot or cool.
     pub hears_heat: bool,
     /// CLIENT TRACKING, while it is on.
@@ -145,6 +147,7 @@ impl<G> Session<G> {
             stalled: false,
             waits_for_turn: false,
             parked: false,
+            on_trial: false,
             hears_heat: false,
             tracker: None,
             owes_forget: false,
@@ -285,7 +288,7 @@ impl<G> Session<G> {
         self.input.capacity_bytes() + self.output.bytes.capacity() + self.queue.stashed_bytes()
     }
 
-    /// Back to a new connection's state (RESET); what is owed stays.
+    /// Back to a new connection's state (RESET); what is owed stays, and as in Redis 7.0 NO-EVICT does.
     pub fn reset(&mut self, authenticated: bool) {
         self.proto = Proto::Resp2;
         self.authenticated = authenticated;
@@ -293,7 +296,7 @@ impl<G> Session<G> {
         self.hears_heat = false;
         self.multi = None;
         self.profile.name.clear();
-        (self.profile.no_evict, self.profile.no_touch) = (false, false);
+        self.profile.no_touch = false;
     }
 
     /// Whether everything that was asked has been answered and handed to the shell.

@@ -8,7 +8,7 @@ use crate::engine::sessions::Client;
 use crate::keyspace::number::parse_i64;
 use crate::protocol::command::Command;
 use crate::protocol::resp::{Args, Proto, quoting};
-use crate::session::ChannelKind;
+use crate::session::{ChannelKind, Tracker};
 use crate::types::Now;
 use std::fmt::Write;
 
@@ -27,7 +27,7 @@ pub fn own(now: Now, client: &mut Client, command: Command, args: &Args) {
             client.answer(|reply| reply.integer(id));
         }
         Command::ClientInfo => {
-            let line = line(now, client);
+            let line = line(now, client, false);
             client.answer(|reply| reply.verbatim("txt", line.as_bytes()));
         }
         Command::ClientGetName => {
@@ -74,50 +74,45 @@ fn set_info(client: &mut Client, args: &Args) {
     client.answer(|reply| reply.ok());
 }
 
+/// Redis's letters for what a connection is, in Redis's order. Whether a watched key has changed is known at its owner
+/// alone, so that has none.
+fn flags(client: &Client, paused: bool) -> String {
+    let profile = &client.profile;
+    let tracked = |which: fn(&Tracker) -> bool| client.tracker.as_deref().is_some_and(which);
+    let letters = [
+        ('O', client.monitors),
+        ('P', !client.subscriptions.is_empty()),
+        ('x', client.multi.is_some()),
+        ('b', client.parked || paused && client.stalled),
+        ('t', client.tracker.is_some()),
+        ('R', tracked(|tracker| tracker.broken)),
+        ('B', tracked(|tracker| tracker.bcast)),
+        ('c', client.closing),
+        ('U', profile.peer.starts_with('/')),
+        ('e', profile.no_evict),
+        ('T', profile.no_touch),
+    ];
+    let flags: String = letters.into_iter().filter(|(_, holds)| *holds).map(|(letter, _)| letter).collect();
+    if flags.is_empty() { "N".into() } else { flags }
+}
+
 /// A connection as a line of CLIENT LIST. Fields that mean nothing here are left at Redis's neutral values.
-fn line(now: Now, client: &Client) -> String {
+fn line(now: Now, client: &Client, paused: bool) -> String {
     let profile = &client.profile;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let age_s = now.mono_us.saturating_sub(profile.opened.mono_us) / 1_000_000;
     let idle_s = now.mono_us.saturating_sub(client.last_active_us) / 1_000_000;
-    let mut flags = String::new();
-    if let Some(tracker) = &client.tracker {
-        flags.push('t');
-        flags.extend(tracker.broken.then_some('R'));
-        flags.extend(tracker.bcast.then_some('B'));
-    }
-    if client.monitors {
-        flags.push('O');
-    }
-    if !client.subscriptions.is_empty() {
-        flags.push('P');
-    }
-    if client.parked {
-        flags.push('b');
-    }
-    if client.closing {
-        flags.push('c');
-    }
-    if profile.no_evict {
-        flags.push('e');
-    }
-    if profile.no_touch {
-        flags.push('T');
-    }
-    if profile.peer.starts_with('/') {
-        flags.push('U');
-    }
-    if flags.is_empty() {
-        flags.push('N');
-    }
+    let flags = flags(client, paused);
+    let (queued, queued_bytes) =
+        client.multi.as_ref().map_or((-1, 0), |multi| (multi.requests.len() as i64, multi.bytes()));
     let held = client.input.held_bytes();
     let output = client.output.len_bytes() + client.queue.stashed_bytes();
     let memory = client.input.capacity_bytes() + client.output.bytes.capacity();
     let mut line = String::with_capacity(320);
     write!(
         line,
-        "id={} addr={} laddr={} fd={} name={} age={age_s} idle={idle_s} flags={flags} db=0 sub={} psub={} ssub={} multi=-1 \
-         qbuf={held} qbuf-free=0 argv-mem=0 multi-mem=0 rbs={} rbp=0 obl={output} oll={} omem={output} tot-mem={memory} \
+        "id={} addr={} laddr={} fd={} name={} age={age_s} idle={idle_s} flags={flags} db=0 sub={} psub={} ssub={} multi={queued} \
+         qbuf={held} qbuf-free=0 argv-mem=0 multi-mem={queued_bytes} rbs={} rbp=0 obl={output} oll={} omem={output} tot-mem={memory} \
          events=r cmd={} user=default redir={} resp={} lib-name={} lib-ver={}",
         client.id,
         profile.peer,
@@ -244,8 +239,9 @@ impl Engine {
             filter.class.is_none_or(|class| class == Class::of(client))
                 && filter.ids.as_ref().is_none_or(|ids| ids.contains(&(client.id as i64)))
         };
+        let paused = self.waits.pause.is_some();
         let others = self.sessions.iter_mut().map(|(_, client)| &**client);
-        others.chain(asking).filter(|client| listed(client)).map(|client| line(now, client)).collect()
+        others.chain(asking).filter(|client| listed(client)).map(|client| line(now, client, paused)).collect()
     }
 
     /// Ends this core's connections that the filter names; the asking one gets its answer first.

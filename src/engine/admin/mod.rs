@@ -214,13 +214,13 @@ impl Engine {
     }
 
     fn shutdown(&mut self, client: &mut Client, args: &Args, effects: &mut Effects) {
-        let known = |arg: &[u8]| {
-            ["nosave", "save", "now", "force"].iter().any(|option| arg.eq_ignore_ascii_case(option.as_bytes()))
-        };
-        if args.len() == 2 && args.get(1).eq_ignore_ascii_case(b"abort") {
+        let given = |word: &str| args.iter().skip(1).filter(|arg| arg.eq_ignore_ascii_case(word.as_bytes())).count();
+        let words = args.len() - 1;
+        if words > 0 && given("abort") == words {
             return client.answer(|reply| reply.error("ERR No shutdown in progress."));
         }
-        if !args.iter().skip(1).all(known) {
+        let (nosave, save) = (given("nosave"), given("save"));
+        if nosave + save + given("now") + given("force") < words || nosave > 0 && save > 0 {
             return client.answer(|reply| reply.error(SYNTAX));
         }
         log::info!("a client asked for shutdown");

@@ -1,6 +1,7 @@
 //! CLIENT TRACKING and its kin: a connection says what it wants to be told, and asks what it has said.
 
 use super::super::Engine;
+use super::super::event::Effects;
 use super::super::gather::Gather;
 use super::super::ingress::Call;
 use super::super::letter::{Note, Ticket};
@@ -11,7 +12,7 @@ use crate::keyspace::command::Request;
 use crate::protocol::command::{Command, Spec, spec};
 use crate::protocol::resp::Args;
 use crate::session::Tracker;
-use crate::types::{ConnId, CoreId};
+use crate::types::{ConnId, CoreId, Now};
 
 impl Engine {
     pub(in super::super) fn tracking(&mut self, call: &Call, client: &mut Client, command: Command, args: &Args) {
@@ -38,8 +39,8 @@ impl Engine {
         if let Some((_, Some(false))) = sought {
             return client.answer(|reply| reply.error(NO_SUCH_CLIENT));
         }
-        // Another core has to be asked about the one to redirect to. Until it has answered, it is taken to be there: what
-        // the connection asks next must not go untold.
+        // Another core has to be asked about the one to redirect to. Until it has answered, what the connection asks next
+        // waits. A transaction goes on, and takes it to be there: what it reads must not go untold.
         let elsewhere = sought.filter(|(_, found)| found.is_none()).map(|(id, _)| id as u64);
         let (listens, reply) = match asked.outcome {
             Err(error) if elsewhere.is_none() => return client.answer(|reply| reply.error_bytes(&error)),
@@ -73,12 +74,15 @@ impl Engine {
     }
 
     /// What was tried before is no longer of interest: this is what the connection has asked for.
-    fn begin_trial(&mut self, conn: ConnId, client: &Client, tries: bool) {
+    fn begin_trial(&mut self, conn: ConnId, client: &mut Client, tries: bool) {
         self.invalidation.trials.retain(|trial| trial.conn != conn);
         if tries {
             self.invalidation.tries += 1;
             let (number, before) = (self.invalidation.tries, client.tracker.clone());
             self.invalidation.trials.push(Trial { conn, number, before });
+            if !self.program_runs() {
+                (client.on_trial, client.stalled) = (true, true);
+            }
         }
     }
 
@@ -103,15 +107,18 @@ impl Engine {
 
     /// The other core has answered: if there is no such connection, the asking one goes back to what it had, unless it
     /// has asked for something else since.
-    pub(super) fn end_trial(&mut self, conn: ConnId, trial: u64, found: bool) {
+    pub(super) fn end_trial(&mut self, now: Now, (conn, trial): (ConnId, u64), found: bool, effects: &mut Effects) {
         let trials = &mut self.invalidation.trials;
         let Some(row) = trials.iter().position(|known| known.conn == conn && known.number == trial) else { return };
         let trial = trials.swap_remove(row);
-        if !found && let Some(mut client) = self.sessions.take(conn) {
+        let Some(mut client) = self.sessions.take(conn) else { return };
+        if !found {
             let listens = self.set_tracker(conn, &mut client, trial.before);
             self.spread_prefixes(listens, None);
-            self.sessions.put(conn, client);
         }
+        client.on_trial = false;
+        self.sessions.put(conn, client);
+        self.resume(now, conn, effects);
     }
 
     /// Turns a connection's tracking on, off or into something else; the prefixes that it listens to.

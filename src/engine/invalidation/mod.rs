@@ -372,7 +372,7 @@ impl Engine {
             Word::Redirected { to, by, what } => self.tell_redirected(now, from, to, by, &what, effects),
             Word::Broken { to, by } => self.tell_broken(now, to, by, effects),
             Word::Seek { id, reply, ticket, trial } => self.seek(from, id, &reply, ticket, trial),
-            Word::Sought { by, trial, found } => self.end_trial(by, trial, found),
+            Word::Sought { by, trial, found } => self.end_trial(now, (by, trial), found, effects),
         }
     }
 

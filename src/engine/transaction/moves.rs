@@ -33,11 +33,16 @@ pub struct Move {
 }
 
 enum Kind {
-    Rename { only_new: bool },
-    Copy { replace: bool },
+    Rename {
+        only_new: bool,
+    },
+    Copy {
+        replace: bool,
+    },
     MSetNx,
     BitOp(BitOp),
-    Lcs(LcsOptions),
+    /// Options are read when the keys have been, as in Redis: a key that is missing is told of all the same.
+    Lcs(Result<LcsOptions, &'static str>),
 }
 
 /// Whether a command is one of these.
@@ -58,7 +63,7 @@ impl Move {
             Command::MSetNx if args.len().is_multiple_of(2) => return Err(arity_text(spec)),
             Command::MSetNx => Kind::MSetNx,
             Command::BitOp => Kind::BitOp(BitOp::parse(args)?),
-            Command::Lcs => Kind::Lcs(LcsOptions::parse(args)?),
+            Command::Lcs => Kind::Lcs(LcsOptions::parse(args)),
             other => unreachable!("{other:?} moves nothing"),
         };
         Ok(Move { spec, args: OwnedArgs::take(args), kind, rounds: 0 })
@@ -72,17 +77,13 @@ impl Move {
         self.rounds += 1;
         let args = self.args.args();
         match (&self.kind, self.rounds) {
-            (Kind::Rename { .. }, 1) => {
-                Step::Ask(vec![part(Command::Rename, &[args.get(1)]), part(Command::Exists, &[args.get(2)])])
-            }
+            (Kind::Rename { .. }, 1) => Step::Ask(vec![part(Command::Rename, &[args.get(1)]), look_for(args.get(2))]),
             (Kind::Rename { only_new }, 2) => rename(args.get(1), args.get(2), *only_new, answers),
             (Kind::Rename { only_new: false }, _) => answer(|reply| reply.ok()),
             (Kind::Rename { only_new: true }, _) => answer(|reply| reply.integer(1)),
-            (Kind::Copy { .. }, 1) => {
-                Step::Ask(vec![part(Command::Copy, &[args.get(1)]), part(Command::Exists, &[args.get(2)])])
-            }
+            (Kind::Copy { .. }, 1) => Step::Ask(vec![part(Command::Copy, &[args.get(1)]), look_for(args.get(2))]),
             (Kind::Copy { replace }, 2) => match Payload::of(&answers[0]) {
-                Some(payload) if *replace || !is_one(&answers[1]) => {
+                Some(payload) if *replace || Payload::of(&answers[1]).is_none() => {
                     Step::Ask(vec![payload.put(Command::Copy, args.get(2))])
                 }
                 _ => answer(|reply| reply.integer(0)),
@@ -104,7 +105,11 @@ impl Move {
             (Kind::Lcs(_), 1) => {
                 Step::Ask(vec![part(Command::Lcs, &[args.get(1)]), part(Command::Lcs, &[args.get(2)])])
             }
-            (Kind::Lcs(options), _) => {
+            (Kind::Lcs(Err(error)), _) => {
+                let error = *error;
+                answer(move |reply| reply.error(error))
+            }
+            (Kind::Lcs(Ok(options)), _) => {
                 let [a, b] = [0, 1].map(|at| value_of(&answers[at]).unwrap_or_default());
                 let (options, [a, b]) = (*options, [a.to_vec(), b.to_vec()]);
                 answer(move |reply| lcs(&a, &b, &options, reply))
@@ -124,6 +129,11 @@ fn part(command: Command, args: &[&[u8]]) -> Part {
     Part { command, args: owned }
 }
 
+/// Whether a destination exists. Nobody reads it, so nobody is told that it does not, and no client keeps it.
+fn look_for(key: &[u8]) -> Part {
+    part(Command::Rename, &[key])
+}
+
 fn answer(reply: impl FnOnce(&mut Reply) + 'static) -> Step {
     Step::Answer(Box::new(reply))
 }
@@ -138,7 +148,7 @@ fn same(found: &Output) -> Step {
 fn rename(from: &[u8], to: &[u8], only_new: bool, answers: &[Output]) -> Step {
     match Payload::of(&answers[0]) {
         None => answer(|reply| reply.error(NO_SUCH_KEY)),
-        Some(_) if only_new && is_one(&answers[1]) => answer(|reply| reply.integer(0)),
+        Some(_) if only_new && Payload::of(&answers[1]).is_some() => answer(|reply| reply.integer(0)),
         Some(_) if from == to => answer(|reply| reply.ok()),
         // Removed before it is written: events then come in Redis's order.
         Some(payload) => Step::Ask(vec![part(Command::Rename, &[from, b"away"]), payload.put(Command::Rename, to)]),

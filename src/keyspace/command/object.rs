@@ -50,7 +50,7 @@ impl Shard {
 
 /// MEMORY USAGE of one key, which is `args[1]` here: its item, its share of its slot's table, and its record if it is large.
 pub fn usage(shard: &mut Shard, now_ms: u64, request: &Request, reply: &mut Reply) {
-    match shard.read_untouched(&request.key(), now_ms) {
+    match shard.find(&request.key(), now_ms) {
         Some(item) => reply.integer(shard.item_bytes(item) as i64),
         None => reply.null(),
     }
