@@ -134,11 +134,11 @@ pub(super) enum Parsed {
 /// all of them do.
 fn may_overtake(spec: &'static Spec, args: &Args) -> bool {
     use Command::{
-        BitOp, ClientTracking, Copy, DbSize, Del, Exec, Exists, FlushAll, FlushDb, Info, Keys, Lcs, MGet, MSet, MSetNx,
-        RandomKey, Rename, RenameNx, Scan, Touch, Unlink, Watch,
+        BitOp, ClientTracking, Copy, DbSize, Debug, Del, Exec, Exists, FlushAll, FlushDb, Info, Keys, Lcs, MGet, MSet,
+        MSetNx, RandomKey, Rename, RenameNx, Scan, Touch, Unlink, Watch,
     };
     match spec.command {
-        ClientTracking | DbSize | FlushAll | FlushDb | Info | Keys | RandomKey | Scan => true,
+        ClientTracking | DbSize | Debug | FlushAll | FlushDb | Info | Keys | RandomKey | Scan => true,
         Exec | Rename | RenameNx | Copy | MSetNx | MSet | BitOp | Lcs | Watch => true,
         MGet | Del | Unlink | Exists | Touch => {
             !long::is_long(Some(spec), args.len()) && shares_slots(args, usize::from(spec.keys.step))
