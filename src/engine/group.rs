@@ -8,6 +8,7 @@
 use super::Engine;
 use super::keys::shares_slots;
 use super::long;
+use super::scatter::is_about_all_keys;
 use super::sessions::Client;
 use super::transaction::is_move;
 use super::waits::may_park;
@@ -134,11 +135,11 @@ pub(super) enum Parsed {
 /// all of them do.
 fn may_overtake(spec: &'static Spec, args: &Args) -> bool {
     use Command::{
-        BitOp, ClientTracking, Copy, DbSize, Del, Exec, Exists, FlushAll, FlushDb, Info, Keys, Lcs, MGet, MSet, MSetNx,
-        RandomKey, Rename, RenameNx, Scan, Touch, Unlink, Watch,
+        BitOp, ClientTracking, Copy, Del, Exec, Exists, Lcs, MGet, MSet, MSetNx, Rename, RenameNx, Touch, Unlink, Watch,
     };
     match spec.command {
-        ClientTracking | DbSize | FlushAll | FlushDb | Info | Keys | RandomKey | Scan => true,
+        ClientTracking => true,
+        command if is_about_all_keys(command) => true,
         Exec | Rename | RenameNx | Copy | MSetNx | MSet | BitOp | Lcs | Watch => true,
         MGet | Del | Unlink | Exists | Touch => {
             !long::is_long(Some(spec), args.len()) && shares_slots(args, usize::from(spec.keys.step))

@@ -342,7 +342,9 @@ impl Engine {
         if client.is_confined() && !may_listener(spec.command) && !self.program_runs() {
             return self.turn_away_listener(call.conn, client, spec);
         }
-        client.last_command = spec.name;
+        if !self.program_runs() {
+            client.last_command = spec.name;
+        }
         if client.multi.is_some() && self.queue(client, spec, &mut args) {
             return self.count_queued(client, mark, spec);
         }

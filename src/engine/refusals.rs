@@ -54,6 +54,11 @@ impl Engine {
                 client.answer(|reply| error.write(reply));
             }
         }
+        // CLIENT CACHING is for one request, also for one that is refused, but for those of CLIENT.
+        let is_clients = matches!(&error, CommandError::WrongArity { spec } if spec.name.starts_with("client|"));
+        if let Some(tracker) = client.tracker.as_mut().filter(|_| !is_clients && client.multi.is_none()) {
+            tracker.caching = false;
+        }
     }
 
     /// A refused request between MULTI and EXEC spoils the transaction; a refused EXEC ends it.

@@ -19,10 +19,11 @@ pub(super) const CHECKED: &str = "the core that was asked has checked it";
 /// Whether the reply of a command without a key, or what it does, depends on the keys that there are.
 pub(super) fn is_about_all_keys(command: Command) -> bool {
     use Command::{ClusterCountKeysInSlot, ClusterGetKeysInSlot, ClusterSlotStats};
-    use Command::{DbSize, FlushAll, FlushDb, Info, Keys, RandomKey, Scan};
+    use Command::{DbSize, Debug, FlushAll, FlushDb, Info, Keys, RandomKey, Scan};
     matches!(
         command,
         DbSize
+            | Debug
             | FlushAll
             | FlushDb
             | Info

@@ -3,7 +3,7 @@
 Functions named by `Command.compare` take both raw replies and return whether they agree.
 """
 
-from differential import payload
+from differential import invalidations, payload
 from lib import resp
 
 CLOCK_TOLERANCE_MS = 3000
@@ -30,8 +30,8 @@ def first_difference(commands, ours, theirs):
     """(command, our reply, their reply) where the streams first differ, or None. Equal bytes are the quick way out."""
     if ours == theirs:
         return None
-    our_replies, our_messages = apart(resp.split_replies(ours))
-    their_replies, their_messages = apart(resp.split_replies(theirs))
+    our_replies, our_messages = apart(invalidations.without(ours))
+    their_replies, their_messages = apart(invalidations.without(theirs))
     answered, queued = expected(commands), []
     for at in range(max(len(our_replies), len(their_replies))):
         our = our_replies[at] if at < len(our_replies) else b"(nothing)"
@@ -124,6 +124,53 @@ def dump(ours, theirs):
     return payload.text(our) == payload.text(their)
 
 
+def shape(ours, theirs):
+    """Both say something of one kind, or nothing."""
+    return ours[:1] == theirs[:1] and (resp.decode(ours) is None) == (resp.decode(theirs) is None)
+
+
+def mostly(ours, theirs):
+    """Names of commands: ours are among theirs, but for those that only this server has."""
+    own = (b"hotkeys", b"client|no-touch", b"client|setinfo", b"cluster|myshardid", b"cluster|slot-stats")
+    known = set(resp.decode(theirs))
+    return ours[:1] == theirs[:1] and all(name in known or name.startswith(own) for name in resp.decode(ours))
+
+
+def pairs(ours, theirs):
+    """A map, or what stands for one, in any order."""
+    our, their = resp.decode(ours), resp.decode(theirs)
+    return ours[:2] == theirs[:2] and dict(zip(our[::2], our[1::2])) == dict(zip(their[::2], their[1::2]))
+
+
+def time(ours, theirs):
+    (our, our_us), (their, their_us) = resp.decode(ours), resp.decode(theirs)
+    return abs(int(our) - int(their)) * 1000 <= CLOCK_TOLERANCE_MS and int(our_us) < 10**6 > int(their_us)
+
+
+def client_info(ours, theirs):
+    """What the connection is; its number, addresses, ages and buffers are its own. So is whether a watched key has
+    changed (`d`), which this server learns at EXEC, and that EXEC runs (`x`).
+    """
+    told = (b"name", b"flags", b"db", b"sub", b"psub", b"ssub", b"cmd", b"user", b"redir", b"resp")
+    our, their = (dict(word.split(b"=", 1) for word in resp.decode(raw).split() if b"=" in word) for raw in (ours, theirs))
+    for fields in (our, their):
+        fields[b"flags"] = fields[b"flags"].translate(None, b"dx") or b"N"
+    return ours[:1] == theirs[:1] and all(our.get(name) == their.get(name) for name in told)
+
+
+def tracking_info(ours, theirs):
+    """The same, with flags and prefixes in any order."""
+    our, their = (resp.decode(raw) for raw in (ours, theirs))
+    in_order = lambda fields: [sorted(field) if isinstance(field, list) else field for field in fields]  # noqa: E731
+    return ours[:2] == theirs[:2] and in_order(our) == in_order(their)
+
+
+def keyspace_info(ours, theirs):
+    """How many keys there are, and how many expire; when they do on average is an estimate."""
+    our, their = (resp.decode(raw).split(b",avg_ttl=")[0] for raw in (ours, theirs))
+    return ours[:1] == theirs[:1] and our == their
+
+
 def command_info(ours, theirs):
     """Name, arity and key positions; flags as a set. Categories, tips and key specifications differ by version."""
     (our,), (their,) = resp.decode(ours), resp.decode(theirs)
@@ -131,4 +178,10 @@ def command_info(ours, theirs):
     return same and set(our[2]) == set(their[2])
 
 
-RULES = {rule.__name__: rule for rule in (exact, near_ms, near_s, unordered, nullness, scan, hello, dump, command_info)}
+RULES = {
+    rule.__name__: rule
+    for rule in (
+        exact, near_ms, near_s, unordered, nullness, scan, hello, dump, command_info, shape, mostly, pairs, time,
+        client_info, keyspace_info, tracking_info,
+    )
+}  # fmt: skip

@@ -8,10 +8,8 @@ import time
 
 from lib import resp
 
-# All classes but key misses, which a copy of a hot key does not tell of.
-CLASSES = "KEAn"
+CLASSES = "KEAnm"
 HEARD_S_MAX = 5.0
-FOLDED = (b"set", b"incrby")
 
 
 class Listener:
@@ -60,17 +58,12 @@ class Listener:
 
 
 def by_key(events):
-    """Each key's events in order, those of either channel apart. Of operations on a hot key that were folded only what
-    is left of them is told.
-    """
+    """Each key's events in order, those of either channel apart."""
     keys = {}
     for channel, payload in events:
         kind, _, name = channel.partition(b":")
         key, event = (name, payload) if kind.startswith(b"__keyspace") else (payload, name)
-        told = keys.setdefault((kind, key), [])
-        if event in FOLDED and told and told[-1] in FOLDED:
-            told.pop()
-        told.append(event)
+        keys.setdefault((kind, key), []).append(event)
     return keys
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from differential import words
 from differential.bits import Bits
+from differential.questions import QUESTIONS
+from differential.tracking import Tracking
 from differential.transactions import Transactions
 from lib import resp
 
@@ -58,43 +60,47 @@ class Batch:
     lane: int = 0
 
 
-class Generator(Bits, Transactions):
+class Generator(Bits, Transactions, Tracking):
     """One episode's commands. `relative` allows expiries counted from now; their readings are then compared loosely.
 
     `modest` keeps to what a server grants before AUTH: short requests, and few unread replies. Past that it closes.
+    `tracks` has the second connection keep what it reads.
     """
 
-    def __init__(self, rng, relative, modest=False):
+    def __init__(self, rng, relative, modest=False, tracks=False):
         self.rng = rng
+        self.tracks = tracks
         self.modest = modest
         self.relative = relative
         self.families = [(weight, getattr(self, name)) for weight, name in FAMILIES]
         self.now_s = int(time.time())
-        self.planned = []
+        self.planned = [(1, self.begin_tracking())] if tracks else []
 
     def batch(self):
         """The next one: of a scene that has begun, or of one connection's own."""
         if not self.planned and not self.modest and self.rng.random() < 0.15:
             self.planned = self.scene()
+        if not self.planned and self.tracks and self.rng.random() < 0.1:
+            self.planned = [(1, self.switch())]
         while self.planned:
             lane, commands = self.planned.pop(0)
             if commands:
                 return self.on_lane(lane, commands)
-        lane = 0 if self.modest else self.rng.choice((0, 0, 0, 1))
-        return self.on_lane(lane, *self.commands())
+        lane = 0 if self.modest else self.rng.choice((0, 1) if self.tracks else (0, 0, 0, 1))
+        return self.on_lane(lane, *self.commands(lane))
 
     def on_lane(self, lane, commands, ends=False):
         for command in commands:
             command.lane = lane
         return Batch(commands, self.split(b"".join(command.wire for command in commands)), ends, lane)
 
-    def commands(self):
+    def commands(self, lane=0):
         """Those of one batch, and whether the last one ends the connection."""
         rng = self.rng
         depth = rng.choice((1, 2, 5) if self.modest else (1, 2, 5, 20, 60, 200))
         commands = []
         while len(commands) < depth:
-            commands += self._some()
+            commands += self.kept() if self.tracks and lane and rng.random() < 0.5 else self._some()
         # A closed connection under CLIENT REPLY OFF has no reply to wait for, in Redis not even an end.
         plain = not any(command.mode for command in commands)
         ends = plain and rng.random() < 0.04
@@ -202,8 +208,11 @@ class Generator(Bits, Transactions):
         if rng.random() < 0.05:
             options.append(rng.choice(("EX", "bogus", "", "PXAT")))
         made = [self.command("SET", key, self.value(), *options)]
-        # A key set into the past is counted until it is looked up; when that happens is each server's own business.
-        return made + [self.command("EXISTS", key)] if past else made
+        if not past:
+            return made
+        # A key set into the past is counted until it is looked up; when that happens is each server's own business. So is
+        # whether a listener to prefixes hears that its own key has gone.
+        return self.plain() if self.tracks else [*made, self.command("EXISTS", key)]
 
     def set_expiring(self):
         name = self.rng.choice(("SETEX", "PSETEX"))
@@ -264,7 +273,7 @@ class Generator(Bits, Transactions):
         return self.command("SCAN", *bad)
 
     def connection(self):
-        return self.rng.choice(self.rng.choice(words.CONNECTION))(self)
+        return self.rng.choice(self.rng.choice((*words.CONNECTION, *QUESTIONS)))(self)
 
     def channels(self):
         """A while of listening to one name, so that each command has one reply."""

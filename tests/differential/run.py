@@ -12,15 +12,17 @@ import os
 import random
 import sys
 import time
+from collections import Counter
 from functools import partial
 from itertools import groupby
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from differential import ends, invalidations
 from differential.compare import first_difference
 from differential.events import Listener, difference
-from differential.generate import Command, Generator
+from differential.generate import Batch, Command, Generator
 from differential.shrink import shrink
 from differential.transactions import is_whole
 from lib import resp
@@ -29,6 +31,8 @@ from lib.server import Server
 
 BATCHES_PER_EPISODE = 40
 REPLY_S_MAX = 10.0
+# The echo of a sentinel is looked for in so much of the end: pushes may stand behind it.
+TAIL_BYTES = 1 << 20
 PASSWORD = "open sesame"
 
 
@@ -43,6 +47,9 @@ class Peer:
         self.socks = [None, None]
         self.sentinels = 0
         self.listener = None
+        # What has come of a push behind the last sentinel, and the pushes that were whole.
+        self.rests = [b"", b""]
+        self.ear = invalidations.Ear()
 
     def start_over(self, listens=False):
         """No keys, and no connection: the next batch opens one. `listens`: one hears of what happens to keys."""
@@ -63,7 +70,7 @@ class Peer:
         for at in range(len(self.socks)) if lane is None else (lane,):
             if self.socks[at]:
                 self.socks[at].close()
-            self.socks[at] = None
+            self.socks[at], self.rests[at] = None, b""
 
     def finish(self):
         """Ends the server, and raises if it did not end well. One that is dead by now has been reported."""
@@ -72,7 +79,9 @@ class Peer:
             self.server.__exit__(None, None, None)
 
     def answers(self, chunks, ends, lane=0):
-        """The reply bytes to a batch, up to the echo of a sentinel sent behind it, or up to the close."""
+        """The reply bytes to a batch, up to the echo of a sentinel sent behind it, or up to the close. What came unasked
+        behind that is among them.
+        """
         if self.socks[lane] is None:
             self.socks[lane] = self.server.connect()
         sock = self.socks[lane]
@@ -82,11 +91,25 @@ class Peer:
             return bytes(got)
         self.sentinels += 1
         tail, end = self._sentinel(b"sentinel-%d" % self.sentinels)
-        got, closed = resp.exchange(sock, [*chunks, tail], lambda buf: buf.endswith(end), REPLY_S_MAX)
+        got, closed = resp.exchange(sock, [*chunks, tail], lambda buf: end in buf[-TAIL_BYTES:], REPLY_S_MAX)
+        got = self.rests[lane] + bytes(got)
         if closed:
             self.disconnect(lane)
-            return bytes(got) + b"-(closed)\r\n"
-        return bytes(got[: -len(end)])
+            return got + b"-(closed)\r\n"
+        replies, _, behind = got.rpartition(end)
+        whole = resp.split_replies(behind)
+        self.rests[lane] = whole.pop() if whole and resp.reply_end(whole[-1]) < 0 else b""
+        return replies + b"".join(whole)
+
+    def hear(self, enough):
+        """What the second connection has been told by now: all of it, if this server tells before it answers anybody;
+        else until it is enough.
+        """
+        if self.socks[1]:
+            self.ear.take(self.answers([], False, 1))
+            self.ear.hear(self.socks[1], enough)
+        told, self.ear.keys = self.ear.keys, Counter()
+        return told
 
     def _sentinel(self, mark):
         """A request and its reply, unlike any other. Before AUTH, where nothing echoes, a command unknown."""
@@ -100,23 +123,42 @@ def episode(peers, seed, number):
     """Runs one; returns how many commands it had, or the first difference as (peer, commands so far, difference)."""
     secret = "requirepass" in peers[0].server.options
     rng = random.Random(f"{seed}/{number}/{secret}")
-    generator = Generator(rng, relative=number % 2 == 1, modest=secret)
-    listens = number % 3 == 2 and not secret
+    tracks = number % 4 == 1 and not secret
+    generator = Generator(rng, relative=number % 2 == 1, modest=secret, tracks=tracks)
+    batches = (generator.batch() for _ in range(BATCHES_PER_EPISODE))
+    if secret:
+        batches = (with_password(generator, batch) for batch in batches)
+    elif number == 0:
+        batches = (generator.on_lane(0, [command]) for command in ends.roll_call(generator))
+    return play(peers, batches, number % 3 == 2 and not secret, tracks)
+
+
+def with_password(generator, batch):
+    """At times with one before it, right or wrong."""
+    if generator.rng.random() < 0.3:
+        batch.commands.insert(0, generator.command("AUTH", generator.rng.choice((PASSWORD, PASSWORD, "wrong"))))
+        batch.chunks = generator.split(b"".join(command.wire for command in batch.commands))
+    return batch
+
+
+def play(peers, batches, listens, tracks):
+    """Sends batches to all, from empty servers on; see `episode`."""
     for peer in peers:
         peer.start_over(listens)
-    history = []
-    for _ in range(BATCHES_PER_EPISODE):
-        batch = generator.batch()
-        if secret and rng.random() < 0.3:
-            batch.commands.insert(0, generator.command("AUTH", rng.choice((PASSWORD, PASSWORD, "wrong"))))
-            batch.chunks = generator.split(b"".join(command.wire for command in batch.commands))
+    history, loosely = [], False
+    for batch in batches:
         history += batch.commands
         reference = peers[0].answers(batch.chunks, batch.ends, batch.lane)
         events = peers[0].listener.until_mark() if listens else []
+        loosely |= any(b"BCAST" in map(bytes.upper, command.args[2:]) for command in batch.commands)
+        told = hear(peers[0], batch, reference) if tracks else None
         for peer in peers[1:]:
-            found = first_difference(batch.commands, ask(peer, batch), reference)
+            answers = ask(peer, batch)
+            found = first_difference(batch.commands, answers, reference)
             if listens and not found:
                 found = events_differ(batch.commands, peer.listener.heard(events), events)
+            if tracks and not found:
+                found = told_differ(batch, hear(peer, batch, answers, told, loosely), told, loosely)
             if found:
                 return len(history), (peer, history, found)
     return len(history), None
@@ -129,6 +171,40 @@ def events_differ(commands, ours, theirs):
     (kind, key), ours, theirs = found
     about = next((command for command in reversed(commands) if key in command.args), commands[-1])
     return Command((*about.args, b"(tells %b of %b)" % (kind, key)), b""), ours, theirs
+
+
+def hear(peer, batch, answers, expected=None, loosely=False):
+    """What a peer has told its second connection since the last batch. What is expected is waited for."""
+    if batch.lane == 1:
+        peer.ear.take(answers)
+    if expected is None or goes_deaf(batch):
+        return peer.hear(lambda _: True)
+    if loosely:
+        return peer.hear(lambda keys: None in keys or set(keys) >= set(expected))
+    return peer.hear(lambda keys: None in keys and None in expected or keys >= expected)
+
+
+def goes_deaf(batch):
+    """Whether the second connection ends, or begins or ceases to hear: whether it is told of what changes just then is each
+    server's own business.
+    """
+    said = [list(map(bytes.upper, command.args)) for command in batch.commands if command.mode != "end"]
+    turns = any(args[0] in (b"RESET", b"HELLO") or args[:3] == [b"CLIENT", b"TRACKING", b"OFF"] for args in said)
+    return batch.lane == 1 and (batch.ends or turns)
+
+
+def told_differ(batch, ours, theirs, loosely):
+    # A word about all keys may stand for those about some.
+    if goes_deaf(batch) or None in ours and None in theirs:
+        return None
+    if loosely:
+        ours, theirs = Counter(set(ours)), Counter(set(theirs))
+    if not (found := invalidations.difference(ours, theirs)):
+        return None
+    key, *counts = found
+    about = next((command for command in reversed(batch.commands) if key in command.args), batch.commands[-1])
+    ours, theirs = (b"told of %d times" % count for count in counts)
+    return Command((*about.args, b"(invalidates %b)" % key), b""), ours, theirs
 
 
 def ask(peer, batch):
@@ -169,6 +245,13 @@ def report(seed, number, peers, difference):
         print(f"  {peer.name} died: {peer.server.log()}")
     print(f"  command: {shorten(command.args) if command else '(none: more replies than commands)'}")
     print(f"  {peers[0].name}: {shorten(theirs)}\n  {peer.name}: {shorten(ours)}")
+    if command and b"(invalidates " in command.args[-1]:
+        key = command.args[-1][len(b"(invalidates ") : -1]
+        about = [each for each in history if key in each.args or b"TRACKING" in map(bytes.upper, each.args[1:2])]
+        print("  what was said of it:")
+        for each in about[-20:]:
+            print(f"    {'  other: ' if each.lane else ''}{shorten(each.args)}")
+        return
     if "requirepass" in peer.server.options:
         # Sent at once, before AUTH, a sequence would meet the limits for strangers instead.
         print("  the last commands:", *(shorten(each.args) for each in history[-20:]), sep="\n    ", flush=True)
@@ -205,7 +288,7 @@ def run(seed, commands_wanted, only, secret):
     options = {"requirepass": PASSWORD} if secret else {}
     failures = 0
     with contextlib.ExitStack() as stack:
-        binary = os.environ.get("REDIS_BIN", "redis-server")
+        binary = redis_binary()
         peers = [Peer("redis", partial(Server, binary=binary, **options))]
         stack.callback(peers[0].finish)
         for count in cores[:1] if secret else cores:
@@ -213,6 +296,15 @@ def run(seed, commands_wanted, only, secret):
             stack.callback(peers[-1].finish)
         sent, number = 0, only or 0
         start = time.monotonic()
+        for which, commands in enumerate(ends.found() if only is None and not secret else ()):
+            parts = [list(batch) for _, batch in groupby(commands, key=lambda command: command.lane)]
+            wires = [b"".join(command.wire for command in batch) for batch in parts]
+            batches = [Batch(part, [wire], False, part[0].lane) for part, wire in zip(parts, wires, strict=True)]
+            count, difference = play(peers, batches, listens=True, tracks=True)
+            sent += count
+            if difference:
+                failures += 1
+                report(f"found.txt, group {which + 1}", 0, peers, difference)
         while sent < commands_wanted and failures < 3:
             count, difference = episode(peers, seed, number)
             sent += count
@@ -228,13 +320,30 @@ def run(seed, commands_wanted, only, secret):
     return failures
 
 
+def redis_binary():
+    return os.environ.get("REDIS_BIN", "redis-server")
+
+
+def look_once(seed):
+    """What needs no episodes; returns whether all is well."""
+    cores = int(os.environ.get("CORES", "2").split()[-1])
+    with Server(binary=redis_binary()) as reference, Server(cores=cores) as server:
+        faults = [("never asked", name) for name in ends.never_asked(reference, server)]
+        faults += [("changed on its way", row) for row in ends.carried(reference, server, seed)]
+    faults += [("in another slot", key) for key in ends.misplaced(redis_binary())]
+    for what, which in faults:
+        print(f"DIFFERENCE: {what}: {which!r}")
+    return not faults
+
+
 def main():
     seed = os.environ.get("SEED") or str(random.SystemRandom().randrange(1 << 32))
     print(f"SEED={seed}", flush=True)
     canary(seed)
     commands = int(os.environ.get("COMMANDS", "200000"))
     only = int(os.environ["EPISODE"]) if "EPISODE" in os.environ else None
-    failures = [run(seed, commands, only, False), run(seed, commands // 20, only, True)]
+    failures = [] if only is not None else [int(not look_once(seed))]
+    failures += [run(seed, commands, only, False), run(seed, commands // 20, only, True)]
     failed = sum(1 for count in failures if count)
     print(f"{len(failures) - failed} passed, {failed} failed")
     return 1 if failed else 0

@@ -105,7 +105,12 @@ impl Engine {
     /// Tells a connection that tracks, or the one that it redirects to.
     fn tell_tracker(&mut self, now: Now, conn: ConnId, what: &What, effects: &mut Effects) {
         let Some(client) = self.sessions.get_mut(conn) else { return };
-        let Some(to) = client.tracker.as_ref().map(|tracker| tracker.redirect) else { return };
+        let Some(mut to) = client.tracker.as_ref().map(|tracker| tracker.redirect) else { return };
+        if client.on_trial {
+            // Perhaps there is no such connection: until that is known, who was told before is told.
+            let trial = self.invalidation.trials.iter().find(|trial| trial.conn == conn);
+            to = trial.and_then(|trial| trial.before.as_ref()).map_or(to, |before| before.redirect);
+        }
         if to == 0 {
             // A RESP2 connection cannot be told of anything that it has not asked.
             if client.proto == Proto::Resp3 {

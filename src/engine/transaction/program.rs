@@ -118,7 +118,6 @@ impl Engine {
         if spec.single_key {
             let place = self.place(args.get(1));
             self.count_heat(spec.command, place, &args);
-            client.last_command = spec.name;
             return self.operate(call, client, spec.command, place, args);
         }
         self.execute_other(call, client, Some(spec), args);
