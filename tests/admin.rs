@@ -1,8 +1,6 @@
 //! Proves what the server says of itself and how it is told to wait: two engines without a shell, two clients on each,
 //! and a clock that the test turns by hand. What one core counted is asked of the other.
 
-#[path = "admin/eviction.rs"]
-mod eviction;
 mod rig;
 
 use coldplate::engine::Event;

@@ -141,8 +141,8 @@ fn a_session_counts_on_all_cores() {
     );
     rig.mono_us += 1_000_000;
     assert_eq!((rig.say(TWO, "HOTKEYS STOP").as_str(), rig.say(ONE, "HOTKEYS STOP").as_str()), (ok, none));
-    for core in 0..CORES {
-        let got = rig.say(CLIENTS[core], "HOTKEYS GET");
+    for client in CLIENTS {
+        let got = rig.say(client, "HOTKEYS GET");
         assert_eq!(number(&got, "tracking-active"), 0);
         assert_eq!(number(&got, "collection-duration-ms"), 2_500);
         assert!(got.contains("selected-slots\r\n*1\r\n*2\r\n:0\r\n:16383\r\n"), "{got}");

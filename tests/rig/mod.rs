@@ -162,19 +162,6 @@ impl Rig {
         }
     }
 
-    /// Lets time pass as a shell does: a core turns when it has asked to, or has mail.
-    pub fn sleep(&mut self, us: u64) {
-        let until_us = self.mono_us + us;
-        loop {
-            let due = (0..self.engines.len()).filter_map(|core| Some((self.engines[core].deadline()?, core)));
-            let Some((at_us, core)) = due.min().filter(|(at_us, _)| *at_us <= until_us) else { break };
-            self.mono_us = self.mono_us.max(at_us);
-            self.turn(core, |_, _, _| {});
-            self.settle();
-        }
-        self.mono_us = until_us;
-    }
-
     /// Takes what cores have for each other on its way.
     pub fn post(&mut self) {
         let cores = self.engines.len();
