@@ -11,7 +11,9 @@ const FAR: Client = (1, 0);
 
 fn start() -> Rig {
     let mut rig = Rig::new(2);
-    [A, FAR].map(|client| rig.open(client));
+    for client in [A, FAR] {
+        rig.open(client);
+    }
     rig
 }
 
