@@ -192,6 +192,20 @@ fn paused_clients_wait_on_every_core() {
     assert!(rig.heard(B).starts_with("-ERR unknown command 'NOSUCH'"));
 }
 
+/// While clients are paused a key that has expired is not seen, and not removed either.
+#[test]
+fn nothing_expires_in_a_pause() {
+    let mut rig = start();
+    rig.say(A, "PSETEX a 10 x\nPSETEX b 10 x\nPSETEX c 10 x\nCLIENT PAUSE 1000 WRITE");
+    rig.pass(500_000);
+    for client in [A, FAR] {
+        assert_eq!(rig.say(client, "GET a\nEXISTS b\nTTL c\nTYPE a"), "$-1\r\n:0\r\n:-2\r\n+none\r\n");
+    }
+    assert!(info(&mut rig, "stats").contains("expired_keys:0\r\n"));
+    rig.say(A, "CLIENT UNPAUSE\nGET a\nGET b\nGET c");
+    assert!(info(&mut rig, "stats").contains("expired_keys:3\r\n"));
+}
+
 /// What redis-server 7.0 answered about the same keys.
 #[test]
 fn digests_are_those_of_redis_over_all_cores() {
@@ -210,7 +224,7 @@ fn digests_are_those_of_redis_over_all_cores() {
     );
     assert_eq!(rig.say(A, "DEBUG OBJECT nosuch"), "-ERR no such key\r\n");
     assert_eq!(rig.say(A, "DEBUG POPULATE 10 p 20\nDBSIZE\nSTRLEN p:9\nGET foo"), "+OK\r\n:12\r\n:20\r\n$3\r\nbar\r\n");
-    assert_eq!(rig.say(A, "DEBUG RELOAD\nDBSIZE"), "+OK\r\n:12\r\n");
+    assert_eq!(rig.say(A, "DEBUG RELOAD\nDEBUG LOADAOF\nDBSIZE"), "+OK\r\n+OK\r\n:12\r\n");
     let error = "-ERR unknown subcommand or wrong number of arguments for 'segfault'. Try DEBUG HELP.\r\n";
     assert_eq!(rig.say(A, "DEBUG segfault"), error);
 }
@@ -224,6 +238,86 @@ fn active_expiry_stops_and_starts() {
     assert_eq!(rig.say(A, "DEBUG SET-ACTIVE-EXPIRE 1"), "+OK\r\n");
     rig.pass(1_000_000);
     assert_eq!(rig.say(A, "DBSIZE"), ":0\r\n");
+}
+
+/// As redis-server 7.0 takes and shows them.
+#[test]
+fn percentiles_are_chosen() {
+    let mut rig = start();
+    let name = "latency-tracking-info-percentiles";
+    for (value, shown, in_info) in [
+        ("'0.0 50.0 100.0'", "0 50 100", ":p0=0.063,p50=0.063,p100=0.063\r\n"),
+        ("'99.123456789 1e1'", "99.123457 10", ":p99.123457=0.063,p10=0.063\r\n"),
+        ("''", "", ":\r\n"),
+    ] {
+        assert_eq!(rig.say(A, &format!("CONFIG SET {name} {value}")), "+OK\r\n");
+        assert!(rig.say(FAR, &format!("CONFIG GET {name}")).ends_with(&format!("\r\n{shown}\r\n")), "{value}");
+        rig.say(FAR, "CONFIG RESETSTAT\nSET k v");
+        let info = info(&mut rig, "latencystats");
+        assert!(info.contains(&format!("latency_percentiles_usec_set{in_info}")), "{info}");
+    }
+    for (value, words) in [
+        ("'10 a'", "Invalid latency-tracking-info-percentiles parameters"),
+        ("nan", "Invalid latency-tracking-info-percentiles parameters"),
+        ("' 50'", "Invalid latency-tracking-info-percentiles parameters"),
+        ("'10 101'", "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]"),
+        ("-1", "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]"),
+    ] {
+        let error = format!("-ERR CONFIG SET failed (possibly related to argument '{name}') - {words}\r\n");
+        assert_eq!(rig.say(A, &format!("CONFIG SET {name} {value}")), error);
+    }
+}
+
+/// Each request with what redis-server 7.0 added for it.
+#[test]
+fn changes_are_counted_as_in_redis() {
+    let mut rig = start();
+    let mut before = 0;
+    for (request, added) in [
+        ("SET a 1", 1),
+        ("SET a 1 NX", 0),
+        ("SET nosuch 1 XX", 0),
+        ("SET a 1 EX", 0),
+        ("SET a 2 EX 100", 1),
+        ("MSET b 1 c 2 d 3", 3),
+        ("MSETNX b 1 new 2", 0),
+        ("MSETNX x1 1 x2 2", 2),
+        ("DEL b c nosuch", 2),
+        ("EXPIRE nosuch 10", 0),
+        ("PERSIST a", 1),
+        ("PERSIST a", 0),
+        ("EXPIRE a 10", 1),
+        ("INCR a", 1),
+        ("APPEND a x", 1),
+        ("INCR a", 0),
+        ("SETRANGE a 0 ''", 0),
+        ("SETBIT s 1 1", 1),
+        ("BITFIELD s SET u8 0 65", 1),
+        ("GETEX a", 0),
+        ("GETEX a EX 100", 1),
+        ("GETDEL nosuch", 0),
+        ("GETDEL s", 1),
+        ("RENAME a z", 1),
+        ("COPY z y", 1),
+        ("COPY z y", 0),
+        ("BITOP AND dd z y", 1),
+        ("BITOP AND dd nosuch", 1),
+        ("BITOP AND dd nosuch", 0),
+        ("MULTI\nSET m 1\nSET m 2\nINCR m\nGET m\nEXEC", 3),
+        ("SET a 1\nSET b 1\nSET e 1\nSET f 1", 4),
+        ("CONFIG RESETSTAT", 0),
+        ("GET a\nTOUCH a\nNOSUCH", 0),
+        ("FLUSHALL", 10),
+        ("FLUSHALL", 0),
+    ] {
+        rig.say(A, request);
+        let info = info(&mut rig, "persistence");
+        let line =
+            info.lines().find_map(|line| line.strip_prefix("rdb_changes_since_last_save:")).expect("INFO has it");
+        let now: i64 = line.parse().expect("a number");
+        assert_eq!(now - before, added, "{request}");
+        before = now;
+    }
 }
 
 #[test]

@@ -75,9 +75,9 @@ impl Engine {
             figures::write(out, &WordFigures { count, word_bytes: word.len() as u64 });
             out.extend_from_slice(word);
         }
-        for (command, histogram) in durations {
+        for (command, histogram) in &durations {
             for (bucket, count) in histogram.filled() {
-                figures::write(out, &DurationFigures { command: command as u64, bucket, count });
+                figures::write(out, &DurationFigures { command: *command as u64, bucket, count });
             }
         }
     }

@@ -50,6 +50,13 @@ impl Histogram {
         self.counts.iter().sum()
     }
 
+    fn take_shortest(&mut self, mut count: u64) {
+        for bucket in &mut self.counts {
+            let taken = count.min(*bucket);
+            (*bucket, count) = (*bucket - taken, count - taken);
+        }
+    }
+
     /// Buckets that hold something, with their counts.
     pub fn filled(&self) -> impl Iterator<Item = (u64, u64)> {
         (0..).zip(self.counts).filter(|(_, count)| *count > 0)
@@ -92,11 +99,13 @@ impl Histogram {
 /// The histograms of one core, of the commands that ran.
 pub struct Durations {
     rows: Vec<Option<Box<Histogram>>>,
+    /// How many of each are to be taken off again: they were only queued, and that is counted as if they had run.
+    put_off: Vec<u64>,
 }
 
 impl Default for Durations {
     fn default() -> Durations {
-        Durations { rows: vec![None; Command::ALL.len()] }
+        Durations { rows: vec![None; Command::ALL.len()], put_off: vec![0; Command::ALL.len()] }
     }
 }
 
@@ -106,8 +115,19 @@ impl Durations {
         self.rows[command as usize].get_or_insert_default().add(ns, count);
     }
 
-    pub fn rows(&self) -> impl Iterator<Item = (Command, &Histogram)> {
-        Command::ALL.into_iter().zip(&self.rows).filter_map(|(command, row)| Some((command, row.as_deref()?)))
+    /// A request that is counted here, or will be when its group has run, was only queued.
+    pub fn put_off(&mut self, command: Command) {
+        self.put_off[command as usize] += 1;
+    }
+
+    /// What is left of those that ran. Queueing takes next to nothing, so what was queued is among the shortest.
+    pub fn rows(&self) -> impl Iterator<Item = (Command, Histogram)> {
+        let rows = Command::ALL.into_iter().zip(&self.rows);
+        rows.filter_map(|(command, row)| {
+            let mut histogram = row.as_deref()?.clone();
+            histogram.take_shortest(self.put_off[command as usize]);
+            (histogram.total() > 0).then_some((command, histogram))
+        })
     }
 }
 
@@ -132,6 +152,11 @@ impl Engine {
     /// Counts some runs of one command, each of which took `ns`.
     pub(super) fn count_run(&mut self, command: Command, count: u64, ns: u64) {
         self.stats.commands += count;
+        self.count_run_of_exec(command, count, ns);
+    }
+
+    /// As [`Engine::count_run`], for what was already counted as a request when it was queued.
+    pub(super) fn count_run_of_exec(&mut self, command: Command, count: u64, ns: u64) {
         self.shard.counts.tally.ran(command, count, ns * count);
         if self.settings.latency_tracking {
             self.durations.add(command, ns, count);

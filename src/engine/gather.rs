@@ -9,6 +9,9 @@ use crate::protocol::command::Command;
 use crate::protocol::resp::{Output, Proto, Reply};
 use std::ops::Range;
 
+/// What stands in front of a line for its order.
+pub const ORDER_BYTES: usize = 20;
+
 /// What the parts add up to.
 enum Sum {
     /// Integers are added: DEL, EXISTS, DBSIZE...
@@ -19,8 +22,8 @@ enum Sum {
     Array { elements: usize, body: Output },
     /// One part that is no null, the one of core `wanted` if possible: RANDOMKEY.
     Any { wanted: u32, found: Option<Output> },
-    /// Texts are joined: CLIENT LIST.
-    Text(Vec<u8>),
+    /// Lines are put in order by what stands in front of each, [`ORDER_BYTES`], which is left out: CLIENT LIST.
+    Lines(Vec<u8>),
     /// The counts of each core: INFO.
     Info { rows: Vec<(u32, Stats)>, request: Box<info::InfoRequest> },
     /// Answers to a round of a command that moves values, in the order of its parts: the engine goes on with them.
@@ -78,8 +81,8 @@ impl Gather {
     pub fn any(parts: usize, wanted: u32) -> Gather {
         Gather::new(parts, Sum::Any { wanted, found: None })
     }
-    pub fn text(parts: usize) -> Gather {
-        Gather::new(parts, Sum::Text(Vec::new()))
+    pub fn lines(parts: usize) -> Gather {
+        Gather::new(parts, Sum::Lines(Vec::new()))
     }
     pub fn killed(parts: usize) -> Gather {
         Gather::new(parts, Sum::Killed(0))
@@ -118,7 +121,7 @@ impl Gather {
                 rows.push((part, stats));
             }
             Sum::Report(report) => report.add(part, bytes),
-            Sum::Text(text) => text.extend_from_slice(bytes),
+            Sum::Lines(text) => text.extend_from_slice(bytes),
             Sum::Round(answers) => answers[part as usize].append(output, range),
             _ if bytes.first() == Some(&b'-') => {
                 self.error.get_or_insert_with(|| bytes.to_vec());
@@ -158,7 +161,12 @@ impl Gather {
             }
             Sum::Any { found: Some(found), .. } => reply.out.append(&found, 0..found.bytes.len()),
             Sum::Any { found: None, .. } => reply.null(),
-            Sum::Text(text) => reply.verbatim("txt", &text),
+            Sum::Lines(text) => {
+                let mut lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
+                lines.sort_unstable();
+                let shown: Vec<&[u8]> = lines.iter().map(|line| &line[ORDER_BYTES..]).collect();
+                reply.verbatim("txt", &shown.concat());
+            }
             Sum::Round(_) => unreachable!("the engine goes on with a round"),
             Sum::Report(report) => report.encode(reply, host),
             Sum::Info { mut rows, request } => {

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 #[derive(Default)]
 struct Row {
     used_bytes: AtomicU64,
+    client_bytes: AtomicU64,
     connections: AtomicU64,
 }
 
@@ -79,6 +80,16 @@ impl Ledger {
     /// The bytes that the keys of one core take.
     pub fn used_bytes_of(&self, core: CoreId) -> u64 {
         self.rows[core.index()].used_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Publishes what a core's clients take.
+    pub fn set_client_bytes(&self, core: CoreId, bytes: u64) {
+        self.rows[core.index()].client_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// What the clients of all cores take, as far as anybody counts.
+    pub fn client_bytes(&self) -> u64 {
+        self.rows.iter().map(|row| row.client_bytes.load(Ordering::Relaxed)).sum()
     }
 
     /// Connections over all cores.

@@ -5,6 +5,7 @@
 
 mod admin;
 mod census;
+mod crowd;
 mod durations;
 mod event;
 mod figures;
@@ -24,6 +25,7 @@ mod monitor;
 mod news;
 mod notify;
 mod owner;
+mod percentiles;
 mod post;
 mod pubsub;
 mod pulse;
@@ -37,10 +39,12 @@ mod transaction;
 mod waits;
 
 pub use admin::cluster::{Endpoint, Facade};
+pub use crowd::ClientsLimit;
 pub use event::{Effects, Event, Host, HostReport, RewriteError, ShellCounts};
 pub use hot::{HotPolicy, HotSettings};
 pub use ledger::Ledger;
 pub use letter::Batch;
+pub use percentiles::Percentiles;
 pub use pubsub::OutputLimits;
 pub use settings::{DebugAccess, SettingError, Settings, Standing};
 pub use stats::Stats;
@@ -51,6 +55,7 @@ use crate::keyspace::{Shard, ShardOptions};
 use crate::protocol::resp::{Arg, Limits, Output};
 use crate::routing::SlotTable;
 use crate::types::{ConnId, CoreId, Now};
+use crowd::Crowd;
 use durations::Durations;
 use group::{Group, Place};
 use hot::Hot;
@@ -108,6 +113,9 @@ pub struct Engine {
     invalidation: Invalidation,
     /// Operations of this core's clients may need more than to be run: see [`Engine::attend`].
     attentive: bool,
+    /// Whether what a client leaves unread, or what it takes, has a limit.
+    bounds_clients: bool,
+    crowd: Crowd,
     settings: Settings,
     limits: Limits,
     heads: Heads,
@@ -138,6 +146,8 @@ pub struct Engine {
     /// Connections that await replies from other cores.
     awaiting: usize,
     stats: Stats,
+    /// What [`Engine::sets`] was at the last CONFIG RESETSTAT.
+    sets_before: u64,
     shell: ShellCounts,
     next_tick_us: u64,
     /// When this core evicts next while memory is short.
@@ -159,6 +169,8 @@ impl Engine {
             transactions: Transactions::default(),
             invalidation: Invalidation::new(cores),
             attentive: false,
+            bounds_clients: false,
+            crowd: Crowd::default(),
             post: Post::new(cores, options.settings.letters_bytes_max),
             limits: Limits::default(),
             heads: Heads::default(),
@@ -183,6 +195,7 @@ impl Engine {
             held: VecDeque::new(),
             awaiting: 0,
             stats: Stats { slots: options.table.slots_of(options.core).count() as u64, ..Stats::default() },
+            sets_before: 0,
             shell: ShellCounts::default(),
             next_tick_us: 0,
             next_eviction_us: 0,
@@ -222,6 +235,9 @@ impl Engine {
         self.tell_invalidations(now, effects);
         self.release_held(now, effects);
         self.close_deaf(now, effects);
+        if self.crowd.is_over {
+            self.close_largest(effects);
+        }
         if !self.waiting_for_turn.is_empty() {
             for conn in std::mem::take(&mut self.waiting_for_turn) {
                 if let Some(client) = self.sessions.get_mut(conn) {
@@ -260,8 +276,9 @@ impl Engine {
 
     /// When the engine wants its next [`Event::Tick`], in [`Now::mono_us`]; `None`: only when something happens.
     pub fn deadline(&self) -> Option<u64> {
-        let ticks = self.shard.expiring() > 0 || self.settings.timeout_s > 0 && !self.sessions.is_empty();
-        let turn = self.shard.has_events() || self.invalidation.wants_turn();
+        let ticks = self.shard.expiring() > 0
+            || (self.settings.timeout_s > 0 || self.crowd.is_limited()) && !self.sessions.is_empty();
+        let turn = self.shard.has_events() || self.invalidation.wants_turn() || self.crowd.is_over;
         if !self.waiting_for_turn.is_empty() || !self.desk.is_empty() || turn {
             return Some(0);
         }
@@ -334,6 +351,9 @@ impl Engine {
             && self.timed_cycle(now, "expire-cycle", |engine| engine.shard.sweep(now.unix_ms(), SWEEP_ITEMS_MAX));
         if self.settings.timeout_s > 0 {
             self.close_idle(now, effects);
+        }
+        if self.crowd.is_limited() {
+            self.close_largest(effects);
         }
         self.skip_lap();
         self.next_tick_us = now.mono_us + if more { TICK_US / 10 } else { TICK_US };

@@ -90,7 +90,10 @@ impl Engine {
                 self.shard.counts.tally.error(line);
                 self.shard.counts.tally.taken_back(spec.command);
             }
-            None => self.shard.counts.tally.put_off(spec.command),
+            None => {
+                self.shard.counts.tally.put_off(spec.command);
+                self.durations.put_off(spec.command);
+            }
         }
     }
 

@@ -199,8 +199,7 @@ impl Engine {
                 reply.ok();
             }
             Command::ClientList => {
-                let filter = admin::client::ListFilter::parse(args).expect(CHECKED);
-                let text = self.client_list(now, &filter, asking.as_deref());
+                let text = self.client_list(now, args, asking.as_deref());
                 reply.raw(text.as_bytes());
             }
             Command::ClientKill => {
@@ -249,9 +248,16 @@ impl Engine {
 
     /// Sets what INFO counts to zero, on this core. The hot keys' own counts go on.
     fn reset_stats(&mut self) {
+        self.sets_before = self.sets();
         self.shard.counts = Default::default();
         self.durations = Default::default();
         self.stats = Stats { slots: self.stats.slots, ..Stats::default() };
+    }
+
+    /// Calls of SET that changed a key, or were refused by NX or XX, which the shard takes off its count.
+    fn sets(&self) -> u64 {
+        let row = self.shard.counts.tally.row(Command::Set);
+        self.sets_before.wrapping_add(row.calls.wrapping_sub(row.failed))
     }
 
     /// What this core has counted.
@@ -259,7 +265,7 @@ impl Engine {
         let paused = self.waits.pause.is_some();
         let (mut client_bytes, mut blocked) = (0, 0);
         for (_, client) in self.sessions.iter_mut() {
-            client_bytes += client.buffer_bytes() as u64;
+            client_bytes += client.memory_bytes() as u64;
             // As in Redis, who waits for the end of a pause counts too.
             blocked += u64::from(client.parked || paused && client.stalled);
         }
@@ -277,6 +283,7 @@ impl Engine {
             peak_bytes: self.peak_bytes.max(self.shard.used_bytes() as u64),
             table_bytes: self.shard.table_bytes() as u64,
             client_bytes,
+            changes: self.shard.change_count().wrapping_add(self.sets()),
             blocked,
             errors: counts.tally.errors(),
             commands_rate: rates.commands,

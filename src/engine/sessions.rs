@@ -164,8 +164,8 @@ impl Engine {
                 self.held.push_back((now.mono_us + HOLD_US, conn));
             }
         }
-        if self.settings.output_limits.bound_replies() && !client.close_requested {
-            self.bound_unread(now, conn, client, effects);
+        if self.bounds_clients && !client.close_requested {
+            self.bound_client(now, conn, client, effects);
         }
         if client.closing && client.queue.is_empty() && !client.close_requested {
             client.close_requested = true;
@@ -241,6 +241,7 @@ impl Engine {
             self.awaiting -= usize::from(std::mem::take(&mut client.awaits));
             self.forget_long(conn);
             self.forget_wait(conn);
+            self.forget_bytes(&mut client);
             self.ledger.drop_connection(self.core);
             self.unwatch(conn, &mut client);
             if self.abandon(conn) {

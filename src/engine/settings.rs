@@ -3,7 +3,9 @@
 //! Each core has its own copy; CONFIG SET is checked where it arrives and then applied on every core.
 
 use super::admin::cluster::Facade;
+use super::crowd::ClientsLimit;
 use super::hot::HotSettings;
+use super::percentiles::Percentiles;
 use super::pubsub::OutputLimits;
 use crate::heat::WARM_MAX;
 use crate::keyspace::number::parse_i64;
@@ -32,6 +34,8 @@ pub struct Settings {
     pub client_query_bytes_max: usize,
     /// What clients may leave unread of what they did not ask for.
     pub output_limits: OutputLimits,
+    /// What all clients may take together.
+    pub clients_limit: ClientsLimit,
     pub proto_max_bulk_bytes: usize,
     pub log_level: String,
     pub hot: HotSettings,
@@ -49,6 +53,8 @@ pub struct Settings {
     pub latency_threshold_ms: u64,
     /// Whether durations of commands are counted.
     pub latency_tracking: bool,
+    /// Which of them INFO shows.
+    pub percentiles: Percentiles,
     /// Whose DEBUG is run.
     pub debug: DebugAccess,
     /// What CONFIG GET shows and CONFIG SET refuses to change: name and value, as Redis prints it.
@@ -69,6 +75,7 @@ impl Default for Settings {
             letters_bytes_max: 1 << 20,
             client_query_bytes_max: 1 << 30,
             output_limits: OutputLimits::default(),
+            clients_limit: ClientsLimit::default(),
             proto_max_bulk_bytes: crate::types::VALUE_BYTES_MAX,
             log_level: "notice".to_string(),
             hot: HotSettings::default(),
@@ -79,6 +86,7 @@ impl Default for Settings {
             key_events: EventClasses::NONE,
             latency_threshold_ms: 0,
             latency_tracking: true,
+            percentiles: Percentiles::default(),
             debug: DebugAccess::Local,
             fixed: Vec::new(),
         }
@@ -193,6 +201,7 @@ impl Settings {
             ("maxclients", number(self.maxclients)),
             ("timeout", number(self.timeout_s)),
             ("client-query-buffer-limit", number(self.client_query_bytes_max as u64)),
+            ("maxmemory-clients", self.clients_limit.print().into_bytes()),
             ("client-output-buffer-limit", self.output_limits.print().into_bytes()),
             ("proto-max-bulk-len", number(self.proto_max_bulk_bytes as u64)),
             ("loglevel", self.log_level.clone().into_bytes()),
@@ -201,6 +210,7 @@ impl Settings {
             ("tracking-table-max-keys", number(self.tracking_table_keys_max)),
             ("notify-keyspace-events", self.key_events.to_string().into_bytes()),
             ("latency-monitor-threshold", number(self.latency_threshold_ms)),
+            ("latency-tracking-info-percentiles", self.percentiles.print().into_bytes()),
             ("latency-tracking", if self.latency_tracking { "yes" } else { "no" }.into()),
             ("client-output-bytes-max", number(self.client_output_bytes_max as u64)),
             ("client-waiting-bytes-max", number(self.client_waiting_bytes_max as u64)),
@@ -247,7 +257,9 @@ impl Settings {
                 self.key_events = classes.ok_or(SettingError::Refused(words))?;
             }
             b"latency-monitor-threshold" => self.latency_threshold_ms = number(value, 0, LATENCY_MS_MAX)?,
+            b"latency-tracking-info-percentiles" => self.percentiles = Percentiles::parse(value)?,
             b"latency-tracking" => self.latency_tracking = yes_or_no(value)?,
+            b"maxmemory-clients" => self.clients_limit = ClientsLimit::parse(value)?,
             b"client-output-buffer-limit" => self.output_limits.set(value)?,
             b"client-query-buffer-limit" => {
                 self.client_query_bytes_max = bytes(value, REDIS_BYTES_MIN, BYTES_MAX)? as usize;
@@ -355,6 +367,8 @@ mod tests {
             ("notify-keyspace-events", "gKE", "gKE"),
             ("latency-monitor-threshold", "100", "100"),
             ("latency-tracking", "NO", "no"),
+            ("latency-tracking-info-percentiles", "50.0 1e1", "50 10"),
+            ("maxmemory-clients", "5%", "5%"),
             ("client-output-bytes-max", "8kb", "8192"),
             ("client-waiting-bytes-max", "1g", "1000000000"),
             ("HOT", "Off", "off"),

@@ -115,6 +115,17 @@ impl Engine {
         spent_us
     }
 
+    /// Looks at the clock for requests that are timed apart from the group that they are in: the time since the last look.
+    pub(super) fn lap_us(&mut self, now: Now) -> u64 {
+        let watch = self.stopwatch(now);
+        self.look(watch)
+    }
+
+    /// Charges a group again with what it had taken before them.
+    pub(super) fn charge_group(&mut self, us: u64) {
+        self.slow.seen_us = self.slow.seen_us.saturating_sub(us);
+    }
+
     /// Looks at the clock after work that is no request of a client, so that none is charged with it.
     pub(super) fn skip_lap(&mut self) {
         if self.settings.looks_at_clock() {

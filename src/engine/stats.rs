@@ -9,6 +9,8 @@ pub struct Stats {
     pub connections: u64,
     pub connections_opened: u64,
     pub connections_refused: u64,
+    /// Closed because clients took too much together.
+    pub clients_evicted: u64,
     pub commands: u64,
     pub hits: u64,
     pub misses: u64,
@@ -32,6 +34,8 @@ pub struct Stats {
     pub peak_bytes: u64,
     pub table_bytes: u64,
     pub client_bytes: u64,
+    /// Changes of keys.
+    pub changes: u64,
     /// Clients that a command keeps waiting.
     pub blocked: u64,
     pub errors: u64,

@@ -82,12 +82,15 @@ impl Engine {
     pub(super) fn pause(&mut self, pause: Pause) {
         let old = self.waits.pause.unwrap_or(pause);
         self.waits.pause = Some(Pause { until_us: pause.until_us.max(old.until_us), all: pause.all || old.all });
+        // As in Redis, no key goes by itself meanwhile.
+        self.shard.keeps_expired = true;
     }
 
     pub(super) fn unpause(&mut self, now: Now, effects: &mut Effects) {
         if self.waits.pause.take().is_none() {
             return;
         }
+        self.shard.keeps_expired = false;
         let stalled: Vec<ConnId> = self.sessions.iter_mut().filter(|(_, c)| c.stalled).map(|(conn, _)| conn).collect();
         for conn in stalled {
             self.resume(now, conn, effects);

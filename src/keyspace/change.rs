@@ -17,16 +17,25 @@ const ROOM: &str = "the memory gate refuses writes before the slab's pages run o
 impl Shard {
     /// Stores a value under a key; `existing` is what [`Shard::find`] answered for it. The expiry is replaced.
     pub fn put(&mut self, key: &Key, existing: Option<ItemRef>, value: NewValue, expiry_ms: Option<u64>) {
+        self.count_change();
+        self.put_flagged(key, existing, value, expiry_ms, 0);
+    }
+
+    /// As [`Shard::put`], for SET, whose calls are counted anyway: [`Shard::change_count`] leaves them out.
+    #[inline]
+    pub fn put_uncounted(&mut self, key: &Key, existing: Option<ItemRef>, value: NewValue, expiry_ms: Option<u64>) {
         self.put_flagged(key, existing, value, expiry_ms, 0);
     }
 
     /// Stores the value of a new key that an edit has made, as SETRANGE does.
     pub fn put_edited(&mut self, key: &Key, value: Vec<u8>) {
+        self.count_change();
         self.put_flagged(key, None, NewValue::Owned(value), None, RAW);
     }
 
     /// Changes the value of an existing key; its expiry stays.
     pub fn edit(&mut self, key: &Key, existing: ItemRef, change: impl FnOnce(&mut Vec<u8>)) {
+        self.count_change();
         let bytes = self.slab.bytes(existing);
         let header = Header::read(bytes);
         if header.has(LARGE) {
@@ -38,6 +47,7 @@ impl Shard {
 
     /// Gives an existing key another expiry, or none.
     pub fn set_expiry(&mut self, key: &Key, existing: ItemRef, expiry_ms: Option<u64>) {
+        self.count_change();
         self.watch.note(key.hash, key.bytes);
         let bytes = self.slab.bytes_mut(existing);
         let header = Header::read(bytes);
@@ -71,11 +81,28 @@ impl Shard {
 
     /// Removes a key's item.
     pub fn remove(&mut self, key: &Key, item: ItemRef) {
+        self.count_change();
         self.remove_item(key.slot, key.hash, item);
+    }
+
+    /// Counts one change.
+    pub fn count_change(&mut self) {
+        self.changes = self.changes.wrapping_add(1);
+    }
+
+    /// Takes one change off the count: of two, Redis counts one, or what counts as one has changed nothing.
+    pub fn uncount_change(&mut self) {
+        self.changes = self.changes.wrapping_sub(1);
+    }
+
+    /// How often keys were changed by commands, but for SET. May stay below zero.
+    pub fn change_count(&self) -> u64 {
+        self.changes
     }
 
     /// Forgets every key.
     pub fn clear(&mut self) {
+        self.changes = self.changes.wrapping_add(self.tables.len() as u64);
         let tables = &self.tables;
         self.watch.note_all(|slot, hash| tables.probe(slot, hash).is_some());
         (self.tables, self.slab, self.large) = (Tables::default(), Slab::default(), Records::default());

@@ -54,6 +54,11 @@ impl Policy {
         }
     }
 
+    /// Whether each item keeps one.
+    pub(super) fn has_history(self) -> bool {
+        self.history() != History::None
+    }
+
     fn expiring_only(self) -> bool {
         matches!(self, Policy::VolatileLru | Policy::VolatileLfu | Policy::VolatileRandom | Policy::VolatileTtl)
     }

@@ -93,6 +93,10 @@ pub struct Shard {
     pub(super) expiring: usize,
     /// A buffer for edits, kept so that an edit allocates nothing.
     pub(super) scratch: Vec<u8>,
+    /// Changes by commands, but for SET.
+    pub(super) changes: u64,
+    /// Nobody who only reads removes what has expired.
+    pub keeps_expired: bool,
 }
 
 impl Shard {
@@ -114,6 +118,8 @@ impl Shard {
             place: options.place,
             expiring: 0,
             scratch: Vec::new(),
+            changes: 0,
+            keeps_expired: false,
         }
     }
 
@@ -185,10 +191,19 @@ impl Shard {
     /// The key's item; one that has expired is removed on the way.
     #[inline]
     pub fn find(&mut self, key: &Key, now_ms: u64) -> Option<ItemRef> {
+        self.find_to::<false>(key, now_ms)
+    }
+
+    /// For who only reads, one that has expired may stay.
+    #[inline(always)]
+    fn find_to<const READ: bool>(&mut self, key: &Key, now_ms: u64) -> Option<ItemRef> {
         let item = self.locate(key)?;
         if let Some(at_ms) = self.expiry_ms(item)
             && at_ms <= now_ms
         {
+            if READ && self.keeps_expired {
+                return None;
+            }
             self.counts.expired += 1;
             self.remove_unmarked(key.slot, key.hash, item);
             self.notify(EventClasses::EXPIRED, "expired", key.bytes);
@@ -200,7 +215,19 @@ impl Shard {
     /// As [`Shard::find`] for a command that reads: counts hit or miss and notes the access for eviction.
     #[inline]
     pub fn read(&mut self, key: &Key, now_ms: u64) -> Option<ItemRef> {
-        let Some(item) = self.find(key, now_ms) else {
+        let found = self.find_to::<true>(key, now_ms);
+        self.count_read(key, found)
+    }
+
+    /// As [`Shard::read`] for a command that may write what it has not found.
+    pub fn read_to_write(&mut self, key: &Key, now_ms: u64) -> Option<ItemRef> {
+        let found = self.find(key, now_ms);
+        self.count_read(key, found)
+    }
+
+    #[inline]
+    fn count_read(&mut self, key: &Key, found: Option<ItemRef>) -> Option<ItemRef> {
+        let Some(item) = found else {
             self.counts.misses += 1;
             self.notify(EventClasses::KEY_MISS, "keymiss", key.bytes);
             return None;
@@ -242,7 +269,7 @@ impl Shard {
 
     /// As [`Shard::read_untouched`] for a command that asks about the item: no event tells that the key is missing.
     pub fn inspect(&mut self, key: &Key, now_ms: u64) -> Option<ItemRef> {
-        let item = self.find(key, now_ms);
+        let item = self.find_to::<true>(key, now_ms);
         let count = if item.is_some() { &mut self.counts.hits } else { &mut self.counts.misses };
         *count += 1;
         item

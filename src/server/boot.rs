@@ -213,9 +213,11 @@ pub(super) fn settings(config: &Config) -> Settings {
         slowlog_len_max: log.slowlog_len_max,
         latency_threshold_ms: log.latency_threshold_ms,
         latency_tracking: log.latency_tracking,
+        percentiles: log.percents.clone(),
         output_limits: limits.client_output_buffer_limit,
         tracking_table_keys_max: limits.tracking_table_keys_max,
         key_events: log.key_events,
+        clients_limit: limits.maxmemory_clients,
         debug: config.security.debug,
         fixed: redis_parameters(config),
     }

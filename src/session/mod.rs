@@ -44,6 +44,8 @@ pub struct Profile {
     pub opened: Now,
     pub no_evict: bool,
     pub no_touch: bool,
+    /// What it takes, as it was last counted.
+    pub counted_bytes: u64,
 }
 
 /// A place in what a session has encoded.
@@ -236,11 +238,12 @@ impl<G> Session<G> {
         Mark { ready: self.output.bytes.len(), stashed: self.queue.stash().len() }
     }
 
-    /// What was encoded first since then, if that is an error.
+    /// What was encoded first since then, if that is an error. Of what was encoded both ways, the ready part came first.
     #[inline]
     pub fn error_since(&self, mark: Mark) -> Option<&[u8]> {
-        let ready = self.output.bytes.get(mark.ready..).filter(|bytes| bytes.first() == Some(&b'-'));
-        ready.or_else(|| self.queue.stash().get(mark.stashed..).filter(|bytes| bytes.first() == Some(&b'-')))
+        let ready = self.output.bytes.get(mark.ready..).filter(|bytes| !bytes.is_empty());
+        let first = ready.or_else(|| self.queue.stash().get(mark.stashed..));
+        first.filter(|bytes| bytes.first() == Some(&b'-'))
     }
 
     /// Whether a copy may answer a request on this key: what the connection asked of it before has been answered.
@@ -286,6 +289,15 @@ impl<G> Session<G> {
     /// Bytes of its buffers.
     pub fn buffer_bytes(&self) -> usize {
         self.input.capacity_bytes() + self.output.bytes.capacity() + self.queue.stashed_bytes()
+    }
+
+    /// All that it takes: itself, its buffers, what it has queued, and the names that it listens to.
+    pub fn memory_bytes(&self) -> usize {
+        let own = size_of::<Self>() + size_of::<Profile>() + self.profile.name.len();
+        let multi = self.multi.as_ref().map_or(0, |multi| multi.bytes());
+        let prefixes = self.tracker.iter().flat_map(|tracker| &tracker.prefixes).map(Vec::len).sum::<usize>();
+        let watched = size_of_val(self.watched.as_slice());
+        own + self.buffer_bytes() + self.sending_bytes + multi + watched + prefixes + self.subscriptions.bytes()
     }
 
     /// Back to a new connection's state (RESET); what is owed stays, and as in Redis 7.0 NO-EVICT does.

@@ -54,6 +54,11 @@ impl Subscriptions {
         self.names.as_ref().map_or(0, |names| names[kind as usize].len())
     }
 
+    /// Bytes of all names.
+    pub fn bytes(&self) -> usize {
+        self.names.iter().flat_map(|names| names.iter()).flatten().map(|name| name.len()).sum()
+    }
+
     /// All names of a kind, in order.
     pub fn names(&self, kind: ChannelKind) -> Vec<Arc<[u8]>> {
         self.names.as_ref().map_or(Vec::new(), |names| names[kind as usize].iter().cloned().collect())

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lib.server import cpu_list, default_binary
@@ -22,6 +23,8 @@ PROJECT = Path(__file__).with_name("rust")
 STAND_IN = Path(__file__).with_name("stand_in.py")
 QUICK = "test_basic test_async".split()
 TEST_S_MAX = 20
+# Most of a test is waiting for its server to start and to end.
+TESTS_AT_ONCE = 4
 LINE = re.compile(r"^test result: ok\. (?:1 passed|0 passed; 0 failed; 1 (ignored))", re.MULTILINE)
 
 
@@ -74,19 +77,22 @@ def play(tally, cores, is_quick):
         for protocol in ("RESP2", "RESP3"):
             start = time.monotonic()
             outcomes = run(tally, name, program, {**environment, "PROTOCOL": protocol})
-            tally.take(f"{name} over {protocol}", cores, outcomes, start)
+            tally.take(f"{name} over {protocol}", cores, outcomes, time.monotonic() - start)
 
 
 def run(tally, name, program, environment):
     """Plays each test in a process of its own: the suite takes a panic of one for a panic of the next."""
     environment = {**os.environ, **environment, "COLDPLATE_BIN": default_binary()}
     lines = sources.call([program, "--list"]).split("\n")
-    for test in [line.removesuffix(": test") for line in lines if line.endswith(": test")]:
+
+    def outcome(test):
         label = f"{name}: {test}"
-        if tally.expected.is_skipped(label):
-            yield Outcome(label, "skipped")
-        else:
-            yield judged(label, printed_by([program, "--exact", test], environment))
+        if tally.expected.why_skipped(label):
+            return Outcome(label, "skipped")
+        return judged(label, printed_by([program, "--exact", test], environment))
+
+    with ThreadPoolExecutor(max_workers=TESTS_AT_ONCE) as pool:
+        return list(pool.map(outcome, [line.removesuffix(": test") for line in lines if line.endswith(": test")]))
 
 
 def printed_by(command, environment):

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """Other projects' test suites against the server on 1 and 2 cores: Redis's own, redis-py's, redis-rs's, ioredis's.
 
-Environment: CORES ("1 2"), SUITES ("redis redis-py redis-rs ioredis"), QUICK (a subset), COLDPLATE_BIN. Needs the
-network once, for the sources; they stay under target/suites/.
+Two of them are played at a time: Redis's mostly waits for time to pass, the others compute.
+
+Environment: CORES ("1 2"), SUITES ("redis redis-rs ioredis redis-py"), QUICK (a subset of Redis's), COLDPLATE_BIN. Needs
+the network once, for the sources; they stay under target/suites/.
 """
 
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -16,31 +19,39 @@ from lib import resp
 from lib.server import Server, ServerError, raise_file_limit
 from suites import ioredis, redis_py, redis_rs, tcl
 from suites.sources import SourceError
-from suites.verdicts import Tally
+from suites.verdicts import Tally, say
 
 FILES_WANTED = 8192
-PLAYERS = {"redis": tcl.play, "redis-py": redis_py.play, "redis-rs": redis_rs.play, "ioredis": ioredis.play}
+PLAYERS = {"redis": tcl.play, "redis-rs": redis_rs.play, "ioredis": ioredis.play, "redis-py": redis_py.play}
+
+
+def play(tally, cores, is_quick):
+    start = time.monotonic()
+    try:
+        for count in cores:
+            PLAYERS[tally.label](tally, count, is_quick)
+    except (SourceError, ServerError, OSError) as error:
+        tally.surprise("not played to its end", str(error))
+    say(f"{tally.label}: {tally.passed} ok, {tally.listed} fail as listed  {time.monotonic() - start:.0f} s")
 
 
 def main():
     raise_file_limit(FILES_WANTED)
     is_quick = bool(os.environ.get("QUICK"))
     cores = [int(word) for word in os.environ.get("CORES", "1 2").split()]
-    tallies = []
-    for label in os.environ.get("SUITES", " ".join(PLAYERS)).split():
-        start = time.monotonic()
-        tally = Tally(label)
-        tallies.append(tally)
-        if tally is tallies[0]:
-            with Server() as server, resp.connected(server) as wire:
-                tally.check_lacks(wire)
-        try:
-            for count in cores:
-                PLAYERS[label](tally, count, is_quick)
-        except (SourceError, ServerError, OSError) as error:
-            tally.surprise("not played to its end", str(error))
-        took = f"{time.monotonic() - start:.0f} s"
-        print(f"{label}: {tally.passed} ok, {tally.listed} fail as listed  {took}", flush=True)
+    labels = os.environ.get("SUITES", "redis" if is_quick else " ".join(PLAYERS)).split()
+    tallies = [Tally(label) for label in labels]
+    with Server() as server, resp.connected(server) as wire:
+        tallies[0].check_lacks(wire)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        for played in [pool.submit(play, tally, cores, is_quick) for tally in tallies]:
+            played.result()
+    reasons = {}
+    for tally in tallies:
+        for reason, names in tally.reasons.items():
+            reasons[reason] = reasons.get(reason, 0) + len(names)
+    for reason, tests in sorted(reasons.items(), key=lambda each: -each[1]):
+        say(f"{tests} tests fail or are left out because {reason}")
     failed = [what for tally in tallies for what in tally.failed]
     passed = sum(tally.passed for tally in tallies)
     print(f"{passed} passed, {len(failed)} failed", flush=True)

@@ -9,13 +9,12 @@ A list is a text file in expected/, read behind common.txt:
       fails@2 unit: test          the same, on two cores only
       skips unit: test            left out: it would hang, or spoil those behind it. A `*` stands for any text
 
-Reasons come first, then what they explain. A line that starts with # is a comment. under-way.txt is read as well: what
-it lists is on its way, and leaves it by the test that the server still lacks it.
+Reasons come first, then what they explain. A line that starts with # is a comment.
 """
 
 import fnmatch
 import re
-import time
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +23,15 @@ from lib import resp
 EXPECTED = Path(__file__).with_name("expected")
 UNKNOWN = re.compile(r"unknown command '([^'\s]+)'", re.IGNORECASE)
 UNKNOWN_SUB = re.compile(r"unknown subcommand '([^'\s]+)'\. Try (\w+) HELP", re.IGNORECASE)
+
+
+PRINTING = threading.Lock()
+
+
+def say(line):
+    """Prints a line, whole: suites are played at the same time."""
+    with PRINTING:
+        print(line, flush=True)
 
 
 @dataclass
@@ -41,16 +49,15 @@ class Expected:
 
     path: Path
     lacks: dict = field(default_factory=dict)
-    says: list = field(default_factory=list)
+    says: dict = field(default_factory=dict)
     fails: dict = field(default_factory=dict)
     skips: dict = field(default_factory=dict)
 
     @classmethod
     def read(cls, label):
         self = cls(EXPECTED / f"{label}.txt")
-        for path in (EXPECTED / "common.txt", EXPECTED / "under-way.txt", self.path):
-            if path.exists():
-                self._read(path)
+        for path in (EXPECTED / "common.txt", self.path):
+            self._read(path)
         return self
 
     def _read(self, path):
@@ -71,7 +78,7 @@ class Expected:
         if kind == "lacks":
             self.lacks.update((command.lower(), reason) for command in rest.split())
         elif kind == "says":
-            self.says.append(rest)
+            self.says[rest] = reason
         elif kind == "fails":
             assert (rest, cores) not in self.fails, f"{where}: listed twice"
             self.fails[(rest, cores)] = reason
@@ -80,18 +87,18 @@ class Expected:
         else:
             raise ValueError(f"{where}: {word!r} is none of because, lacks, says, fails, skips")
 
-    def is_listed(self, name, cores):
-        return (name, "") in self.fails or (name, str(cores)) in self.fails
+    def why_listed(self, name, cores):
+        return self.fails.get((name, "")) or self.fails.get((name, str(cores)))
 
-    def is_lacking(self, said):
-        """Whether a failed test names a command that Coldplate is listed to lack, or repeats a listed text."""
-        if any(text in said for text in self.says):
-            return True
+    def why_lacking(self, said):
+        """Why a failed test may: it names a command that Coldplate is listed to lack, or repeats a listed text."""
         named = UNKNOWN.findall(said) + [f"{container}|{name}" for name, container in UNKNOWN_SUB.findall(said)]
-        return any(command.lower() in self.lacks for command in named)
+        repeated = (reason for text, reason in self.says.items() if text in said)
+        return next((self.lacks[name.lower()] for name in named if name.lower() in self.lacks), next(repeated, None))
 
-    def is_skipped(self, name):
-        return any(fnmatch.fnmatchcase(name, escaped(pattern)) for pattern in self.skips)
+    def why_skipped(self, name):
+        matching = (why for pattern, why in self.skips.items() if fnmatch.fnmatchcase(name, escaped(pattern)))
+        return next(matching, None)
 
 
 def escaped(pattern):
@@ -107,15 +114,16 @@ class Tally:
         self.expected = Expected.read(label)
         self.passed = 0
         self.failed = []
-        self.seen = set()
         self.listed = 0
+        # The names of the tests that fail or are left out, by reason.
+        self.reasons = {}
 
     def surprise(self, what, said=""):
         self.failed.append(what)
         shown = " | ".join(line.strip() for line in said.strip().split("\n")[:6])
-        print(f"FAIL {self.label}/{what}  {shown[:600]}", flush=True)
+        say(f"FAIL {self.label}/{what}  {shown[:600]}")
 
-    def take(self, part, cores, outcomes, start):
+    def take(self, part, cores, outcomes, took_s):
         """One part of the suite was played on so many cores."""
         by_name = {}
         for outcome in outcomes:
@@ -129,27 +137,32 @@ class Tally:
             counts[kind] = counts.get(kind, 0) + 1
         self.passed += counts["ok"]
         self.listed += counts["listed"]
-        took = f"{time.monotonic() - start:.1f} s"
         summary = f"{counts['ok']} ok, {counts['listed']} fail as listed, {counts['skipped']} left out"
         verdict = "FAIL" if counts.get("surprise") or not by_name else "ok  "
-        print(f"{verdict} {self.label}/{part} [{cores} cores]  {took}  {summary}", flush=True)
+        say(f"{verdict} {self.label}/{part} [{cores} cores]  {took_s:.1f} s  {summary}")
         if not by_name:
             self.surprise(f"{part} [{cores} cores]: no test was played")
 
     def _judge(self, outcome, cores):
-        listed = self.expected.is_listed(outcome.name, cores)
+        listed = self.expected.why_listed(outcome.name, cores)
         where = f"{outcome.name} [{cores} cores]"
         if outcome.verdict == "skipped":
-            return "skipped"
+            return self._explained(outcome, "skipped", self.expected.why_skipped(outcome.name))
         if outcome.verdict == "ok":
             if listed:
                 self.surprise(f"{where}: passes, though expected/ says that it fails")
                 return "surprise"
             return "ok"
-        if listed or self.expected.is_lacking(outcome.said):
-            return "listed"
+        if reason := listed or self.expected.why_lacking(outcome.said):
+            return self._explained(outcome, "listed", reason)
         self.surprise(where, outcome.said)
         return "surprise"
+
+    def _explained(self, outcome, kind, reason):
+        """What a suite leaves out by itself has no reason of ours."""
+        if reason:
+            self.reasons.setdefault(reason, set()).add(outcome.name)
+        return kind
 
     def check_lacks(self, wire):
         """What the list says to be lacking must be: a command that has come leaves the list."""

@@ -3,6 +3,7 @@
 use super::SYNTAX;
 use crate::engine::Engine;
 use crate::engine::event::Effects;
+use crate::engine::gather::ORDER_BYTES;
 use crate::engine::invalidation::redirect_of;
 use crate::engine::sessions::Client;
 use crate::keyspace::number::parse_i64;
@@ -27,7 +28,8 @@ pub fn own(now: Now, client: &mut Client, command: Command, args: &Args) {
             client.answer(|reply| reply.integer(id));
         }
         Command::ClientInfo => {
-            let line = line(now, client, false);
+            let asked = (client.id, framed_bytes(args));
+            let line = line(now, client, asked, false);
             client.answer(|reply| reply.verbatim("txt", line.as_bytes()));
         }
         Command::ClientGetName => {
@@ -74,6 +76,12 @@ fn set_info(client: &mut Client, args: &Args) {
     client.answer(|reply| reply.ok());
 }
 
+/// What a request takes as it is sent.
+fn framed_bytes(args: &Args) -> usize {
+    let line = |number: usize| "*\r\n".len() + number.to_string().len();
+    line(args.len()) + args.iter().map(|arg| line(arg.len()) + arg.len() + "\r\n".len()).sum::<usize>()
+}
+
 /// Redis's letters for what a connection is, in Redis's order. Whether a watched key has changed is known at its owner
 /// alone, so that has none.
 fn flags(client: &Client, paused: bool) -> String {
@@ -96,23 +104,26 @@ fn flags(client: &Client, paused: bool) -> String {
     if flags.is_empty() { "N".into() } else { flags }
 }
 
-/// A connection as a line of CLIENT LIST. Fields that mean nothing here are left at Redis's neutral values.
-fn line(now: Now, client: &Client, paused: bool) -> String {
+/// A connection as a line of CLIENT LIST. Fields that mean nothing here are left at Redis's neutral values. `asked` is who
+/// asks, and the bytes of its request, which lie in the buffer while it runs.
+fn line(now: Now, client: &Client, (asking, asked_bytes): (u64, usize), paused: bool) -> String {
     let profile = &client.profile;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let age_s = now.mono_us.saturating_sub(profile.opened.mono_us) / 1_000_000;
     let idle_s = now.mono_us.saturating_sub(client.last_active_us) / 1_000_000;
     let flags = flags(client, paused);
-    let (queued, queued_bytes) =
-        client.multi.as_ref().map_or((-1, 0), |multi| (multi.requests.len() as i64, multi.bytes()));
-    let held = client.input.held_bytes();
+    let asks = client.id == asking;
+    let held = client.input.held_bytes() + if asks { asked_bytes } else { 0 };
+    let awaited = client.queue.len().saturating_sub(usize::from(asks));
     let output = client.output.len_bytes() + client.queue.stashed_bytes();
-    let memory = client.input.capacity_bytes() + client.output.bytes.capacity();
+    let (unsent, memory) = (output + client.sending_bytes, client.memory_bytes());
+    let (queued, multi) = client.multi.as_ref().map_or((-1, 0), |m| (m.requests.len() as i64, m.bytes()));
     let mut line = String::with_capacity(320);
     write!(
         line,
-        "id={} addr={} laddr={} fd={} name={} age={age_s} idle={idle_s} flags={flags} db=0 sub={} psub={} ssub={} multi={queued} \
-         qbuf={held} qbuf-free=0 argv-mem=0 multi-mem={queued_bytes} rbs={} rbp=0 obl={output} oll={} omem={output} tot-mem={memory} \
+        "id={} addr={} laddr={} fd={} name={} age={age_s} idle={idle_s} flags={flags} db=0 sub={} psub={} ssub={} \
+         multi={queued} qbuf={held} qbuf-free=0 argv-mem=0 multi-mem={multi} rbs={} rbp=0 obl={output} oll={} \
+         omem={unsent} tot-mem={memory} \
          events=r cmd={} user=default redir={} resp={} lib-name={} lib-ver={}",
         client.id,
         profile.peer,
@@ -123,7 +134,7 @@ fn line(now: Now, client: &Client, paused: bool) -> String {
         client.subscriptions.count(ChannelKind::Pattern),
         client.subscriptions.count(ChannelKind::Shard),
         client.output.bytes.capacity(),
-        client.queue.len(),
+        awaited,
         client.last_command,
         redirect_of(client),
         if client.proto == Proto::Resp3 { 3 } else { 2 },
@@ -234,14 +245,22 @@ impl KillFilter {
 
 impl Engine {
     /// The lines of this core's connections, and of the asking one, which is apart while its requests run.
-    pub(in crate::engine) fn client_list(&mut self, now: Now, filter: &ListFilter, asking: Option<&Client>) -> String {
+    pub(in crate::engine) fn client_list(&mut self, now: Now, args: &Args, asking: Option<&Client>) -> String {
+        let filter = ListFilter::parse(args).expect("the core that was asked has checked it");
+        let asked = (asking.map_or(0, |client| client.id), framed_bytes(args));
         let listed = |client: &Client| {
             filter.class.is_none_or(|class| class == Class::of(client))
                 && filter.ids.as_ref().is_none_or(|ids| ids.contains(&(client.id as i64)))
         };
         let paused = self.waits.pause.is_some();
         let others = self.sessions.iter_mut().map(|(_, client)| &**client);
-        others.chain(asking).filter(|client| listed(client)).map(|client| line(now, client, paused)).collect()
+        let shown = others.chain(asking).filter(|client| listed(client));
+        // As in Redis the oldest come first.
+        let line = |client: &Client| {
+            let opened_us = client.profile.opened.mono_us;
+            format!("{opened_us:0ORDER_BYTES$}{}", line(now, client, asked, paused))
+        };
+        shown.map(line).collect()
     }
 
     /// Ends this core's connections that the filter names; the asking one gets its answer first.

@@ -177,7 +177,7 @@ impl Engine {
             }
             Command::ConfigSet => self.check_config_set(args).map(|()| Gather::ok(cores)),
             Command::ConfigResetStat => Ok(Gather::ok(cores)),
-            Command::ClientList => client::ListFilter::parse(args).map(|_| Gather::text(cores)),
+            Command::ClientList => client::ListFilter::parse(args).map(|_| Gather::lines(cores)),
             Command::ClientKill => client::KillFilter::parse(args)
                 .map(|filter| if filter.old_form { Gather::killed(cores) } else { Gather::count(cores) }),
             Command::ClientPause | Command::ClientUnpause => {

@@ -114,6 +114,23 @@ impl Deaf {
 }
 
 impl Engine {
+    /// Called when something has become of a client, while there are such limits.
+    #[cold]
+    pub(in super::super) fn bound_client(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        client: &mut Client,
+        effects: &mut Effects,
+    ) {
+        if self.settings.output_limits.bound_replies() {
+            self.bound_unread(now, conn, client, effects);
+        }
+        if self.crowd.is_limited() {
+            self.count_client(client);
+        }
+    }
+
     /// Called when something was added to what a client has to read without its asking, or, where clients that only ask
     /// have a limit, at all.
     #[cold]

@@ -85,33 +85,58 @@ impl Engine {
             program.pending = Some((number, step));
             return false;
         }
-        for mut queued in program.requests.by_ref() {
-            let spec = queued.spec;
-            let mut args = queued.args.args();
+        let group_us = if program.is_exec { self.lap_us(call.now) } else { 0 };
+        let mut goes_on = true;
+        while goes_on && let Some(mut queued) = program.requests.next() {
+            goes_on = self.run_request(call, client, program, &mut queued, counts);
             if program.is_exec {
-                self.shard.counts.tally.ran(spec.command, 1, 0);
+                self.request_of_exec_ran(call, client, &mut queued);
             }
-            if !is_move(spec.command) {
-                self.run_one(call, client, spec, args);
-                continue;
-            }
-            match Move::new(spec, &mut args) {
-                Err(error) => {
-                    if counts {
-                        self.shard.counts.tally.answered(spec.command, format!("-{error}").as_bytes());
-                    }
-                    client.answer(|reply| reply.error(&error));
+        }
+        self.charge_group(group_us);
+        goes_on
+    }
+
+    /// False: it awaits answers from other cores, and is the program's pending one.
+    fn run_request(
+        &mut self,
+        call: &mut Call,
+        client: &mut Client,
+        program: &mut Program,
+        queued: &mut Queued,
+        counts: bool,
+    ) -> bool {
+        let (spec, mut args) = (queued.spec, queued.args.args());
+        if !is_move(spec.command) {
+            self.run_one(call, client, spec, args);
+            return true;
+        }
+        match Move::new(spec, &mut args) {
+            Err(error) => {
+                if counts {
+                    self.shard.counts.tally.answered(spec.command, format!("-{error}").as_bytes());
                 }
-                Ok(mut step) => {
-                    let number = client.queue.gather(Gather::round(0), client.is_muted());
-                    if !self.advance_move(call, client, number, &mut step, counts) {
-                        program.pending = Some((number, step));
-                        return false;
-                    }
+                client.answer(|reply| reply.error(&error));
+            }
+            Ok(mut step) => {
+                let number = client.queue.gather(Gather::round(0), client.is_muted());
+                if !self.advance_move(call, client, number, &mut step, counts) {
+                    program.pending = Some((number, step));
+                    return false;
                 }
             }
         }
         true
+    }
+
+    /// Counts, times and logs a request that EXEC ran as one that came alone. Of one that awaits answers, what it took
+    /// until then.
+    fn request_of_exec_ran(&mut self, call: &Call, client: &Client, queued: &mut Queued) {
+        let us = self.lap_us(call.now);
+        self.count_run_of_exec(queued.spec.command, 1, us * 1000);
+        if us >= self.settings.slow_us() {
+            self.log_slow(call, client, Some(queued.spec), &queued.args.args(), us);
+        }
     }
 
     fn run_one(&mut self, call: &mut Call, client: &mut Client, spec: &'static Spec, args: Args) {

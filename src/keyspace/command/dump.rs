@@ -78,6 +78,9 @@ pub fn restore(shard: &mut Shard, now_ms: u64, request: &Request, reply: &mut Re
         }
     }
     if !expired {
+        if existing.is_some() {
+            shard.uncount_change();
+        }
         shard.put(&key, None, NewValue::Owned(value), (ttl != 0).then_some(at_ms as u64));
         if let (Some(frequency), Some(item)) = (options.frequency, shard.find(&key, now_ms)) {
             shard.set_frequency(item, frequency);

@@ -17,6 +17,8 @@ pub fn carry(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut 
             let key = request.key();
             if let Some(item) = shard.find(&key, now_ms) {
                 shard.remove(&key, item);
+                // The writing of the value counts for both.
+                shard.uncount_change();
                 shard.notify(EventClasses::GENERIC, "rename_from", key.bytes);
             }
             reply.ok();

@@ -14,6 +14,9 @@ const LFU: &str = "ERR An LFU maxmemory policy is selected, idle time not tracke
                    between policies at runtime LRU and LFU data will take some time to adjust.";
 /// Redis keeps a string of so many bytes in one allocation with its object.
 const EMBEDDED_BYTES_MAX: usize = 44;
+/// Numbers whose objects Redis makes once, and the references that it says they have.
+const SHARED_NUMBERS: std::ops::Range<i64> = 0..10_000;
+const SHARED: i64 = i32::MAX as i64;
 
 /// OBJECT ENCODING | FREQ | IDLETIME | REFCOUNT of one key, which is `args[1]` here as of any operation.
 ///
@@ -21,7 +24,7 @@ const EMBEDDED_BYTES_MAX: usize = 44;
 ///   number, which Redis then keeps as `embstr`; here it is `int`.
 /// - IDLETIME answers 0. The history byte counts in turnover of the cache, not in seconds, and is not kept at all without
 ///   an eviction policy that reads it.
-/// - REFCOUNT answers 1: values are not shared between keys.
+/// - REFCOUNT answers 1, or what Redis says of an object that many keys share. Here none do.
 pub fn object(shard: &mut Shard, now_ms: u64, request: &Request, reply: &mut Reply) {
     let Some(item) = shard.inspect(&request.key(), now_ms) else { return reply.null() };
     match (request.command, shard.frequency(item)) {
@@ -29,7 +32,7 @@ pub fn object(shard: &mut Shard, now_ms: u64, request: &Request, reply: &mut Rep
         (Command::ObjectFreq, None) => reply.error(NO_LFU),
         (Command::ObjectIdleTime, None) => reply.integer(0),
         (Command::ObjectIdleTime, Some(_)) => reply.error(LFU),
-        (Command::ObjectRefCount, _) => reply.integer(1),
+        (Command::ObjectRefCount, _) => reply.integer(if shard.is_shared(item) { SHARED } else { 1 }),
         _ => {
             reply.bulk(shard.encoding(item).as_bytes());
         }
@@ -45,6 +48,14 @@ impl Shard {
             value if value.len() <= EMBEDDED_BYTES_MAX => "embstr",
             _ => "raw",
         }
+    }
+}
+
+impl Shard {
+    /// Whether Redis would share the value with other keys: a small number, unless each object keeps its own history.
+    fn is_shared(&self, item: ItemRef) -> bool {
+        let small = parse_i64(self.value(item).bytes()).is_some_and(|number| SHARED_NUMBERS.contains(&number));
+        small && self.encoding(item) == "int" && !self.policy.has_history()
     }
 }
 
@@ -122,6 +133,25 @@ mod tests {
         }
         run(&mut shard, Command::Incr, &["k"]);
         assert_eq!(run(&mut shard, Command::ObjectEncoding, &["k"]), "$3\r\nint\r\n");
+    }
+
+    /// As in Redis, a small number is an object that all its keys share, unless each key's object keeps its own history.
+    #[test]
+    fn small_numbers_are_shared() {
+        let mut shard = shard();
+        for (value, count) in
+            [("0", "2147483647"), ("9999", "2147483647"), ("10000", "1"), ("-1", "1"), ("007", "1"), ("x", "1")]
+        {
+            run(&mut shard, Command::Set, &["k", value]);
+            assert_eq!(run(&mut shard, Command::ObjectRefCount, &["k"]), format!(":{count}\r\n"), "{value}");
+        }
+        run(&mut shard, Command::Set, &["k", "12"]);
+        run(&mut shard, Command::SetRange, &["k", "0", "3"]);
+        assert_eq!(run(&mut shard, Command::ObjectRefCount, &["k"]), ":1\r\n", "it was edited");
+        run(&mut shard, Command::Incr, &["k"]);
+        assert_eq!(run(&mut shard, Command::ObjectRefCount, &["k"]), ":2147483647\r\n");
+        shard.set_policy(Policy::VolatileLru, 5);
+        assert_eq!(run(&mut shard, Command::ObjectRefCount, &["k"]), ":1\r\n");
     }
 
     /// The history byte is read under the policy that keeps it, a missing key is null under any, and asking is no use.

@@ -52,13 +52,19 @@ fn get_any(shard: &mut Shard, now_ms: u64, key: &Key, reply: &mut Reply) {
     reply_item(shard, item, reply);
 }
 
-/// One pair of MSET, and SET without options: replaces value and expiry.
-#[inline]
+/// One pair of MSET: replaces value and expiry.
 pub fn put(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut Reply) {
+    shard.count_change();
+    set_plain(shard, now_ms, request, reply);
+}
+
+/// SET without options.
+#[inline]
+fn set_plain(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut Reply) {
     let body = request.take_value(2);
     let key = request.key();
     let existing = shard.find(&key, now_ms);
-    shard.put(&key, existing, request.value(2, body), None);
+    shard.put_uncounted(&key, existing, request.value(2, body), None);
     shard.notify(EventClasses::STRING, "set", key.bytes);
     reply.ok();
 }
@@ -67,7 +73,7 @@ pub fn put(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut Re
 #[inline]
 pub fn set(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut Reply) {
     if request.args.len() == 3 {
-        return put(shard, now_ms, request, reply);
+        return set_plain(shard, now_ms, request, reply);
     }
     let parsed =
         options::parse_set(request).and_then(|options| Ok((options.expiry.resolve(request.name(), now_ms)?, options)));
@@ -77,7 +83,7 @@ pub fn set(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut Re
     };
     let body = request.take_value(2);
     let key = request.key();
-    let existing = if options.get { shard.read(&key, now_ms) } else { shard.find(&key, now_ms) };
+    let existing = if options.get { shard.read_to_write(&key, now_ms) } else { shard.find(&key, now_ms) };
     let refused = options.nx && existing.is_some() || options.xx && existing.is_none();
     if options.get {
         reply_item(shard, existing, reply);
@@ -87,13 +93,13 @@ pub fn set(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut Re
         reply.ok();
     }
     if refused {
-        return;
+        return shard.uncount_change();
     }
     let expiry_ms = match (options.expiry, existing) {
         (Expiry::Keep, Some(item)) => shard.expiry_ms(item),
         _ => expiry_ms,
     };
-    shard.put(&key, existing, request.value(2, body), expiry_ms);
+    shard.put_uncounted(&key, existing, request.value(2, body), expiry_ms);
     shard.notify(EventClasses::STRING, "set", key.bytes);
     if matches!(options.expiry, Expiry::At { .. }) {
         shard.notify(EventClasses::GENERIC, "expire", key.bytes);
@@ -131,7 +137,7 @@ pub fn set_ex(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut
 pub fn get_set(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut Reply) {
     let body = request.take_value(2);
     let key = request.key();
-    let existing = shard.read(&key, now_ms);
+    let existing = shard.read_to_write(&key, now_ms);
     reply_item(shard, existing, reply);
     shard.put(&key, existing, request.value(2, body), None);
     shard.notify(EventClasses::STRING, "set", key.bytes);

@@ -21,8 +21,9 @@ pub struct Row {
 }
 
 impl Row {
+    /// Nothing has become of any request. What it took to queue some may be left in the time.
     pub fn is_blank(&self) -> bool {
-        *self == Row::default()
+        Row { ns: 0, ..*self } == Row::default()
     }
 
     #[must_use]
@@ -52,6 +53,10 @@ impl Default for Tally {
 impl Tally {
     pub fn rows(&self) -> impl Iterator<Item = (Command, &Row)> {
         Command::ALL.into_iter().zip(self.rows.iter())
+    }
+
+    pub fn row(&self, command: Command) -> Row {
+        self.rows[command as usize]
     }
 
     /// First words of errors, each with its count.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::units;
-use crate::engine::OutputLimits;
+use crate::engine::{ClientsLimit, OutputLimits, Percentiles};
 use crate::keyspace::EventClasses;
 
 /// What a parameter holds. Reading is pure: whether a CPU exists is for `constraints` to say.
@@ -27,6 +27,9 @@ pub enum Kind {
     OutputLimits,
     /// Classes of keyspace events, by Redis's letters.
     EventClasses,
+    /// What clients may take together: bytes, or a share of `maxmemory`.
+    ClientsLimit,
+    Percentiles,
     /// Bytes, with Redis's units.
     Bytes {
         min: u64,
@@ -108,6 +111,8 @@ impl Kind {
                 limits.set(text.as_bytes()).ok().map(|()| Value::Text(limits.print()))
             }
             Self::EventClasses => EventClasses::parse(text).map(|classes| Value::Text(classes.letters())),
+            Self::ClientsLimit => ClientsLimit::parse(text.as_bytes()).ok().map(|limit| Value::Text(limit.print())),
+            Self::Percentiles => Percentiles::parse(text.as_bytes()).ok().map(|those| Value::Text(those.print())),
             Self::Bytes { min, max } => within(units::bytes_parse(text)?, min, max),
             Self::Octal { max } => within(u64::from_str_radix(text, 8).ok()?, 0, max),
             Self::OneOf(names) => {
@@ -141,6 +146,8 @@ impl Kind {
                 "a class (normal, replica, pubsub), hard and soft bytes, and seconds, once or more".to_owned()
             }
             Self::EventClasses => "letters of Ag$lshzxeKEtmdn, or none, quoted in files".to_owned(),
+            Self::ClientsLimit => "bytes, or a percentage of maxmemory such as 5%".to_owned(),
+            Self::Percentiles => "numbers from 0 to 100 with one blank between them, or nothing".to_owned(),
             Self::PowerOfTwo { min, max } => format!("a power of two from {min} to {max}"),
             Self::Bytes { min, max } => {
                 let upto = if max == UNBOUNDED { "up".to_owned() } else { format!("to {}", units::bytes_print(max)) };
@@ -169,6 +176,8 @@ impl Kind {
             Self::Count { .. } | Self::PowerOfTwo { .. } | Self::Integer { .. } => "N",
             Self::OutputLimits => "CLASS HARD SOFT SECONDS",
             Self::EventClasses => "LETTERS",
+            Self::ClientsLimit => "BYTES|N%",
+            Self::Percentiles => "P P",
             Self::Bytes { .. } => "BYTES",
             Self::Octal { .. } => "MODE",
             Self::OneOf(_) => "NAME",

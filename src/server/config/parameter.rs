@@ -7,7 +7,7 @@ use log::LevelFilter;
 
 use super::kind::{Kind, Value};
 use super::settings::Config;
-use crate::engine::{DebugAccess, Endpoint, OutputLimits};
+use crate::engine::{ClientsLimit, DebugAccess, Endpoint, OutputLimits, Percentiles};
 use crate::keyspace::{EventClasses, Policy};
 
 /// One parameter: everything that files, flags, help, printing and CONFIG derive from.
@@ -175,6 +175,24 @@ impl Stored for EventClasses {
     }
     fn from_value(value: Value) -> Option<Self> {
         if let Value::Text(text) = value { Self::parse(&text) } else { None }
+    }
+}
+
+impl Stored for ClientsLimit {
+    fn to_value(&self) -> Value {
+        Value::Text(self.print())
+    }
+    fn from_value(value: Value) -> Option<Self> {
+        if let Value::Text(text) = value { Self::parse(text.as_bytes()).ok() } else { None }
+    }
+}
+
+impl Stored for Percentiles {
+    fn to_value(&self) -> Value {
+        Value::Text(self.print())
+    }
+    fn from_value(value: Value) -> Option<Self> {
+        if let Value::Text(text) = value { Self::parse(text.as_bytes()).ok() } else { None }
     }
 }
 

@@ -15,8 +15,6 @@ const FIXED: &[(&str, &str)] = &[
     ("hz", "10"),
     ("replicaof", ""),
     ("slaveof", ""),
-    ("maxmemory-clients", "0"),
-    ("latency-tracking-info-percentiles", "50 99 99.9"),
 ];
 
 /// Every parameter that exists under a Redis name, with its value as Redis prints it, sorted by name.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use log::LevelFilter;
 
-use crate::engine::{DebugAccess, Endpoint, OutputLimits};
+use crate::engine::{ClientsLimit, DebugAccess, Endpoint, OutputLimits, Percentiles};
 use crate::keyspace::{EventClasses, Policy};
 
 /// The effective configuration. Built only by [`super::load`], so each value has passed its row's range.
@@ -132,6 +132,7 @@ pub struct Limits {
     pub client_waiting_bytes_max: u64,
     pub client_query_bytes_max: u64,
     pub client_output_buffer_limit: OutputLimits,
+    pub maxmemory_clients: ClientsLimit,
     pub letters_bytes_max: u64,
     pub proto_max_bulk_len: u64,
     /// 0 means no limit.
@@ -165,6 +166,7 @@ pub struct Log {
     pub latency_threshold_ms: u64,
     pub latency_tracking: bool,
     pub key_events: EventClasses,
+    pub percents: Percentiles,
 }
 
 /// The state before the table's defaults are stored: see `table::defaults`, its only caller.
@@ -213,6 +215,7 @@ pub(super) fn blank() -> Config {
             client_waiting_bytes_max: 0,
             client_query_bytes_max: 0,
             client_output_buffer_limit: OutputLimits::default(),
+            maxmemory_clients: ClientsLimit::default(),
             letters_bytes_max: 0,
             proto_max_bulk_len: 0,
             tracking_table_keys_max: 0,
@@ -226,6 +229,7 @@ pub(super) fn blank() -> Config {
             latency_threshold_ms: 0,
             latency_tracking: false,
             key_events: EventClasses::NONE,
+            percents: Percentiles::default(),
         },
     }
 }

@@ -360,6 +360,11 @@ pub const TABLE: &[Parameter] = &[
               hard bytes close at once, soft ones after so many seconds; 0 never does. Of the class normal the hard \
               bytes count; there are no replicas.",
     ),
+    Parameter::row("limits", "maxmemory_clients", "maxmemory-clients", field!(limits.maxmemory_clients))
+        .kind(Kind::ClientsLimit, "0")
+        .redis("maxmemory-clients")
+        .live()
+        .why("What all clients may take together. Past it the largest are closed; a percentage is one of maxmemory."),
     Parameter::row("limits", "letters_bytes_max", "letters-bytes-max", field!(limits.letters_bytes_max))
         .kind(Kind::Bytes { min: 64 << 10, max: 1 << 30 }, "1mb")
         .unit("for each pair of cores")
@@ -458,6 +463,11 @@ pub const TABLE: &[Parameter] = &[
             "Which events of keys are published. K in the key's channel, E in the event's; g, $, x, e, n, m are classes, A \
               most of them. Empty publishes none: each costs about as much as a PUBLISH.",
         ),
+    Parameter::row("log", "latency_percentiles", "latency-tracking-info-percentiles", field!(log.percents))
+        .kind(Kind::Percentiles, "50 99 99.9")
+        .redis("latency-tracking-info-percentiles")
+        .live()
+        .why("The percentiles that INFO latencystats shows."),
 ];
 
 /// What every row has until a file or a flag says otherwise.

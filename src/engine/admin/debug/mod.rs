@@ -29,6 +29,7 @@ const HELP: &[(&str, &str)] = &[
     ("DIGEST", "Answer one number for all keys and values, the same as Redis's."),
     ("DIGEST-VALUE <key> [<key> ...]", "Answer one number for each key's value."),
     ("ERROR <string>", "Answer this error."),
+    ("LOADAOF", "As RELOAD: nothing is on disk that could be loaded."),
     ("LOG <message>", "Write a message to the server's log."),
     ("OBJECT <key>", "Describe the value of a key."),
     ("POPULATE <count> [<prefix>] [<size>]", "Set keys <prefix>:0, <prefix>:1, ... that do not exist."),
@@ -85,7 +86,7 @@ fn wish(args: &Args) -> Option<Wish> {
         | (b"set-disable-deny-scripts", 3)
         | (b"replybuffer", 4) => Wish::Fine,
         (b"change-repl-id", 2) => Wish::ChangeId,
-        (b"reload", _) => Wish::Reload,
+        (b"reload", _) | (b"loadaof", 2) => Wish::Reload,
         (b"set-active-expire", 3) => Wish::ActiveExpire,
         (b"populate", 3..=5) => Wish::Populate,
         (b"digest", 2) => Wish::Digest,

@@ -6,9 +6,6 @@ use crate::engine::event::HostReport;
 use crate::protocol::command::spec;
 use std::fmt::Write;
 
-/// Those that Redis shows by default.
-const PERCENTILES: [f64; 3] = [50.0, 99.0, 99.9];
-
 pub fn counts(text: &mut String, request: &InfoRequest, _: &[Stats], _: &Stats, _: &HostReport) -> std::fmt::Result {
     for (command, row) in request.census.rows() {
         // While cores answer one after the other, a refusal can be seen before what it takes back.
@@ -43,9 +40,9 @@ pub fn percentiles(
 ) -> std::fmt::Result {
     for (command, histogram) in request.census.durations() {
         write!(text, "latency_percentiles_usec_{}:", spec(command).name)?;
-        for (at, percent) in PERCENTILES.iter().enumerate() {
+        for (at, (percent, name)) in request.percentiles.iter().enumerate() {
             let comma = if at == 0 { "" } else { "," };
-            write!(text, "{comma}p{percent}={:.3}", histogram.percentile_us(*percent))?;
+            write!(text, "{comma}p{name}={:.3}", histogram.percentile_us(percent))?;
         }
         text.write_str("\r\n")?;
     }

@@ -13,7 +13,7 @@ use super::hotkeys::{HotKey, hottest_first, read_keys};
 use crate::engine::census::{Census, Wanted};
 use crate::engine::event::HostReport;
 use crate::engine::pubsub::read_all;
-use crate::engine::{Settings, Stats};
+use crate::engine::{Percentiles, Settings, Stats};
 use crate::protocol::resp::Args;
 use crate::types::{CoreId, Now};
 use std::fmt::Write;
@@ -49,6 +49,7 @@ pub struct InfoRequest {
     maxmemory_bytes: u64,
     maxmemory_policy: &'static str,
     maxclients: u64,
+    percentiles: Percentiles,
     asked: CoreId,
     /// The asked core is a node of an announced cluster, and was asked as such.
     node: bool,
@@ -92,6 +93,7 @@ impl InfoRequest {
             maxmemory_bytes: settings.maxmemory_bytes,
             maxmemory_policy: settings.maxmemory_policy.name(),
             maxclients: settings.maxclients,
+            percentiles: settings.percentiles.clone(),
             asked,
             node,
             cluster: settings.cluster.is_some(),

@@ -104,7 +104,7 @@ pub fn memory(text: &mut String, request: &InfoRequest, _: &[Stats], total: &Sta
     )
 }
 
-pub fn persistence(text: &mut String, _: &InfoRequest, _: &[Stats], _: &Stats, host: &HostReport) -> Result {
+pub fn persistence(text: &mut String, _: &InfoRequest, _: &[Stats], total: &Stats, host: &HostReport) -> Result {
     fields!(text,
         "loading": 0,
         "async_loading": 0,
@@ -114,7 +114,7 @@ pub fn persistence(text: &mut String, _: &InfoRequest, _: &[Stats], _: &Stats, h
         "current_fork_perc": "0.00",
         "current_save_keys_processed": 0,
         "current_save_keys_total": 0,
-        "rdb_changes_since_last_save": 0,
+        "rdb_changes_since_last_save": total.changes as i64,
         "rdb_bgsave_in_progress": 0,
         "rdb_last_save_time": host.started.unix_us / 1_000_000,
         "rdb_last_bgsave_status": "ok",
@@ -162,7 +162,7 @@ pub fn stats(text: &mut String, request: &InfoRequest, _: &[Stats], total: &Stat
         "expired_stale_perc": "0.00",
         "expired_time_cap_reached_count": 0,
         "evicted_keys": total.evicted,
-        "evicted_clients": 0,
+        "evicted_clients": total.clients_evicted,
         "total_eviction_exceeded_time": 0,
         "current_eviction_exceeded_time": 0,
         "keyspace_hits": total.hits,

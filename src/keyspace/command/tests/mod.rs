@@ -330,3 +330,37 @@ fn any_words_are_answered() {
         }
     }
 }
+
+/// While clients are paused, who reads a key that has expired leaves it there. Who then writes finds it: there are never two.
+#[test]
+fn what_has_expired_and_stayed_is_replaced() {
+    for line in [
+        "SET k v",
+        "SET k v GET",
+        "SET k v XX",
+        "GETSET k v",
+        "GETDEL k",
+        "GETEX k EX 5",
+        "SETNX k v",
+        "SETEX k 5 v",
+        "INCR k",
+        "INCRBYFLOAT k 1",
+        "APPEND k v",
+        "SETRANGE k 1 v",
+        "SETBIT k 1 1",
+        "BITFIELD k SET u8 0 1",
+        "EXPIRE k 5",
+        "PERSIST k",
+        "MSET k v",
+    ] {
+        let mut stage = Stage::new(Proto::Resp2);
+        stage.run("SET k old PX 1");
+        stage.now_ms += 10;
+        stage.shard.keeps_expired = true;
+        assert!(stage.run("GET k").starts_with("$-1") && stage.shard.len() == 1, "{line}");
+        stage.run(line);
+        stage.shard.keeps_expired = false;
+        stage.run("DEL k");
+        assert!(stage.shard.is_empty(), "{line}");
+    }
+}

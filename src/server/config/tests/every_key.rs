@@ -57,6 +57,7 @@ const SAMPLES: &[(&str, &str, &str, &str)] = &[
         "pubsub 1024 2 3",
         "normal 0 0 0 slave 268435456 67108864 60 pubsub 1024 2 3",
     ),
+    ("limits.maxmemory_clients", "\"5%\"", "5%", "5%"),
     ("limits.letters_bytes_max", "\"2mb\"", "2mb", "2mb"),
     ("limits.proto_max_bulk_len", "1048576", "1mb", "1mb"),
     ("limits.tracking_table_max_keys", "7", "7", "7"),
@@ -69,6 +70,7 @@ const SAMPLES: &[(&str, &str, &str, &str)] = &[
     ("log.latency_monitor_threshold", "100", "100", "100"),
     ("log.latency_tracking", "false", "no", "off"),
     ("log.notify_keyspace_events", "\"KA\"", "AK", "AK"),
+    ("log.latency_percentiles", "\"0.5 1e1\"", "0.5 10", "0.5 10"),
 ];
 
 #[test]
