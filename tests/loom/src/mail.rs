@@ -18,8 +18,7 @@ struct Core {
 
 impl Core {
     fn new() -> Arc<Core> {
-        let core =
-            Core { doorbell: Doorbell::default(), mail: AtomicUsize::new(0), ring: Notify::new() };
+        let core = Core { doorbell: Doorbell::default(), mail: AtomicUsize::new(0), ring: Notify::new() };
         core.doorbell.attach(RING);
         Arc::new(core)
     }
@@ -45,10 +44,10 @@ impl Core {
     }
 }
 
-/// Every interleaving of loops takes minutes; those of up to three interruptions take seconds.
-fn interrupted_thrice(play: impl Fn() + Sync + Send + 'static) {
+/// Every interleaving of loops takes minutes; those of up to two interruptions take seconds.
+fn interrupted_twice(play: impl Fn() + Sync + Send + 'static) {
     let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(3);
+    model.preemption_bound = Some(2);
     model.check(play);
 }
 
@@ -83,7 +82,7 @@ fn a_look_ahead_of_the_letter_is_noticed() {
 /// One sender, two letters: the core may sleep before, between and behind them. Loom reports a sleep without end.
 #[test]
 fn no_letter_of_two_is_slept_through() {
-    interrupted_thrice(|| {
+    interrupted_twice(|| {
         let core = Core::new();
         let sender = {
             let core = Arc::clone(&core);
@@ -97,7 +96,7 @@ fn no_letter_of_two_is_slept_through() {
 /// Two senders at the same time: one of them wakes the core, and no letter is left.
 #[test]
 fn two_senders_wake_the_core() {
-    interrupted_thrice(|| {
+    interrupted_twice(|| {
         let core = Core::new();
         let senders = [0, 1].map(|_| {
             let core = Arc::clone(&core);
