@@ -5,6 +5,7 @@ use coldplate::server::cli::{self, Outcome};
 use coldplate::server::{host, serve};
 use std::process::ExitCode;
 
+#[cfg(not(feature = "system-allocator"))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -4,6 +4,9 @@
 //! cores want to hear of is stored with release and loaded with acquire: see [`Ledger::set_interest`].
 
 use crate::types::CoreId;
+#[cfg(loom)]
+use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+#[cfg(not(loom))]
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 /// One core's row, alone on its cache lines.
@@ -55,7 +58,7 @@ impl Ledger {
         Ledger {
             rows: (0..cores).map(|_| Row::default()).collect(),
             tracked_keys: Tracked::default(),
-            interests: (0..cores.div_ceil(128)).map(|_| Interests([const { AtomicU8::new(0) }; 128])).collect(),
+            interests: (0..cores.div_ceil(128)).map(|_| Interests(std::array::from_fn(|_| AtomicU8::new(0)))).collect(),
             interested: Interested::default(),
         }
     }
@@ -173,7 +176,9 @@ impl Ledger {
     }
 }
 
+// Loom's atomics work only inside its models, which are in tests/loom.
 #[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
 

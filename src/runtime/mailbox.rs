@@ -4,12 +4,12 @@
 //! its mailbox wakes it through its own ring's next submission, so that a letter costs no system call of its own. A
 //! busy core is never woken: it looks into its mailbox each turn.
 
+use super::doorbell::Doorbell;
 use crate::engine::Batch;
 use crate::types::CoreId;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use std::os::fd::{OwnedFd, RawFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering, fence};
 
 /// Something for a core.
 pub enum Mail {
@@ -23,15 +23,6 @@ pub enum Mail {
     },
 }
 
-/// Whether a core sleeps, and the ring that wakes it. Alone on its cache line: others read it with each letter.
-#[repr(align(128))]
-struct Doorbell {
-    asleep: AtomicBool,
-    ring: AtomicI32,
-}
-
-const NO_RING: RawFd = -1;
-
 /// One core's mailbox, and the way into those of the others.
 pub struct Mailbox {
     own: CoreId,
@@ -42,8 +33,7 @@ pub struct Mailbox {
 
 /// A mailbox for each core, each holding up to `capacity` batches or connections.
 pub fn mailboxes(cores: usize, capacity: usize) -> Vec<Mailbox> {
-    let doorbells: Arc<[Doorbell]> =
-        (0..cores).map(|_| Doorbell { asleep: AtomicBool::new(false), ring: AtomicI32::new(NO_RING) }).collect();
+    let doorbells: Arc<[Doorbell]> = (0..cores).map(|_| Doorbell::default()).collect();
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..cores).map(|_| bounded(capacity)).unzip();
     let build = |(core, inbox)| Mailbox {
         own: CoreId(core as u16),
@@ -65,7 +55,7 @@ impl Mailbox {
 
     /// Names the ring that wakes this core.
     pub fn attach(&self, ring: RawFd) {
-        self.doorbells[self.own.index()].ring.store(ring, Ordering::Release);
+        self.doorbells[self.own.index()].attach(ring);
     }
 
     /// Number of things that wait; a turn takes so many, so that mail cannot starve the ring.
@@ -86,32 +76,18 @@ impl Mailbox {
             Ok(()) => {}
             Err(TrySendError::Full(mail) | TrySendError::Disconnected(mail)) => return Err(mail),
         }
-        // Pairs with the fence in `lie_down`: either this load sees the sleeper, or the sleeper sees the mail.
-        fence(Ordering::SeqCst);
-        let doorbell = &self.doorbells[to.index()];
-        if doorbell.asleep.load(Ordering::Relaxed) && doorbell.asleep.swap(false, Ordering::AcqRel) {
-            let ring = doorbell.ring.load(Ordering::Acquire);
-            return Ok((ring != NO_RING).then_some(ring));
-        }
-        Ok(None)
+        Ok(self.doorbells[to.index()].press())
     }
 
     /// Says that this core is about to sleep. False: there is mail, so it must not.
     #[inline]
     pub fn lie_down(&self) -> bool {
-        let doorbell = &self.doorbells[self.own.index()];
-        doorbell.asleep.store(true, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-        if self.inbox.is_empty() {
-            return true;
-        }
-        doorbell.asleep.store(false, Ordering::Relaxed);
-        false
+        self.doorbells[self.own.index()].lie_down(|| self.inbox.is_empty())
     }
 
     /// Says that this core is awake.
     #[inline]
     pub fn get_up(&self) {
-        self.doorbells[self.own.index()].asleep.store(false, Ordering::Relaxed);
+        self.doorbells[self.own.index()].get_up();
     }
 }

@@ -7,6 +7,7 @@
 mod arrivals;
 mod clock;
 mod cpu_time;
+mod doorbell;
 #[cfg(feature = "faults")]
 mod faults;
 mod listener;

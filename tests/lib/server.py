@@ -19,8 +19,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-START_S_MAX = 10.0
-STOP_S_MAX = 10.0
+# Under a sanitizer the same work takes a few times as long.
+IS_CHECKED = os.environ.get("CHECKED") == "1"
+START_S_MAX = 60.0 if IS_CHECKED else 10.0
+STOP_S_MAX = 60.0 if IS_CHECKED else 10.0
 # As in src/server/boot.rs.
 DESCRIPTORS_RESERVED = 64
 DESCRIPTORS_PER_CORE = 8
@@ -134,6 +136,9 @@ class Server:
         try:
             if kind is None:
                 self.stop()
+            elif not self.is_alive():
+                # What the case saw is not why: the server's last words are.
+                print(f"the server died with {self.process.returncode}:\n{self.log()}", flush=True)
         finally:
             self.kill()
             shutil.rmtree(self.dir, ignore_errors=True)
@@ -198,7 +203,7 @@ class Server:
             raise ServerError(f"still running {STOP_S_MAX} s after SIGTERM:\n{self.log()}") from None
         if status != 0:
             raise ServerError(f"exit status {status} after SIGTERM:\n{self.log()}")
-        if re.search(r"panicked|AddressSanitizer", self.log()):
+        if re.search(r"panicked|Sanitizer", self.log()):
             raise ServerError(f"panicked:\n{self.log()}")
 
     def kill(self):
