@@ -58,7 +58,7 @@ def play(tally, cores, is_quick):
     def play_file(file):
         start = time.monotonic()
         with Server(cores=cores) as server:
-            return file, run(tally, python, folder, file, server), time.monotonic() - start
+            return file, run(tally.expected.left_out(cores), python, folder, file, server), time.monotonic() - start
 
     files = QUICK if is_quick else [file for file in FILES if cores > 1 or "asyncio" not in file]
     with ThreadPoolExecutor(max_workers=FILES_AT_ONCE) as pool:
@@ -66,13 +66,13 @@ def play(tally, cores, is_quick):
             tally.take(file, cores, outcomes, took_s)
 
 
-def run(tally, python, folder, file, server):
+def run(left_out, python, folder, file, server):
     report = server.dir / "report.xml"
     command = [python, "-m", "pytest", file, "-q", "-m", MARKS, "-k", "not pool]", "--timeout", TEST_S_MAX]
     # Any other style of traceback takes a second a failure.
     command += ["-p", "no:cacheprovider", "--tb=native"]
     command += ["-o", "addopts=", "-o", "junit_family=xunit1", "--junit-xml", report, "-W", "ignore"]
-    command += [word for name in tally.expected.skips for word in ("--deselect", name.removesuffix("*"))]
+    command += [word for name in left_out for word in ("--deselect", name.removesuffix("*"))]
     command += ["--redis-url", f"redis://127.0.0.1:{server.port}/0"]
     try:
         done = subprocess.run(
@@ -88,8 +88,8 @@ def run(tally, python, folder, file, server):
         return [Outcome(f"{file}: all of it", "failed", f"took longer than {FILE_S_MAX} s")]
     if not report.exists():
         return [Outcome(f"{file}: start", "failed", done.stdout.decode(errors="replace")[-2000:])]
-    left_out = [Outcome(name, "skipped") for name in tally.expected.skips if name.startswith(f"{file}::")]
-    return [outcome(case) for case in xml.parse(report).iter("testcase")] + left_out
+    skipped = [Outcome(name, "skipped") for name in left_out if name.startswith(f"{file}::")]
+    return [outcome(case) for case in xml.parse(report).iter("testcase")] + skipped
 
 
 def outcome(case):

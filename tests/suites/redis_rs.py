@@ -76,18 +76,18 @@ def play(tally, cores, is_quick):
             continue
         for protocol in ("RESP2", "RESP3"):
             start = time.monotonic()
-            outcomes = run(tally, name, program, {**environment, "PROTOCOL": protocol})
+            outcomes = run(tally, cores, name, program, {**environment, "PROTOCOL": protocol})
             tally.take(f"{name} over {protocol}", cores, outcomes, time.monotonic() - start)
 
 
-def run(tally, name, program, environment):
+def run(tally, cores, name, program, environment):
     """Plays each test in a process of its own: the suite takes a panic of one for a panic of the next."""
     environment = {**os.environ, **environment, "COLDPLATE_BIN": default_binary()}
     lines = sources.call([program, "--list"]).split("\n")
 
     def outcome(test):
         label = f"{name}: {test}"
-        if tally.expected.why_skipped(label):
+        if tally.expected.why_skipped(label, cores):
             return Outcome(label, "skipped")
         return judged(label, printed_by([program, "--exact", test], environment))
 

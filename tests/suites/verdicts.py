@@ -6,8 +6,9 @@ A list is a text file in expected/, read behind common.txt:
       lacks lpush rpush           tests that fail on `unknown command 'lpush'`; the server must not know it
       says some text              tests whose failure repeats this text, such as a refused setting
       fails unit: test            this test fails; that it passes is an error, so that the list stays true
-      fails@2 unit: test          the same, on two cores only
-      skips unit: test            left out: it would hang, or spoil those behind it. A `*` stands for any text
+      skips unit: test            left out: it would hang, spoil those behind it, or fail now and then. A `*` stands
+                                  for any text
+      fails@2, skips@2            the same, on two cores only
 
 Reasons come first, then what they explain. A line that starts with # is a comment.
 """
@@ -83,7 +84,7 @@ class Expected:
             assert (rest, cores) not in self.fails, f"{where}: listed twice"
             self.fails[(rest, cores)] = reason
         elif kind == "skips":
-            self.skips[rest] = reason
+            self.skips[(rest, cores)] = reason
         else:
             raise ValueError(f"{where}: {word!r} is none of because, lacks, says, fails, skips")
 
@@ -96,8 +97,13 @@ class Expected:
         repeated = (reason for text, reason in self.says.items() if text in said)
         return next((self.lacks[name.lower()] for name in named if name.lower() in self.lacks), next(repeated, None))
 
-    def why_skipped(self, name):
-        matching = (why for pattern, why in self.skips.items() if fnmatch.fnmatchcase(name, escaped(pattern)))
+    def left_out(self, cores):
+        """The patterns of what is left out on so many cores, each with its reason."""
+        return {name: reason for (name, on), reason in self.skips.items() if on in ("", str(cores))}
+
+    def why_skipped(self, name, cores):
+        left_out = self.left_out(cores).items()
+        matching = (why for pattern, why in left_out if fnmatch.fnmatchcase(name, escaped(pattern)))
         return next(matching, None)
 
 
@@ -147,7 +153,7 @@ class Tally:
         listed = self.expected.why_listed(outcome.name, cores)
         where = f"{outcome.name} [{cores} cores]"
         if outcome.verdict == "skipped":
-            return self._explained(outcome, "skipped", self.expected.why_skipped(outcome.name))
+            return self._explained(outcome, "skipped", self.expected.why_skipped(outcome.name, cores))
         if outcome.verdict == "ok":
             if listed:
                 self.surprise(f"{where}: passes, though expected/ says that it fails")
