@@ -1,6 +1,7 @@
 //! Received chunks of a turn, until there are enough of them: the engine looks the keys of all of them up together.
 
-use super::uring::{Chunk, Ring};
+use super::Ring;
+use super::uring::Chunk;
 use crate::engine::{Effects, Engine, Event};
 use crate::types::{ConnId, Now};
 

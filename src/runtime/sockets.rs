@@ -4,7 +4,8 @@
 //! to read it), or gone (its row waits for the last completion). One send is in flight at a time and carries all
 //! that was ready.
 
-use super::uring::{Armed, Payload, Ring, SendOptions};
+use super::Ring;
+use super::uring::{Armed, Payload, SendOptions};
 use crate::protocol::resp::Output;
 use crate::types::ConnId;
 use socket2::SockRef;
@@ -45,7 +46,9 @@ struct Socket {
     receiving: bool,
     receive_wanted: bool,
     unix: bool,
+    /// The ring has a segment of the flight.
     sending: bool,
+    /// Stays after a send that failed: whatever followed would leave a hole in what the peer reads.
     flight: Option<Flight>,
     window: u32,
 }
@@ -180,7 +183,7 @@ impl Sockets {
     /// Whether an output can be sent now: nothing is in flight.
     pub fn can_send(&self, conn: ConnId) -> bool {
         let socket = self.rows[conn.index as usize].socket.as_ref();
-        socket.is_some_and(|socket| socket.state == State::Open && !socket.sending)
+        socket.is_some_and(|socket| socket.state == State::Open && socket.flight.is_none())
     }
 
     pub fn send(&mut self, ring: &mut Ring, conn: ConnId, output: Output) {
@@ -259,14 +262,14 @@ impl Sockets {
     /// Whether the end was asked for and nothing is in flight.
     pub fn is_due_to_close(&self, conn: ConnId) -> bool {
         let socket = self.rows[conn.index as usize].socket.as_ref();
-        socket.is_some_and(|socket| socket.close_when_sent && !socket.sending && socket.state == State::Open)
+        socket.is_some_and(|socket| socket.close_when_sent && socket.flight.is_none() && socket.state == State::Open)
     }
 
     /// Closes politely: says that nothing more comes, and lets the peer read what was sent. Closing at once, with
     /// requests unread, would make the kernel reset the connection and the peer lose its last replies.
     pub fn linger(&mut self, ring: &mut Ring, conn: ConnId, now_us: u64) {
         let socket = self.socket(conn);
-        if socket.peer_ended || !socket.receiving {
+        if socket.peer_ended {
             return self.end(ring, conn);
         }
         socket.state = State::Lingering;
@@ -275,6 +278,8 @@ impl Sockets {
             let _ = SockRef::from(fd).shutdown(Shutdown::Write);
         }
         self.lingering.push((now_us + LINGER_US, conn));
+        // Also where it was paused: unread requests are what makes a close a reset.
+        self.want_receive(ring, conn, true);
     }
 
     /// Ends sockets that lingered long enough; answers when to look again.

@@ -1,5 +1,6 @@
 //! One core's loop: wait, handle, perform. One `io_uring_enter` a turn does all of submitting and waiting.
 
+use super::Ring;
 use super::arrivals::Arrivals;
 use super::clock::Clock;
 use super::cpu_time::CpuTime;
@@ -7,7 +8,7 @@ use super::listener::Listener;
 use super::mailbox::{Mail, Mailbox};
 use super::pace::{Gather, Pace};
 use super::sockets::{SendOutcome, Sockets};
-use super::uring::{Armed, Chunk, Completion, Features, Payload, Ring, RingConfig, RingError, Wait};
+use super::uring::{Armed, Chunk, Completion, Features, Payload, RingConfig, RingError, Wait};
 use crate::engine::{Effects, Engine, Event, Ledger, ShellCounts};
 use crate::types::{ConnId, CoreId, Now};
 use std::collections::VecDeque;
@@ -227,16 +228,24 @@ impl Worker {
                 Completion::Sent { token, payload, result } => self.sent(now, token, payload, result),
                 Completion::Accepted { token, result, armed } => self.accepted(now, token, result, armed),
                 Completion::Woken => self.wakes += 1,
-                Completion::Readable { .. } => {
-                    // It is readable, so this does not block; how often it was written does not matter.
-                    let _ = self.alarm.read(&mut [0; 64]);
-                    if self.control.stopping.load(Ordering::Acquire) && self.drain == Drain::Serving {
-                        self.start_drain(now);
-                    }
-                }
+                Completion::NotWoken { ring_fd } => self.ring.wake(ring_fd),
+                Completion::Readable { result, armed, .. } => self.alarmed(now, result.is_ok(), armed),
             }
         }
         self.hand_over(now);
+    }
+
+    fn alarmed(&mut self, now: Now, readable: bool, armed: bool) {
+        if readable {
+            // So this does not block; how often it was written does not matter.
+            let _ = self.alarm.read(&mut [0; 64]);
+        }
+        if !armed {
+            self.ring.poll(self.alarm.as_raw_fd(), TOKEN_CONTROL);
+        }
+        if self.control.stopping.load(Ordering::Acquire) && self.drain == Drain::Serving {
+            self.start_drain(now);
+        }
     }
 
     /// What has arrived goes to the engine.
@@ -464,10 +473,8 @@ impl Worker {
     fn is_drained(&mut self, now: Now) -> bool {
         match self.drain {
             Drain::Serving => false,
-            Drain::Quieting { since_us, mut last_receive_us } => {
-                if self.pace.last_receive_us() >= last_receive_us {
-                    last_receive_us = self.pace.last_receive_us();
-                }
+            Drain::Quieting { since_us, last_receive_us } => {
+                let last_receive_us = last_receive_us.max(self.pace.last_receive_us());
                 let quiet = now.mono_us >= last_receive_us + DRAIN_QUIET_US;
                 if quiet || now.mono_us >= since_us + DRAIN_US_MAX / 10 {
                     self.engine.handle(now, Event::Drain, &mut self.effects);

@@ -3,7 +3,7 @@
 use super::buffers::Chunk;
 use super::config::Armed;
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 /// Bits of user data that are the caller's.
@@ -54,6 +54,10 @@ pub enum Completion {
     },
     /// Another thread's ring called `wake`.
     Woken,
+    /// A `wake` failed for want of memory or room: its ring may still sleep, so ask again.
+    NotWoken {
+        ring_fd: RawFd,
+    },
 }
 
 /// What an entry asked for: the top byte of its user data.
@@ -65,8 +69,10 @@ pub(super) enum Operation {
     Send = 3,
     Poll = 4,
     Woken = 5,
-    /// Operations whose failure has no listener: close, cancel, wake.
+    /// Operations whose failure has no listener: close, cancel.
     Quiet = 6,
+    /// The message to another ring; its token is that ring's descriptor.
+    Wake = 7,
 }
 
 impl Operation {
@@ -85,6 +91,7 @@ impl Operation {
             4 => Operation::Poll,
             5 => Operation::Woken,
             6 => Operation::Quiet,
+            7 => Operation::Wake,
             _ => panic!("a completion that nobody asked for: user data {user_data:#x}"),
         };
         (operation, user_data & TOKEN_MAX)
@@ -104,6 +111,11 @@ impl From<Armed> for Operation {
 /// A completion's result as the system call would have given it.
 pub(super) fn outcome(result: i32) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
+}
+
+/// Whether a message that failed so may succeed the next time: its ring is still there.
+pub(super) fn is_transient(result: i32) -> bool {
+    matches!(-result, libc::EAGAIN | libc::EINTR | libc::ENOMEM | libc::EOVERFLOW)
 }
 
 /// The descriptor of an accept's completion. Call it once a completion.

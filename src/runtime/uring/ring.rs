@@ -1,7 +1,7 @@
 //! The ring: operations go in, one `enter` a turn, completions come out.
 
 use super::buffers::{self, Buffers, Chunk};
-use super::completion::{Completion, Operation, Payload, accepted, outcome};
+use super::completion::{Completion, Operation, Payload, accepted, is_transient, outcome};
 use super::config::{Armed, Features, RingConfig, SendOptions, Wait};
 use super::error::RingError;
 use super::kernel::{self, Enter};
@@ -146,11 +146,13 @@ impl Ring {
         unsafe { self.push(entry.user_data(Operation::Poll.user_data(token))) };
     }
 
-    /// Ends the wait of another thread's ring: it gets one [`Completion::Woken`]. Without effect if that ring is gone.
+    /// Ends the wait of another thread's ring: it gets one [`Completion::Woken`]. Without effect if that ring is gone;
+    /// [`Completion::NotWoken`] if it is there and cannot be told.
     pub fn wake(&mut self, ring_fd: RawFd) {
         let woken = Operation::Woken.user_data(0);
+        let wake = Operation::Wake.user_data(u64::from(ring_fd as u32));
         // SAFETY: a message of two numbers points at no memory.
-        unsafe { self.push_quiet(opcode::MsgRingData::new(Fd(ring_fd), 0, woken, None).build()) };
+        unsafe { self.push_silent(opcode::MsgRingData::new(Fd(ring_fd), 0, woken, None).build(), wake) };
     }
 
     /// Submits everything queued and waits, in one system call. Does not wait while completions are left to take.
@@ -246,7 +248,8 @@ impl Ring {
             Operation::Accept => Completion::Accepted { token, result: accepted(result), armed },
             Operation::Poll => Completion::Readable { token, result: outcome(result).map(drop), armed },
             Operation::Woken => Completion::Woken,
-            Operation::Quiet => return None,
+            Operation::Wake if is_transient(result) => Completion::NotWoken { ring_fd: token as RawFd },
+            Operation::Wake | Operation::Quiet => return None,
         })
     }
 
@@ -269,9 +272,17 @@ impl Ring {
     /// # Safety
     /// As for `push`.
     unsafe fn push_quiet(&mut self, entry: squeue::Entry) {
-        let entry = entry.flags(Flags::SKIP_SUCCESS).user_data(Operation::Quiet.user_data(0));
         // SAFETY: the caller's promise.
-        unsafe { self.push(entry) };
+        unsafe { self.push_silent(entry, Operation::Quiet.user_data(0)) };
+    }
+
+    /// Queues an operation whose success posts no completion.
+    ///
+    /// # Safety
+    /// As for `push`.
+    unsafe fn push_silent(&mut self, entry: squeue::Entry, user_data: u64) {
+        // SAFETY: the caller's promise.
+        unsafe { self.push(entry.flags(Flags::SKIP_SUCCESS).user_data(user_data)) };
     }
 
     /// Queues an entry, behind all queued before. A full queue is flushed, which costs a system call.
