@@ -172,7 +172,7 @@ def exchange(sock, chunks, done, timeout_s=30.0):
             while offset == len(out) and index < len(chunks):
                 out, offset, index = memoryview(chunks[index]), 0, index + 1
             sending = offset < len(out)
-            readable, writable, _ = select.select([sock], [sock] if sending else [], [], deadline - time.monotonic())
+            readable, writable, _ = select.select([sock], [sock] if sending else [], [], max(0, deadline - time.monotonic()))
             if not readable and not writable and time.monotonic() >= deadline:
                 raise Stalled(bytes(got))
             if readable:

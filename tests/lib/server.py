@@ -21,6 +21,9 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 START_S_MAX = 10.0
 STOP_S_MAX = 10.0
+# As in src/server/boot.rs.
+DESCRIPTORS_RESERVED = 64
+DESCRIPTORS_PER_CORE = 8
 
 
 class ServerError(Exception):
@@ -66,10 +69,15 @@ class StartError(ServerError):
 
 
 class Server:
-    """`with Server(cores=2, requirepass="x") as server:`; keywords are the server's options, `_` for `-`."""
+    """`with Server(cores=2, requirepass="x") as server:`; keywords are the server's options, `_` for `-`.
 
-    def __init__(self, cores=1, binary=None, **options):
+    `descriptors` is how many it can open: the limit is the least that it accepts, and all others are open from the start.
+    """
+
+    def __init__(self, cores=1, binary=None, environment=None, descriptors=None, **options):
         self.cores = cores
+        self.environment = {**os.environ, **(environment or {})}
+        self.descriptors = descriptors
         self.binary = binary or default_binary()
         self.is_redis = Path(self.binary).name == "redis-server"
         self.options = options
@@ -99,6 +107,9 @@ class Server:
         return [self.binary, "serve", *fixed, "--log-level", "warn", *shared]
 
     def __enter__(self):
+        ballast = []
+        if self.descriptors is not None:
+            ballast = [os.open(os.devnull, os.O_RDONLY) for _ in range(self._limit() - self.descriptors)]
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
                 self.command_line(),
@@ -106,7 +117,12 @@ class Server:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.dir,
+                env=self.environment,
+                pass_fds=ballast,
+                preexec_fn=self._limit_descriptors if ballast else None,
             )
+        for descriptor in ballast:
+            os.close(descriptor)
         try:
             self._await_ready()
         except BaseException:
@@ -122,6 +138,13 @@ class Server:
             self.kill()
             shutil.rmtree(self.dir, ignore_errors=True)
 
+    def _limit(self):
+        return self.options["maxclients"] + DESCRIPTORS_RESERVED + DESCRIPTORS_PER_CORE * self.cores
+
+    def _limit_descriptors(self):
+        """Runs in the new process."""
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self._limit(), self._limit()))
+
     def _await_ready(self):
         deadline = time.monotonic() + START_S_MAX
         while time.monotonic() < deadline:
@@ -130,7 +153,8 @@ class Server:
             try:
                 with self.connect(timeout_s=2) as sock:
                     sock.sendall(b"PING\r\n")
-                    if sock.recv(64):
+                    # The first core answers before all have started.
+                    if sock.recv(64) and (self.is_redis or " serves on " in self.log()):
                         return
             except OSError:
                 pass

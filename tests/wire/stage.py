@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import struct
 import subprocess
 import sys
@@ -10,15 +11,42 @@ from pathlib import Path
 
 from lib import resp
 from lib.cases import Suite, check
-from lib.server import Server
+from lib.server import ROOT, Server
 
 ANSWER_MS_MAX = 100
 WATCHER_CONNECTIONS = 4
 # A stall that the server causes shows in every attempt, one that a busy machine causes does not.
 ATTEMPTS_MAX = 3
 MIB = 1 << 20
+CORES = (1, 2, 4)
+SEED = int(os.environ.get("SEED") or random.SystemRandom().randrange(1 << 32))
 
 suite = Suite("wire")
+
+
+def on_cores(counts=CORES, **traits):
+    """Registers a case once for each number of cores; a quick run plays two cores alone."""
+
+    def register(function):
+        for cores in counts:
+            suite.case(f"{function.__name__} on {cores}", cores=cores, slow=cores != 2, **traits)(function)
+        return function
+
+    return register
+
+
+def faulty_binary():
+    """A build with the feature `faults`: $COLDPLATE_FAULTS_BIN, or cargo's usual place for one."""
+    target = os.environ.get("CARGO_TARGET_DIR", str(ROOT / "target"))
+    return os.environ.get("COLDPLATE_FAULTS_BIN") or str(Path(target) / "debug" / "coldplate")
+
+
+def environment(traits):
+    """What a server is started with for the faults that a case plants."""
+    if "faults" not in traits:
+        return {}
+    plan = {"COLDPLATE_FAULTS": f"seed={traits.get('seed', SEED)},{traits['faults']}"}
+    return {"binary": faulty_binary(), "environment": plan}
 
 
 class LateAnswer(AssertionError):
@@ -26,10 +54,12 @@ class LateAnswer(AssertionError):
 
 
 class Stage:
-    """What a case gets: `server`, and ways to reach it."""
+    """What a case gets: `server`, ways to reach it, the seed, and the faults that are planted."""
 
-    def __init__(self, server):
+    def __init__(self, server, faults="", seed=SEED):
         self.server = server
+        self.seed = seed
+        self.faults = faults
 
     def wire(self, timeout_s=30.0):
         return resp.Wire(self.server.connect(timeout_s))
@@ -76,12 +106,12 @@ class Watcher:
 
 def attempt(function, traits):
     """Plays a case once on a server of its own; raises if the case, the server, the watcher or the memory says so."""
-    with Server(
-        cores=traits.get("cores", int(os.environ.get("CORES", "2").split()[-1])), **traits.get("options", {})
-    ) as server:
+    cores = traits.get("cores", int(os.environ.get("CORES", "2").split()[-1]))
+    descriptors = traits.get("descriptors")
+    with Server(cores=cores, descriptors=descriptors, **environment(traits), **traits.get("options", {})) as server:
         watcher = Watcher(server) if traits.get("watched", True) else None
         try:
-            note = function(Stage(server))
+            note = function(Stage(server, traits.get("faults", ""), traits.get("seed", SEED)))
         finally:
             seen = watcher.end() if watcher else None
         if not seen:
