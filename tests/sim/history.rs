@@ -3,7 +3,7 @@
 use crate::deed::{Deed, set_of};
 use crate::linear::{Operation, Verdict, check, first_impossible};
 use crate::model::Action;
-use crate::request::{KEYS, Request, TOTAL};
+use crate::request::{KEYS, Request, Shape, TOTAL};
 use crate::resp::Reply;
 use crate::serial::{self, Kind, Step};
 use std::fmt::Write;
@@ -39,11 +39,17 @@ pub struct History {
     pub records: Vec<Record>,
     /// Readings of the clock: from which event on, and milliseconds.
     clock: Vec<(u64, u64)>,
+    /// Keys may vanish.
+    evicts: bool,
     /// Keys whose search was given up.
     pub undecided: usize,
 }
 
 impl History {
+    pub fn new(evicts: bool) -> History {
+        History { evicts, ..History::default() }
+    }
+
     pub fn clock_reads(&mut self, event: u64, unix_ms: u64) {
         if self.clock.last().is_none_or(|(_, last_ms)| *last_ms != unix_ms) {
             self.clock.push((event, unix_ms));
@@ -75,6 +81,7 @@ impl History {
                     answered: record.answered,
                     answer,
                     readings,
+                    is_part: record.request.parts.len() > 1,
                 });
             }
         }
@@ -86,18 +93,21 @@ impl History {
         let clock_ms: Vec<u64> = self.clock.iter().map(|(_, unix_ms)| *unix_ms).collect();
         for (key, name) in KEYS.iter().enumerate() {
             let operations = self.operations(key);
-            let failed = match check(&operations, &clock_ms) {
+            let failed = match check(&operations, &clock_ms, self.evicts) {
                 Verdict::Linearizable => None,
                 Verdict::Undecided => {
                     self.undecided += 1;
                     None
                 }
                 Verdict::Impossible => {
-                    let event = first_impossible(&operations, &clock_ms).unwrap_or_default();
+                    let event = first_impossible(&operations, &clock_ms, self.evicts).unwrap_or_default();
                     Some(format!("no order explains the replies on key {name:?} that came up to event {event}"))
                 }
             };
-            let failed = failed.or_else(|| if key == TOTAL { counted_wrong(&operations) } else { None });
+            let counts = key == TOTAL
+                && !self.evicts
+                && !self.records.iter().any(|record| record.request.shape == Shape::Flushed);
+            let failed = failed.or_else(|| if counts { counted_wrong(&operations) } else { None });
             if let Some(what) = failed {
                 return Err(Failure {
                     what,
@@ -170,7 +180,7 @@ impl History {
     }
 
     /// The requests on one key, or all, a line each.
-    fn trace(&self, shows: impl Fn(&Request) -> bool) -> String {
+    pub fn trace(&self, shows: impl Fn(&Request) -> bool) -> String {
         let mut text = String::from("link core    asked answered  clock ms\n");
         let mut records: Vec<&Record> = self.records.iter().collect();
         records.sort_by_key(|record| record.asked);
@@ -194,14 +204,16 @@ impl History {
 /// Increments of a key that sees nothing else answer 1 to N, each once; those whose reply was lost may fill gaps.
 fn counted_wrong(operations: &[Operation]) -> Option<String> {
     let mut seen: Vec<i64> = Vec::new();
-    for operation in operations.iter().filter(|operation| matches!(operation.action, Action::Incr)) {
+    let refused = |operation: &Operation| operation.answer.as_ref().is_some_and(Reply::is_refusal);
+    let counts = |operation: &&Operation| matches!(operation.action, Action::Incr) && !refused(operation);
+    for operation in operations.iter().filter(counts) {
         match operation.answer {
             Some(Reply::Int(total)) => seen.push(total),
             Some(ref other) => return Some(format!("INCR answered {}", other.brief())),
             None => {}
         }
     }
-    let asked = operations.iter().filter(|operation| matches!(operation.action, Action::Incr)).count();
+    let asked = operations.iter().filter(counts).count();
     seen.sort_unstable();
     let twice = seen.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
     match (twice, seen.last()) {

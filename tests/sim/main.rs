@@ -1,7 +1,9 @@
 //! Plays the engine under a seeded simulator: several cores, impatient clients, full mailboxes, a clock that jumps.
 //!
-//! Proves that each key is linearizable, that transactions over a few keys are strictly serializable, that each connection gets each reply once and in order, that nobody waits for
-//! ever, and that all of it is put away at the end; and, by planted faults, that these checks would notice.
+//! Proves that each key is linearizable, that transactions over a few keys are strictly serializable, that each connection
+//! gets each reply once and in order, that no client of CLIENT TRACKING keeps a stale value, that each message reaches each
+//! listener once and in order, that nobody waits for ever, and that all of it is put away at the end; and, by planted
+//! faults, that these checks would notice.
 //!
 //!     cargo test --test sim                    seeds for about fifteen seconds of one core
 //!     SIM_SEEDS=100000 cargo test --test sim   more of them
@@ -11,19 +13,25 @@
 //! A seed that fails is printed with the requests on the key or the connection that went wrong. It belongs into
 //! `seeds.txt`, which is played first from then on.
 
+mod audience;
+mod cache;
 mod client;
 mod deed;
+mod events;
 mod faults;
 mod history;
 mod linear;
 mod link;
+mod messages;
 mod model;
+mod push;
 mod request;
 mod resp;
 mod rng;
 mod scenario;
 mod script;
 mod serial;
+mod stage;
 mod turn;
 mod whole;
 mod world;
@@ -155,10 +163,27 @@ fn transactions_are_reached() {
     assert!(ran > 400 && called_off > 100 && lost > 20, "{told}");
 }
 
+/// Clients keep values and are told of changes, messages are heard, and memory runs out.
+#[test]
+fn keepers_listeners_and_short_memory_are_reached() {
+    let (mut kept, mut told, mut messages, mut refused) = (0, 0, 0, 0);
+    for seed in (2..512).step_by(8).chain((6..512).step_by(16)).chain((24..1024).step_by(32)) {
+        let reached = expect_good(seed).reached;
+        kept += reached.kept;
+        told += reached.told;
+        messages += reached.messages;
+        refused += reached.refused;
+    }
+    let text =
+        format!("{kept} values kept at rest, {told} invalidations, {messages} messages, {refused} writes refused");
+    println!("{text}");
+    assert!(kept > 100 && told > 500 && messages > 1000 && refused > 10, "{text}");
+}
+
 /// A seed is a run: twice the same events and replies.
 #[test]
 fn a_seed_gives_the_same_run_twice() {
-    for seed in [0, 1, 2, 4, 7, 12, 15] {
+    for seed in [0, 1, 2, 4, 6, 7, 8, 12, 14, 15, 24] {
         let (one, other) = (expect_good(seed), expect_good(seed));
         assert_eq!((one.digest, one.requests), (other.digest, other.requests), "seed {seed}");
     }
@@ -169,7 +194,7 @@ fn a_seed_gives_the_same_run_twice() {
 fn planted_faults_are_caught() {
     let mut missed = Vec::new();
     for fault in Fault::ALL {
-        let (first, step) = if fault.in_transactions().is_some() { (4, 8) } else { (0, 1) };
+        let (first, step) = fault.seeds();
         let mut seeds = (first..).step_by(step).take(FAULT_SEEDS_MAX);
         let caught = seeds.find_map(|seed| Some((seed, outcome(seed, Some(fault)).result.err()?)));
         match caught {

@@ -5,9 +5,12 @@
 
 use crate::client::Client;
 use crate::deed::Deed;
+use crate::events;
 use crate::faults::{Fault, Planted};
 use crate::history::{Failure, History, Record};
 use crate::link::Link;
+use crate::messages::News;
+use crate::push::Ear;
 use crate::request::{Author, KEYS, Request};
 use crate::resp::Reply;
 use crate::rng::Rng;
@@ -15,7 +18,7 @@ use crate::scenario::Scenario;
 use crate::script::Playwright;
 use crate::turn::Core;
 use coldplate::engine::{Engine, EngineOptions, Host, HostReport, Ledger, Settings};
-use coldplate::keyspace::ShardOptions;
+use coldplate::keyspace::{EventClasses, Policy, ShardOptions};
 use coldplate::routing::{SlotTable, slot_of};
 use coldplate::types::CoreId;
 use std::sync::Arc;
@@ -25,6 +28,8 @@ const STEPS_MAX: usize = 6_000;
 const SETTLE_STEPS_MAX: usize = 400_000;
 /// Ticks that engines may ask for until everything that can expire has.
 const IDLE_TURNS_MAX: usize = 2_000;
+/// Ticks after which memory that is still short is past help.
+const SHORT_TURNS_MAX: usize = 200;
 /// Turns of every core within which whatever is asked is answered, where clients read at once. A thousand runs come to 44.
 const WAIT_TURNS_MAX: usize = 150;
 /// While coming to rest, clients have at least so much room and read at once.
@@ -45,9 +50,14 @@ pub struct World {
     pub playwright: Playwright,
     pub requests_left: usize,
     pub history: History,
+    pub news: News,
+    /// The fault of swapped messages: one that is held back until the next.
+    pub late_message: Option<(usize, (Ear, String, String, String))>,
     /// Counts what happens; the times of the history.
     pub event: u64,
     pub clock_us: u64,
+    /// `maxmemory`.
+    max_bytes: u64,
     pub draining: bool,
     pub digest: u64,
     pub reached: Reached,
@@ -70,6 +80,11 @@ pub struct Reached {
     pub execs_ran: usize,
     pub execs_called_off: usize,
     pub execs_lost: usize,
+    /// Values that clients kept when the world had come to rest, and keys that they were told of.
+    pub kept: usize,
+    pub told: usize,
+    pub messages: usize,
+    pub refused: usize,
 }
 
 /// How a run went.
@@ -111,14 +126,18 @@ impl World {
         let table = SlotTable::compile(count, 64, &vec![1.0; count]).expect("the cores have weights");
         let (table, ledger) = (Arc::new(table), Arc::new(Ledger::new(count)));
         let hash_seed = [rng.next(), rng.next(), rng.next(), rng.next()];
-        let settings = Settings {
+        let mut settings = Settings {
+            maxmemory_policy: scenario.policy,
             client_output_bytes_max: scenario.client_output_bytes_max,
             client_waiting_bytes_max: scenario.client_waiting_bytes_max,
             letters_bytes_max: scenario.letters_bytes_max,
             hot: scenario.hot_settings(),
+            requirepass: if scenario.password { b"secret".to_vec() } else { Vec::new() },
+            key_events: EventClasses::parse(if scenario.key_events { "KEA" } else { "" })
+                .expect("these are letters of it"),
             ..Settings::default()
         };
-        let core = |core: usize| {
+        let core = |core: usize, settings: &Settings| {
             Core::new(Engine::new(EngineOptions {
                 core: CoreId(core as u16),
                 table: Arc::clone(&table),
@@ -128,17 +147,26 @@ impl World {
                 host: Arc::new(Nowhere),
             }))
         };
+        let mut cores: Vec<Core> = (0..count).map(|name| core(name, &settings)).collect();
+        if let Some(room_bytes) = scenario.room_bytes {
+            let empty_bytes: usize = cores.iter().map(|core| core.engine.used_bytes()).sum();
+            settings.maxmemory_bytes = empty_bytes as u64 + room_bytes;
+            cores = (0..count).map(|name| core(name, &settings)).collect();
+        }
         let mut world = World {
-            cores: (0..count).map(core).collect(),
+            cores,
             links: Vec::new(),
             first_live_link: 0,
             clients: (0..scenario.clients).map(|_| Client::new()).collect(),
             author: Author::new(&scenario),
             playwright: Playwright::new(&scenario, &mut rng),
             requests_left: scenario.requests,
-            history: History::default(),
+            history: History::new(scenario.room_bytes.is_some() && scenario.policy != Policy::NoEviction),
+            news: News::default(),
+            late_message: None,
             event: 0,
             clock_us: 1_000_000,
+            max_bytes: settings.maxmemory_bytes,
             draining: false,
             digest: seed,
             reached: Reached::default(),
@@ -149,24 +177,26 @@ impl World {
             table,
         };
         for core in &mut world.cores {
-            fault.and_then(Fault::inside).into_iter().for_each(|fault| core.engine.plant(fault));
-            let in_transactions = fault.and_then(Fault::in_transactions);
-            in_transactions.into_iter().for_each(|fault| core.engine.plant_in_transactions(fault));
+            fault.into_iter().for_each(|fault| fault.plant(&mut core.engine));
         }
         world.pass(0);
         world
     }
 
     fn run(&mut self) -> Result<(), Failure> {
+        let mut rests_left = self.scenario.rests;
         for _ in 0..STEPS_MAX {
             if self.requests_left == 0 {
                 break;
             }
+            if self.requests_left < self.scenario.requests * rests_left / (self.scenario.rests + 1) {
+                rests_left -= 1;
+                self.rest()?;
+            }
             self.step()?;
         }
         self.scenario.socket_bytes = self.scenario.socket_bytes.max(SETTLE_SOCKET_BYTES);
-        self.settle()?;
-        self.read_all_keys()?;
+        self.rest()?;
         for core in &self.cores {
             let (folds, own_folds, copy_reads) = core.engine.hot_counts();
             self.reached.folds += folds;
@@ -174,20 +204,46 @@ impl World {
             self.reached.copy_reads += copy_reads;
         }
         self.idle()?;
-        let keys = self.read_all_keys()?;
+        let keys = self.rest()?;
         let kept: usize = self.cores.iter().map(|core| core.engine.keys()).sum();
         if kept != keys + self.planted.makes_keys() {
             return Err(Failure::new(format!("{kept} keys are kept and {keys} are shown")));
         }
+        let used_bytes: usize = self.cores.iter().map(|core| core.engine.used_bytes()).sum();
+        let may_stay = self.scenario.room_bytes.is_none() || !self.evicts_all() || keys == 0;
+        if !may_stay && used_bytes as u64 > self.max_bytes {
+            return Err(Failure::new(format!("{used_bytes} bytes are used in the end, of {}", self.max_bytes)));
+        }
         self.end()
     }
 
+    /// Whether any key may go where memory is short.
+    fn evicts_all(&self) -> bool {
+        matches!(self.scenario.policy, Policy::AllKeysLru | Policy::AllKeysLfu | Policy::AllKeysRandom)
+    }
+
+    /// Comes to rest: nobody waits for anything, and nobody keeps what is not so. Answers how many keys there are.
+    fn rest(&mut self) -> Result<usize, Failure> {
+        let socket_bytes = self.scenario.socket_bytes;
+        self.scenario.socket_bytes = socket_bytes.max(SETTLE_SOCKET_BYTES);
+        self.settle()?;
+        self.take_late_message()?;
+        let store = self.read_all_keys()?;
+        self.check_kept(&store)?;
+        self.scenario.socket_bytes = socket_bytes;
+        Ok(store.iter().filter(|value| matches!(value, Reply::Bulk(_))).count())
+    }
+
     fn check(&mut self) -> Result<(), Failure> {
+        self.news.check(&self.history.records)?;
+        if self.scenario.key_events {
+            events::check(&self.news, &self.history.records)?;
+        }
         let waited = self.reached.longest_wait;
         if self.scenario.readers && waited > WAIT_TURNS_MAX {
             return Err(Failure::new(format!("a request was not answered while each core turned {waited} times")));
         }
-        if self.scenario.transactions {
+        if self.scenario.transactions || self.scenario.tracking {
             self.count_execs();
             let homes = KEYS.map(|key| self.table.owner(slot_of(key.as_bytes())).index());
             self.history.check_whole(&homes)
@@ -285,14 +341,22 @@ impl World {
 
     /// Lets time pass from deadline to deadline until no engine wants any.
     fn idle(&mut self) -> Result<(), Failure> {
+        let mut short_turns = 0;
         for _ in 0..IDLE_TURNS_MAX {
             let wait = |core: usize| {
                 let at_us = self.cores[core].engine.deadline()?;
                 Some((at_us.saturating_sub(self.now(core).mono_us), core))
             };
             let Some((wait_us, core)) = (0..self.cores.len()).filter_map(wait).min() else { return Ok(()) };
+            // Memory that is short and cannot be made stays so.
+            short_turns += usize::from(self.cores[core].engine.is_short());
+            if short_turns > SHORT_TURNS_MAX {
+                return Ok(());
+            }
             self.pass(wait_us);
             self.turn(core);
+            // What lapsed is told, which takes turns of its own.
+            self.settle()?;
             let deadline = self.cores[core].engine.deadline();
             if deadline.is_some_and(|at_us| at_us <= self.now(core).mono_us) {
                 return Err(Failure::new(format!("core {core} asks for a time that has passed, again and again")));
@@ -301,8 +365,8 @@ impl World {
         Err(Failure::new("the engines ask for time for ever"))
     }
 
-    /// Reads every key by a new connection, as part of the history; answers how many are there.
-    fn read_all_keys(&mut self) -> Result<usize, Failure> {
+    /// Reads every key by a new connection, as part of the history.
+    fn read_all_keys(&mut self) -> Result<Vec<Reply>, Failure> {
         self.clients.push(Client::new());
         let client = self.clients.len() - 1;
         self.connect(client);
@@ -311,8 +375,8 @@ impl World {
             self.send(client, Request::get(key));
         }
         self.settle()?;
-        let there = |reply: &Option<Reply>| matches!(reply, Some(Reply::Bulk(_)));
-        Ok(self.history.records[first..].iter().filter(|record| there(&record.reply)).count())
+        let replies = self.history.records[first..].iter().map(|record| record.reply.clone());
+        Ok(replies.map(|reply| reply.expect("at rest everything is answered")).collect())
     }
 
     /// Asks all cores to end: every connection is closed and every place given back.
