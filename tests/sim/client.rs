@@ -9,6 +9,7 @@ use crate::request::{Replies, Request};
 use crate::resp::{Reply, brief, read};
 use crate::world::World;
 use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
 
 /// Connections that one run makes at most, so that ever new ones cannot hide that old ones starve.
 const LINKS_MAX: usize = 40;
@@ -102,11 +103,10 @@ impl World {
     }
 
     fn next_request(&mut self, client: usize) -> Option<Request> {
-        if self.scenario.chatter && client % 2 == 1 {
-            return Some(self.author.chat());
-        }
-        if !self.scenario.is_scripted() {
-            return Some(self.author.draw(&mut self.rng));
+        if !self.scenario.is_scripted() || self.scenario.chatter && client % 2 == 1 {
+            let chats = self.scenario.chatter && client % 2 == 1;
+            let request = if chats { self.author.chat() } else { self.author.draw(&mut self.rng) };
+            return self.is_wanted().then_some(request);
         }
         let now_ms = (World::EPOCH_US + self.clock_us) / 1000;
         if self.clients[client].script.is_empty() {
@@ -117,9 +117,17 @@ impl World {
                 _ if self.scenario.wide => self.wide_script(),
                 _ => self.playwright.script(&mut self.rng, now_ms, reads),
             };
-            self.clients[client].script.extend(script);
+            if self.is_wanted() {
+                self.clients[client].script.extend(script);
+            }
         }
         self.clients[client].script.pop_front()
+    }
+
+    /// Counts what is drawn; false if the plan leaves this one out.
+    fn is_wanted(&mut self) -> bool {
+        self.units += 1;
+        !self.plan.skips(self.units - 1)
     }
 
     pub fn connect(&mut self, client: usize) {
@@ -284,6 +292,24 @@ impl World {
 
 /// Sums a run up in one number, so that two runs can be compared.
 fn digest(before: u64, event: u64, reply: &Reply) -> u64 {
-    let text = format!("{event}{reply:?}");
-    text.bytes().fold(before, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
+    let mut sum = Sum(before ^ event);
+    reply.hash(&mut sum);
+    sum.finish()
+}
+
+/// The same on every machine, as the standard one need not be.
+struct Sum(u64);
+
+impl Hasher for Sum {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.0 = (self.0 ^ u64::from_le_bytes(word)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }

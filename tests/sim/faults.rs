@@ -34,6 +34,8 @@ pub enum Fault {
     LoseSent,
     /// A core that has mail is not woken.
     LoseWake,
+    /// Engines know of no limit on memory.
+    NoLimit,
     /// A message, or an invalidation, does not reach its reader.
     DropMessage,
     DropForget,
@@ -55,7 +57,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Fault; 51] = [
+    pub const ALL: [Fault; 52] = [
         Fault::DropBatch,
         Fault::RepeatBatch,
         Fault::ReorderBatches,
@@ -67,6 +69,7 @@ impl Fault {
         Fault::FastClock,
         Fault::LoseSent,
         Fault::LoseWake,
+        Fault::NoLimit,
         Fault::DropMessage,
         Fault::DropForget,
         Fault::RepeatMessage,
@@ -137,6 +140,7 @@ impl Fault {
             InTransactions(_) => (4, 8),
             InTracking(_) | DropForget => (2, 8),
             InMessages(_) | DropMessage | RepeatMessage | SwapMessages => (6, 16),
+            NoLimit => (24, 32),
             _ => (0, 1),
         }
     }

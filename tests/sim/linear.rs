@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 /// Places after which a search is given up. Random histories take a few per operation.
-const PLACES_MAX: usize = 60_000;
+const PLACES_MAX: usize = 20_000;
 
 /// One operation on the key.
 #[derive(Clone, Debug)]

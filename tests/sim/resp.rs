@@ -1,6 +1,6 @@
 //! A strict reader of replies, written apart from the server's encoder so that the two cannot share a mistake.
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Reply {
     Simple(String),
     Error(String),

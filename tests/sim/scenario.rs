@@ -84,8 +84,16 @@ pub struct Scenario {
     /// Bytes for keys beyond those that empty cores take; past them keys are evicted by this policy, or writes refused.
     pub room_bytes: Option<u64>,
     pub policy: Policy,
-    /// How often the world comes to rest on its way.
+    /// How often the world comes to rest on its way, and the server ends and comes back.
     pub rests: usize,
+    pub restarts: usize,
+    /// Events that mail travels at most, and that a core stops; by how much clocks differ at first, and jump.
+    pub mail_delay_max: usize,
+    pub stall_max: usize,
+    pub skew_us_max: usize,
+    pub jump_us_max: usize,
+    /// Operations a second from which on a key is hot.
+    pub promote_ops: f64,
 }
 
 impl Scenario {
@@ -96,7 +104,7 @@ impl Scenario {
 
     /// Nearly every key that is asked for in a window is hot, so keys become hot and cool all the time.
     pub fn hot_settings(&self) -> HotSettings {
-        let thresholds = Thresholds { promote_ops: 10.0, promote_share: 0.0, demote_part: 0.25 };
+        let thresholds = Thresholds { promote_ops: self.promote_ops, promote_share: 0.0, demote_part: 0.25 };
         HotSettings {
             on: self.hot_window_us.is_some(),
             window_us: self.hot_window_us.unwrap_or(100_000),
@@ -172,6 +180,12 @@ impl Scenario {
             room_bytes: None,
             policy: Policy::NoEviction,
             rests: 0,
+            restarts: 0,
+            mail_delay_max: 0,
+            stall_max: 0,
+            skew_us_max: 0,
+            jump_us_max: 0,
+            promote_ops: 10.0,
         }
     }
 

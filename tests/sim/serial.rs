@@ -9,7 +9,7 @@ use crate::whole::{Whole, is_look_all};
 use std::collections::HashSet;
 
 /// Places after which a search is given up.
-const PLACES_MAX: usize = 100_000;
+const PLACES_MAX: usize = 40_000;
 
 #[derive(Clone, Debug)]
 pub enum Kind {

@@ -91,7 +91,8 @@ impl Engine {
     }
 
     fn leave(&mut self, conn: ConnId, client: &mut Client, kind: ChannelKind, name: &[u8]) {
-        if client.subscriptions.remove(kind, name) && !(self.pubsub.commits(Fault::StayListening) && !client.gone) {
+        let stays = self.pubsub.commits(Fault::StayListening) && !client.gone;
+        if client.subscriptions.remove(kind, name) && !stays {
             self.pubsub.channels[kind as usize].leave(self.shard.hash(name), name, conn);
         }
     }
