@@ -49,6 +49,18 @@ impl Engine {
         }
     }
 
+    /// Bytes that the keys of this core take.
+    #[cfg(feature = "faults")]
+    pub fn used_bytes(&self) -> usize {
+        self.shard.used_bytes()
+    }
+
+    /// Whether memory is short, as far as this core knows.
+    #[cfg(feature = "faults")]
+    pub fn is_short(&self) -> bool {
+        self.shard.is_short()
+    }
+
     /// Puts changed settings to work on this core.
     pub(super) fn apply_settings(&mut self) {
         if self.hot.counting && !self.settings.hot.on {

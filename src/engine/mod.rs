@@ -42,9 +42,13 @@ pub use admin::cluster::{Endpoint, Facade};
 pub use crowd::ClientsLimit;
 pub use event::{Effects, Event, Host, HostReport, RewriteError, ShellCounts};
 pub use hot::{HotPolicy, HotSettings};
+#[cfg(feature = "faults")]
+pub use invalidation::Fault as InvalidationFault;
 pub use ledger::Ledger;
 pub use letter::Batch;
 pub use percentiles::Percentiles;
+#[cfg(feature = "faults")]
+pub use pubsub::Fault as MessageFault;
 pub use pubsub::OutputLimits;
 pub use settings::{DebugAccess, SettingError, Settings, Standing};
 pub use stats::Stats;

@@ -4,6 +4,7 @@
 use super::Engine;
 use super::event::Effects;
 use super::ledger::Interest;
+use super::pubsub::Fault;
 use crate::keyspace::EventClasses;
 use crate::types::Now;
 
@@ -13,6 +14,12 @@ impl Engine {
     pub(super) fn publish_key_events(&mut self, now: Now, effects: &mut Effects) {
         let mut events = Vec::new();
         self.shard.take_events(&mut events);
+        if self.pubsub.commits(Fault::LoseEvent) {
+            events.pop();
+        }
+        if self.pubsub.commits(Fault::ReverseEvents) {
+            events.reverse();
+        }
         if !self.ledger.anyone_has(Interest::Messages) {
             return;
         }

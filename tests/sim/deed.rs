@@ -2,6 +2,7 @@
 
 use crate::model::{Action, Bytes, Only, Until};
 use crate::request::KEYS;
+use crate::resp::Reply;
 
 /// How BITOP combines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,10 +22,27 @@ pub enum Op {
     Exists(Vec<usize>),
     MSet(Vec<(usize, Bytes)>),
     MSetNx(Vec<(usize, Bytes)>),
-    Rename { from: usize, to: usize, only_new: bool },
-    Copy { from: usize, to: usize, replace: bool },
-    Combine { bits: Bits, to: usize, sources: Vec<usize> },
+    Rename {
+        from: usize,
+        to: usize,
+        only_new: bool,
+    },
+    Copy {
+        from: usize,
+        to: usize,
+        replace: bool,
+    },
+    Combine {
+        bits: Bits,
+        to: usize,
+        sources: Vec<usize>,
+    },
     FlushAll,
+    FlushDb,
+    /// Inside a transaction only: outside, cores are asked one by one.
+    DbSize,
+    Keys,
+    Lcs(usize, usize),
 }
 
 /// What a request is to its connection.
@@ -56,7 +74,29 @@ impl Op {
             Op::MSet(pairs) | Op::MSetNx(pairs) => pairs.iter().fold(0, |set, (key, _)| set | 1 << key),
             Op::Rename { from, to, .. } | Op::Copy { from, to, .. } => 1 << from | 1 << to,
             Op::Combine { to, sources, .. } => 1 << to | set_of(sources),
-            Op::FlushAll => (1 << KEYS.len()) - 1,
+            Op::Lcs(one, other) => 1 << one | 1 << other,
+            Op::FlushAll | Op::FlushDb | Op::DbSize | Op::Keys => (1 << KEYS.len()) - 1,
+        }
+    }
+
+    /// Whether an answer says what it has to: names of keys come in any order.
+    pub fn says(&self, due: &Reply, answer: &Reply) -> bool {
+        match (self, answer) {
+            (Op::Keys, Reply::Array(names)) => {
+                let mut names = names.clone();
+                names.sort_by_key(|name| if let Reply::Bulk(name) = name { name.clone() } else { Vec::new() });
+                *due == Reply::Array(names)
+            }
+            _ => answer == due,
+        }
+    }
+
+    /// Whether it only looks.
+    pub fn is_look(&self) -> bool {
+        match self {
+            Op::One(_, action) => matches!(action, Action::Get | Action::Exists | Action::PTtl | Action::PExpireTime),
+            Op::MGet(_) | Op::Exists(_) | Op::DbSize | Op::Keys | Op::Lcs(..) => true,
+            _ => false,
         }
     }
 
@@ -90,6 +130,14 @@ impl Op {
                 words
             }
             Op::FlushAll => vec![b"FLUSHALL".to_vec()],
+            Op::FlushDb => vec![b"FLUSHDB".to_vec(), b"ASYNC".to_vec()],
+            Op::DbSize => vec![b"DBSIZE".to_vec()],
+            Op::Keys => vec![b"KEYS".to_vec(), b"*".to_vec()],
+            Op::Lcs(one, other) => {
+                let mut words = keys("LCS", &[*one, *other]);
+                words.push(b"LEN".to_vec());
+                words
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::model::{Action, Only, Until};
 use crate::request::{Request, TOTAL};
 use crate::resp::{Reply, read};
 use crate::rng::Rng;
-use coldplate::engine::{Batch, TransactionFault};
+use coldplate::engine::{Batch, Engine, InvalidationFault, MessageFault, TransactionFault};
 use coldplate::keyspace::command::Request as Letter;
 use coldplate::replica;
 use std::collections::HashMap;
@@ -34,6 +34,15 @@ pub enum Fault {
     LoseSent,
     /// A core that has mail is not woken.
     LoseWake,
+    /// Engines know of no limit on memory.
+    NoLimit,
+    /// A message, or an invalidation, does not reach its reader.
+    DropMessage,
+    DropForget,
+    /// A message is read twice.
+    RepeatMessage,
+    /// Two messages of a connection change places.
+    SwapMessages,
     /// Inside the engine, from the start: see `replica::Fault`.
     PublishLate,
     JoinSent,
@@ -41,10 +50,14 @@ pub enum Fault {
     IgnoreOwnWrite,
     /// The same in its transactions.
     InTransactions(TransactionFault),
+    /// In CLIENT TRACKING.
+    InTracking(InvalidationFault),
+    /// In messages.
+    InMessages(MessageFault),
 }
 
 impl Fault {
-    pub const ALL: [Fault; 26] = [
+    pub const ALL: [Fault; 52] = [
         Fault::DropBatch,
         Fault::RepeatBatch,
         Fault::ReorderBatches,
@@ -56,6 +69,11 @@ impl Fault {
         Fault::FastClock,
         Fault::LoseSent,
         Fault::LoseWake,
+        Fault::NoLimit,
+        Fault::DropMessage,
+        Fault::DropForget,
+        Fault::RepeatMessage,
+        Fault::SwapMessages,
         Fault::PublishLate,
         Fault::JoinSent,
         Fault::PublishBeforeApply,
@@ -71,10 +89,31 @@ impl Fault {
         Fault::InTransactions(TransactionFault::ForgetWaiting),
         Fault::InTransactions(TransactionFault::KeepRefused),
         Fault::InTransactions(TransactionFault::KeepAbandoned),
+        Fault::InTracking(InvalidationFault::ForgetReader),
+        Fault::InTracking(InvalidationFault::SettleLate),
+        Fault::InTracking(InvalidationFault::AnswerFromCopies),
+        Fault::InTracking(InvalidationFault::LoseStale),
+        Fault::InTracking(InvalidationFault::LoseBroadcast),
+        Fault::InTracking(InvalidationFault::LoseListener),
+        Fault::InTracking(InvalidationFault::LoseFlush),
+        Fault::InTracking(InvalidationFault::ForgetSpared),
+        Fault::InTracking(InvalidationFault::OvertakeReplies),
+        Fault::InTracking(InvalidationFault::MuteAuthors),
+        Fault::InTracking(InvalidationFault::LoopBack),
+        Fault::InTracking(InvalidationFault::KeepCaching),
+        Fault::InMessages(MessageFault::ForgetInterest),
+        Fault::InMessages(MessageFault::DropInterest),
+        Fault::InMessages(MessageFault::LoseMessage),
+        Fault::InMessages(MessageFault::RepeatMessage),
+        Fault::InMessages(MessageFault::StayListening),
+        Fault::InMessages(MessageFault::Miscount),
+        Fault::InMessages(MessageFault::LosePattern),
+        Fault::InMessages(MessageFault::LoseEvent),
+        Fault::InMessages(MessageFault::ReverseEvents),
     ];
 
     /// A fault that the engine itself is to commit.
-    pub fn inside(self) -> Option<replica::Fault> {
+    fn inside(self) -> Option<replica::Fault> {
         match self {
             Fault::PublishLate => Some(replica::Fault::PublishLate),
             Fault::JoinSent => Some(replica::Fault::JoinSent),
@@ -84,10 +123,25 @@ impl Fault {
         }
     }
 
-    pub fn in_transactions(self) -> Option<TransactionFault> {
+    /// Has an engine commit it, if it is one of the engine's.
+    pub fn plant(self, engine: &mut Engine) {
         match self {
-            Fault::InTransactions(fault) => Some(fault),
-            _ => None,
+            Fault::InTransactions(fault) => engine.plant_in_transactions(fault),
+            Fault::InTracking(fault) => engine.plant_in_invalidation(fault),
+            Fault::InMessages(fault) => engine.plant_in_messages(fault),
+            _ => self.inside().into_iter().for_each(|fault| engine.plant(fault)),
+        }
+    }
+
+    /// The seeds that it shows under: their first, and their distance.
+    pub fn seeds(self) -> (u64, usize) {
+        use Fault::*;
+        match self {
+            InTransactions(_) => (4, 8),
+            InTracking(_) | DropForget => (2, 8),
+            InMessages(_) | DropMessage | RepeatMessage | SwapMessages => (6, 16),
+            NoLimit => (24, 32),
+            _ => (0, 1),
         }
     }
 }

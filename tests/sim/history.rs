@@ -3,7 +3,7 @@
 use crate::deed::{Deed, set_of};
 use crate::linear::{Operation, Verdict, check, first_impossible};
 use crate::model::Action;
-use crate::request::{KEYS, Request, TOTAL};
+use crate::request::{KEYS, Request, Shape, TOTAL};
 use crate::resp::Reply;
 use crate::serial::{self, Kind, Step};
 use std::fmt::Write;
@@ -37,25 +37,61 @@ impl Failure {
 #[derive(Default)]
 pub struct History {
     pub records: Vec<Record>,
-    /// Readings of the clock: from which event on, and milliseconds.
-    clock: Vec<(u64, u64)>,
+    /// Readings of each core's clock: from which event on, and milliseconds.
+    clocks: Vec<Vec<(u64, u64)>>,
+    /// How far two of them were apart at most.
+    skew_ms: u64,
+    /// Keys may vanish.
+    pub evicts: bool,
     /// Keys whose search was given up.
     pub undecided: usize,
 }
 
 impl History {
-    pub fn clock_reads(&mut self, event: u64, unix_ms: u64) {
-        if self.clock.last().is_none_or(|(_, last_ms)| *last_ms != unix_ms) {
-            self.clock.push((event, unix_ms));
+    pub fn new(evicts: bool) -> History {
+        History { evicts, ..History::default() }
+    }
+
+    pub fn clock_reads(&mut self, core: usize, event: u64, unix_ms: u64) {
+        if self.clocks.len() <= core {
+            self.clocks.resize_with(core + 1, Vec::new);
+        }
+        let clock = &mut self.clocks[core];
+        if clock.last().is_none_or(|(_, last_ms)| *last_ms != unix_ms) {
+            clock.push((event, unix_ms));
         }
     }
 
-    /// The reading that holds at an event.
-    fn reading(&self, event: u64) -> usize {
-        self.clock.partition_point(|(from, _)| *from <= event) - 1
+    pub fn skewed(&mut self, ms: u64) {
+        self.skew_ms = self.skew_ms.max(ms);
     }
 
-    fn operations(&self, key: usize) -> Vec<Operation> {
+    /// The reading of a core's clock that holds at an event, by its index.
+    fn reading(&self, core: usize, event: u64) -> usize {
+        self.clocks[core].partition_point(|(from, _)| *from <= event) - 1
+    }
+
+    /// The readings from one event to another, or to the end. A key lives by its owner's clock; a copy on another core,
+    /// whose clock may be behind, shows it for that much longer as long as its owner has not met it.
+    fn readings(&self, home: usize, asked: u64, answered: Option<u64>) -> (usize, usize) {
+        let clock = &self.clocks[home];
+        let first = self.reading(home, asked);
+        let behind_ms = clock[first].1 - self.skew_ms;
+        let first = clock.partition_point(|(_, unix_ms)| *unix_ms <= behind_ms).max(1) - 1;
+        (first, answered.map_or(clock.len() - 1, |event| self.reading(home, event)))
+    }
+
+    /// The same for all cores, in milliseconds.
+    fn span_ms(&self, asked: u64, answered: Option<u64>) -> (u64, u64) {
+        let first = (0..self.clocks.len()).map(|core| self.clocks[core][self.reading(core, asked)].1).min();
+        let last = |core: usize| {
+            let clock = &self.clocks[core];
+            clock[answered.map_or(clock.len() - 1, |event| self.reading(core, event))].1
+        };
+        (first.unwrap_or(0), (0..self.clocks.len()).map(last).max().unwrap_or(0))
+    }
+
+    fn operations(&self, key: usize, home: usize) -> Vec<Operation> {
         let mut operations = Vec::new();
         for record in &self.records {
             let Some(asked) = record.asked else { continue };
@@ -63,18 +99,17 @@ impl History {
                 Some(reply) => record.request.answers(reply),
                 None => vec![None; record.request.parts.len()],
             };
-            let last = record.answered.map_or(self.clock.len() - 1, |event| self.reading(event));
+            let (first, last) = self.readings(home, asked, record.answered);
             for ((_, action), answer) in record.request.parts.iter().zip(answers).filter(|((part, _), _)| *part == key)
             {
-                let action = action.clone();
-                let readings = self.reading(asked)..=last;
                 operations.push(Operation {
                     conn: record.link,
-                    action,
+                    action: action.clone(),
                     asked,
                     answered: record.answered,
                     answer,
-                    readings,
+                    readings: first..=last,
+                    is_part: record.request.parts.len() > 1,
                 });
             }
         }
@@ -82,22 +117,25 @@ impl History {
     }
 
     /// Checks every key.
-    pub fn check(&mut self) -> Result<(), Failure> {
-        let clock_ms: Vec<u64> = self.clock.iter().map(|(_, unix_ms)| *unix_ms).collect();
+    pub fn check(&mut self, homes: &[usize]) -> Result<(), Failure> {
         for (key, name) in KEYS.iter().enumerate() {
-            let operations = self.operations(key);
-            let failed = match check(&operations, &clock_ms) {
+            let operations = self.operations(key, homes[key]);
+            let clock_ms: Vec<u64> = self.clocks[homes[key]].iter().map(|(_, unix_ms)| *unix_ms).collect();
+            let failed = match check(&operations, &clock_ms, self.evicts) {
                 Verdict::Linearizable => None,
                 Verdict::Undecided => {
                     self.undecided += 1;
                     None
                 }
                 Verdict::Impossible => {
-                    let event = first_impossible(&operations, &clock_ms).unwrap_or_default();
+                    let event = first_impossible(&operations, &clock_ms, self.evicts).unwrap_or_default();
                     Some(format!("no order explains the replies on key {name:?} that came up to event {event}"))
                 }
             };
-            let failed = failed.or_else(|| if key == TOTAL { counted_wrong(&operations) } else { None });
+            let counts = key == TOTAL
+                && !self.evicts
+                && !self.records.iter().any(|record| record.request.shape == Shape::Flushed);
+            let failed = failed.or_else(|| if counts { counted_wrong(&operations) } else { None });
             if let Some(what) = failed {
                 return Err(Failure {
                     what,
@@ -118,9 +156,8 @@ impl History {
             let (mut queued, mut watched) = (Vec::new(), 0);
             for record in self.records.iter().filter(|record| record.link == link) {
                 let Some(asked) = record.asked else { break };
-                let last = record.answered.map_or(self.clock.len() - 1, |event| self.reading(event));
                 let mut add = |kind: Kind, keys: u16| {
-                    let clock_ms = (self.clock[self.reading(asked)].1, self.clock[last].1);
+                    let clock_ms = self.span_ms(asked, record.answered);
                     let (answered, answer) = (record.answered, record.reply.clone());
                     steps.push(Step { lane: link, kind, keys, asked, answered, answer, clock_ms });
                 };
@@ -170,7 +207,7 @@ impl History {
     }
 
     /// The requests on one key, or all, a line each.
-    fn trace(&self, shows: impl Fn(&Request) -> bool) -> String {
+    pub fn trace(&self, shows: impl Fn(&Request) -> bool) -> String {
         let mut text = String::from("link core    asked answered  clock ms\n");
         let mut records: Vec<&Record> = self.records.iter().collect();
         records.sort_by_key(|record| record.asked);
@@ -179,8 +216,7 @@ impl History {
             if !shows(&record.request) {
                 continue;
             }
-            let last = record.answered.map_or(self.clock.len() - 1, |event| self.reading(event));
-            let (from_ms, to_ms) = (self.clock[self.reading(asked)].1, self.clock[last].1);
+            let (from_ms, to_ms) = self.span_ms(asked, record.answered);
             let answered = record.answered.map_or("never".into(), |event| event.to_string());
             let reply = record.reply.as_ref().map_or("?".into(), Reply::brief);
             let (link, core, words) = (record.link, record.core, record.request.text());
@@ -194,14 +230,16 @@ impl History {
 /// Increments of a key that sees nothing else answer 1 to N, each once; those whose reply was lost may fill gaps.
 fn counted_wrong(operations: &[Operation]) -> Option<String> {
     let mut seen: Vec<i64> = Vec::new();
-    for operation in operations.iter().filter(|operation| matches!(operation.action, Action::Incr)) {
+    let refused = |operation: &Operation| operation.answer.as_ref().is_some_and(Reply::is_refusal);
+    let counts = |operation: &&Operation| matches!(operation.action, Action::Incr) && !refused(operation);
+    for operation in operations.iter().filter(counts) {
         match operation.answer {
             Some(Reply::Int(total)) => seen.push(total),
             Some(ref other) => return Some(format!("INCR answered {}", other.brief())),
             None => {}
         }
     }
-    let asked = operations.iter().filter(|operation| matches!(operation.action, Action::Incr)).count();
+    let asked = operations.iter().filter(counts).count();
     seen.sort_unstable();
     let twice = seen.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
     match (twice, seen.last()) {

@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 /// Places after which a search is given up. Random histories take a few per operation.
-const PLACES_MAX: usize = 60_000;
+const PLACES_MAX: usize = 20_000;
 
 /// One operation on the key.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub struct Operation {
     pub answer: Option<Reply>,
     /// The clock readings, by index, that it can have happened at.
     pub readings: RangeInclusive<usize>,
+    /// It is one part of a request, of which others may have been refused.
+    pub is_part: bool,
 }
 
 impl Operation {
@@ -36,6 +38,7 @@ impl Operation {
         match (&self.action, &self.answer) {
             (Action::Get | Action::Exists | Action::PTtl | Action::PExpireTime, _) => true,
             (Action::GetSet(_), _) => false,
+            (_, Some(answer)) if answer.is_refusal() => !self.is_part,
             (_, answer) => matches!(answer, Some(Reply::Int(0) | Reply::Null | Reply::Error(_))),
         }
     }
@@ -63,23 +66,26 @@ struct Search<'a> {
     /// The operations of each connection in their order.
     lanes: Vec<Vec<&'a Operation>>,
     clock_ms: &'a [u64],
+    /// Memory is short: a key may vanish at any time, and no other.
+    evicts: bool,
 }
 
 /// Checks the operations on one key; `clock_ms` are the readings of the clock, ascending. Those of a connection
-/// stand in their order.
-pub fn check(operations: &[Operation], clock_ms: &[u64]) -> Verdict {
+/// stand in their order. With `evicts` a key may vanish at any time, but never turn back into what it was.
+pub fn check(operations: &[Operation], clock_ms: &[u64], evicts: bool) -> Verdict {
     let mut conns: Vec<usize> = operations.iter().map(|operation| operation.conn).collect();
     conns.sort_unstable();
     conns.dedup();
     let lane = |conn: &usize| operations.iter().filter(|operation| operation.conn == *conn).collect();
-    Search { lanes: conns.iter().map(lane).collect(), clock_ms }.run()
+    Search { lanes: conns.iter().map(lane).collect(), clock_ms, evicts }.run()
 }
 
 /// The answer, by its event, without which the history so far could still be explained: where to start reading.
-pub fn first_impossible(operations: &[Operation], clock_ms: &[u64]) -> Option<u64> {
+pub fn first_impossible(operations: &[Operation], clock_ms: &[u64], evicts: bool) -> Option<u64> {
     let mut events: Vec<u64> = operations.iter().filter_map(|operation| operation.answered).collect();
     events.sort_unstable();
-    let at = events.partition_point(|until| check(&up_to(operations, *until), clock_ms) != Verdict::Impossible);
+    let known = |until: &u64| check(&up_to(operations, *until), clock_ms, evicts);
+    let at = events.partition_point(|until| known(until) != Verdict::Impossible);
     events.get(at).copied()
 }
 
@@ -152,10 +158,14 @@ impl<'a> Search<'a> {
     fn outcomes(&self, place: &Place, operation: &Operation) -> Vec<(State, usize)> {
         let mut outcomes: Vec<(State, usize)> = Vec::new();
         for reading in place.reading.max(*operation.readings.start())..=*operation.readings.end() {
-            let (state, reply) = place.state.apply(self.clock_ms[reading], &operation.action);
-            let fits = operation.answer.as_ref().is_none_or(|answer| *answer == reply);
-            if fits && outcomes.iter().all(|(known, _)| *known != state) {
-                outcomes.push((state, reading));
+            let there = place.state.at(self.clock_ms[reading]);
+            let vanished = (self.evicts && there.value.is_some()).then(State::default);
+            for before in [Some(there), vanished].into_iter().flatten() {
+                for state in self.states_behind(&before, reading, operation) {
+                    if outcomes.iter().all(|(known, _)| *known != state) {
+                        outcomes.push((state, reading));
+                    }
+                }
             }
             if !operation.action.is_timed() && place.state.deadline_ms.is_none_or(|at| at <= self.clock_ms[reading]) {
                 break;
@@ -165,13 +175,28 @@ impl<'a> Search<'a> {
     }
 }
 
+impl Search<'_> {
+    /// The states that an operation can lead to from one, if it fits there.
+    fn states_behind(&self, before: &State, reading: usize, operation: &Operation) -> Vec<State> {
+        let (state, reply) = before.apply(self.clock_ms[reading], &operation.action);
+        match &operation.answer {
+            // A refused write has done nothing; of several in one request some may have been done.
+            Some(answer) if answer.is_refusal() && operation.is_part => vec![before.clone(), state],
+            Some(answer) if answer.is_refusal() => vec![before.clone()],
+            Some(answer) if *answer != reply => Vec::new(),
+            _ => vec![state],
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::{Only, Until};
 
     fn op(conn: usize, action: Action, asked: u64, answered: u64, answer: Reply) -> Operation {
-        Operation { conn, action, asked, answered: Some(answered), answer: Some(answer), readings: 0..=0 }
+        let (answered, answer) = (Some(answered), Some(answer));
+        Operation { conn, action, asked, answered, answer, readings: 0..=0, is_part: false }
     }
     fn set(value: &[u8], until: Until) -> Action {
         Action::Set { value: value.into(), until, only: Only::Always }
@@ -189,16 +214,16 @@ mod tests {
             let reads = [op(2, Action::Get, 10, 11, bulk(first)), op(3, Action::Get, 12, 13, bulk(second))];
             [&writes[..], &reads].concat()
         };
-        assert_eq!(check(&reads(b"a", b"a"), &[0]), Verdict::Linearizable);
-        assert_eq!(check(&reads(b"b", b"b"), &[0]), Verdict::Linearizable);
-        assert_eq!(check(&reads(b"a", b"b"), &[0]), Verdict::Impossible);
+        assert_eq!(check(&reads(b"a", b"a"), &[0], false), Verdict::Linearizable);
+        assert_eq!(check(&reads(b"b", b"b"), &[0], false), Verdict::Linearizable);
+        assert_eq!(check(&reads(b"a", b"b"), &[0], false), Verdict::Impossible);
     }
 
     /// A read that begins after a write was answered must see it.
     #[test]
     fn a_stale_read_is_impossible() {
         let history = [op(0, set(b"a", Until::Forever), 1, 2, Reply::ok()), op(1, Action::Get, 3, 4, Reply::Null)];
-        assert_eq!(check(&history, &[0]), Verdict::Impossible);
+        assert_eq!(check(&history, &[0], false), Verdict::Impossible);
     }
 
     /// An operation whose reply was never seen may have happened, or not.
@@ -207,15 +232,32 @@ mod tests {
         for seen in [bulk(b"a"), Reply::Null] {
             let mut lost = op(0, set(b"a", Until::Forever), 1, 2, Reply::ok());
             (lost.answered, lost.answer) = (None, None);
-            assert_eq!(check(&[lost, op(1, Action::Get, 3, 4, seen)], &[0]), Verdict::Linearizable);
+            assert_eq!(check(&[lost, op(1, Action::Get, 3, 4, seen)], &[0], false), Verdict::Linearizable);
         }
+    }
+
+    /// Where memory is short a key may vanish, but not come back, and a refused write was not done.
+    #[test]
+    fn an_evicted_key_stays_away() {
+        let write = op(0, set(b"a", Until::Forever), 1, 2, Reply::ok());
+        let gone = op(1, Action::Get, 3, 4, Reply::Null);
+        let back = op(1, Action::Get, 5, 6, bulk(b"a"));
+        let refused = op(2, set(b"b", Until::Forever), 3, 4, Reply::Error("OOM command not allowed".into()));
+        let new = op(1, Action::Get, 5, 6, bulk(b"b"));
+        assert_eq!(check(&[write.clone(), gone.clone()], &[0], false), Verdict::Impossible);
+        assert_eq!(check(&[write.clone(), gone.clone()], &[0], true), Verdict::Linearizable);
+        assert_eq!(check(&[write.clone(), gone, back.clone()], &[0], true), Verdict::Impossible);
+        assert_eq!(check(&[write.clone(), refused.clone(), back], &[0], false), Verdict::Linearizable);
+        assert_eq!(check(&[write.clone(), refused.clone(), new.clone()], &[0], true), Verdict::Impossible);
+        let part = Operation { is_part: true, ..refused };
+        assert_eq!(check(&[write, part, new], &[0], true), Verdict::Linearizable);
     }
 
     /// The operations of one connection keep their order even when all are under way together.
     #[test]
     fn a_pipeline_keeps_its_order() {
         let history = [op(0, Action::Get, 1, 8, bulk(b"a")), op(0, set(b"a", Until::Forever), 2, 9, Reply::ok())];
-        assert_eq!(check(&history, &[0]), Verdict::Impossible);
+        assert_eq!(check(&history, &[0], false), Verdict::Impossible);
     }
 
     /// A removal whose answer is unknown may be the one that a later reader needs, though nothing was there at first.
@@ -229,7 +271,7 @@ mod tests {
             op(0, Action::Get, 4, 5, bulk(b"a")),
             op(1, Action::Get, 6, 7, Reply::Null),
         ];
-        assert_eq!(check(&history, &[0]), Verdict::Linearizable);
+        assert_eq!(check(&history, &[0], false), Verdict::Linearizable);
     }
 
     /// A key is gone from its deadline on and not a reading of the clock before.
@@ -242,9 +284,9 @@ mod tests {
             read.readings = reading..=reading;
             [write, read]
         };
-        assert_eq!(check(&history(1, bulk(b"a")), &clock_ms), Verdict::Linearizable);
-        assert_eq!(check(&history(1, Reply::Null), &clock_ms), Verdict::Impossible);
-        assert_eq!(check(&history(2, Reply::Null), &clock_ms), Verdict::Linearizable);
-        assert_eq!(check(&history(2, bulk(b"a")), &clock_ms), Verdict::Impossible);
+        assert_eq!(check(&history(1, bulk(b"a")), &clock_ms, false), Verdict::Linearizable);
+        assert_eq!(check(&history(1, Reply::Null), &clock_ms, false), Verdict::Impossible);
+        assert_eq!(check(&history(2, Reply::Null), &clock_ms, false), Verdict::Linearizable);
+        assert_eq!(check(&history(2, bulk(b"a")), &clock_ms, false), Verdict::Impossible);
     }
 }

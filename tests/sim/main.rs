@@ -1,48 +1,68 @@
 //! Plays the engine under a seeded simulator: several cores, impatient clients, full mailboxes, a clock that jumps.
 //!
-//! Proves that each key is linearizable, that transactions over a few keys are strictly serializable, that each connection gets each reply once and in order, that nobody waits for
-//! ever, and that all of it is put away at the end; and, by planted faults, that these checks would notice.
+//! Proves that each key is linearizable, that transactions over a few keys are strictly serializable, that each connection
+//! gets each reply once and in order, that no client of CLIENT TRACKING keeps a stale value, that each message reaches each
+//! listener once and in order, that nobody waits for ever, and that all of it is put away at the end; and, by planted
+//! faults, that these checks would notice.
 //!
 //!     cargo test --test sim                    seeds for about fifteen seconds of one core
-//!     SIM_SEEDS=100000 cargo test --test sim   more of them
+//!     SIM_SEEDS=100000 cargo test --test sim   more of them, with a line now and then on how far it is
+//!     SIM_FIRST=5000 ...                       from this one on
 //!     SIM_KIND=4 ...                           only those whose remainder by 8 is 4: transactions
-//!     SEED=4711 cargo test --test sim          one seed again, bit for bit; add -- --nocapture to see it pass
+//!     SEED=4711 cargo test --test sim          one seed again, bit for bit; add -- --nocapture to see its trace's hash
 //!
-//! A seed that fails is printed with the requests on the key or the connection that went wrong. It belongs into
-//! `seeds.txt`, which is played first from then on.
+//! A seed draws what its run is about (`scenario.rs`) and what besets it (`swarm.rs`). One that fails is shrunk
+//! (`shrink.rs`), printed with the requests on the key or the connection that went wrong, and added to `seeds.txt`, which
+//! is played first from then on. `SEED` takes such a line as well.
 
+mod audience;
+mod boot;
+mod cache;
 mod client;
 mod deed;
+mod events;
 mod faults;
 mod history;
 mod linear;
 mod link;
+mod messages;
 mod model;
+mod push;
 mod request;
 mod resp;
 mod rng;
 mod scenario;
 mod script;
 mod serial;
+mod shrink;
+mod stage;
+mod swarm;
 mod turn;
+mod weather;
 mod whole;
 mod world;
 
 use faults::Fault;
 use history::Failure;
+use shrink::shrink;
 use std::cell::Cell;
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 use std::time::Instant;
+use swarm::Plan;
 use world::{Outcome, Reached, play};
 
 const SEEDS_DEFAULT: u64 = 500;
 /// Seeds within which a planted fault has to be caught.
 const FAULT_SEEDS_MAX: usize = 300;
 const SEEDS_ONCE_FAILED: &str = include_str!("seeds.txt");
+const SEEDS_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sim/seeds.txt");
+/// Between two lines that say how far a long run is.
+const PROGRESS_S: f64 = 10.0;
 
-/// Plays a seed; a panic of the engine is a failure like any other.
-fn outcome(seed: u64, fault: Option<Fault>) -> Outcome {
+/// Plays a plan; a panic of the engine is a failure like any other.
+fn outcome(plan: &Plan, fault: Option<Fault>, quiet: bool) -> Outcome {
     thread_local!(static QUIET: Cell<bool> = const { Cell::new(false) });
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -53,24 +73,38 @@ fn outcome(seed: u64, fault: Option<Fault>) -> Outcome {
             }
         }));
     });
-    QUIET.set(fault.is_some());
-    let outcome = catch_unwind(AssertUnwindSafe(|| play(seed, fault)));
+    QUIET.set(quiet);
+    let outcome = catch_unwind(AssertUnwindSafe(|| play(plan, fault)));
     QUIET.set(false);
     outcome.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| text.to_string())).unwrap_or_default();
         let failure = Failure::new(format!("the engine panicked: {text}"));
-        Outcome { result: Err(failure), reached: Reached::default(), requests: 0, undecided: 0, digest: 0 }
+        Outcome { result: Err(failure), reached: Reached::default(), requests: 0, undecided: 0, digest: 0, units: 400 }
     })
 }
 
-fn expect_good(seed: u64) -> Outcome {
-    let outcome = outcome(seed, None);
-    if let Err(failure) = &outcome.result {
-        let again = format!("SEED={seed} cargo test --test sim any_seed");
-        panic!("seed {seed}: {}\n{}\nonce more: {again}", failure.what, failure.trace);
+/// Plays a plan that has to go well. One that does not is shrunk, and what is left of it kept in `seeds.txt`.
+fn expect_good(plan: &Plan) -> Outcome {
+    let outcome = outcome(plan, None, false);
+    if outcome.result.is_ok() {
+        return outcome;
     }
-    outcome
+    let what = outcome.result.as_ref().expect_err("it failed").what.clone();
+    let shrunk = shrink(plan, outcome, &|plan| self::outcome(plan, None, true));
+    let line = shrunk.plan.print();
+    keep(&line, &shrunk.failure.what);
+    let (asked, runs, Failure { what: less, trace }) = (shrunk.requests, shrunk.runs, shrunk.failure);
+    panic!("seed {}: {what}\nshrunk in {runs} runs to {asked} requests: SEED='{line}': {less}\n{trace}", plan.print());
+}
+
+/// Adds a plan to those that are played first from now on.
+fn keep(line: &str, what: &str) {
+    let known = SEEDS_ONCE_FAILED.lines().any(|known| known.split('#').next().unwrap_or("").trim() == line);
+    let file = std::fs::OpenOptions::new().append(true).open(SEEDS_FILE);
+    if let (false, Ok(mut file)) = (known, file) {
+        let _ = writeln!(file, "{line} # {}", what.lines().next().unwrap_or(""));
+    }
 }
 
 fn number_from(name: &str) -> Option<u64> {
@@ -81,32 +115,74 @@ fn number_from(name: &str) -> Option<u64> {
 /// Every run, whatever its seed, keeps the promises.
 #[test]
 fn any_seed_keeps_the_promises() {
-    let seeds = match number_from("SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number_from("SIM_SEEDS").unwrap_or(SEEDS_DEFAULT),
-    };
-    let start = Instant::now();
+    if let Ok(line) = std::env::var("SEED") {
+        let outcome = expect_good(&Plan::parse(&line).unwrap_or_else(|error| panic!("SEED: {error}")));
+        println!("{} requests, trace {:016x}", outcome.requests, outcome.digest);
+        return;
+    }
+    let (first, count) = (number_from("SIM_FIRST").unwrap_or(0), number_from("SIM_SEEDS"));
     let (kind, step) = number_from("SIM_KIND").map_or((0, 1), |kind| (kind, 8));
+    let seeds = first..first + count.unwrap_or(SEEDS_DEFAULT);
     let seeds: Vec<u64> = seeds.filter(|seed| seed % step == kind % step).collect();
-    let count = seeds.len() as u64;
+    let (start, mut told_s) = (Instant::now(), 0.0);
     let (mut requests, mut undecided) = (0, 0);
-    for seed in seeds {
-        let outcome = expect_good(seed);
+    for (done, seed) in seeds.iter().enumerate() {
+        let outcome = expect_good(&Plan::of(*seed));
         requests += outcome.requests;
         undecided += outcome.undecided;
+        let seconds = start.elapsed().as_secs_f64();
+        if count.is_some() && seconds >= told_s + PROGRESS_S {
+            told_s = seconds;
+            let (all, speed) = (seeds.len(), (done + 1) as f64 / seconds);
+            eprintln!("{} of {all} seeds, {requests} requests, {speed:.0} seeds/s, at seed {seed}", done + 1);
+        }
     }
-    let seconds = start.elapsed().as_secs_f64();
+    let (count, seconds) = (seeds.len(), start.elapsed().as_secs_f64());
     println!("{count} seeds, {requests} requests, {undecided} keys undecided, {:.0} seeds/s", count as f64 / seconds);
-    assert!(undecided as u64 <= 2 + count / 30, "the checker gives up on too many histories: {undecided}");
+    assert!(undecided <= 2 + count / 30, "the checker gives up on too many histories: {undecided}");
 }
 
 /// What went wrong once does not come back.
 #[test]
 fn seeds_that_once_failed_pass() {
-    let seeds = SEEDS_ONCE_FAILED.lines().filter_map(|line| line.split('#').next()?.split_whitespace().next());
-    for seed in seeds {
-        expect_good(seed.parse().expect("a line of seeds.txt begins with a number"));
+    for line in SEEDS_ONCE_FAILED.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty()) {
+        expect_good(&Plan::parse(line).expect("a line of seeds.txt is a plan"));
     }
+}
+
+/// The canary: a write that goes astray is noticed, and what is reported is less than what was played, fails by itself, and
+/// fails the same way each time.
+#[test]
+fn a_canary_dies_and_is_shrunk() {
+    let fails = |seed: &u64| outcome(&Plan::of(*seed), Some(Fault::LoseWrite), true).result.is_err();
+    let seed = (0..).step_by(16).find(fails).expect("some seed shows a lost write");
+    let plan = Plan::of(seed);
+    let whole = outcome(&plan, Some(Fault::LoseWrite), true);
+    let asked = whole.requests;
+    let shrunk = shrink(&plan, whole, &|plan| outcome(plan, Some(Fault::LoseWrite), true));
+    let line = shrunk.plan.print();
+    println!("{asked} requests of seed {seed} became {}, by SEED='{line}'", shrunk.requests);
+    assert!(shrunk.requests < asked / 2, "{asked} requests became {} by {line}", shrunk.requests);
+    for _ in 0..2 {
+        let again = outcome(&Plan::parse(&line).expect("it was printed so"), Some(Fault::LoseWrite), true);
+        assert_eq!(again.result.expect_err("it fails by itself").what, shrunk.failure.what);
+    }
+}
+
+/// Each hazard besets some runs, and comes to pass there.
+#[test]
+fn hazards_are_reached() {
+    let (mut jumps, mut stalls, mut delayed, mut restarts) = (0, 0, 0, 0);
+    for seed in 1000..1100 {
+        let reached = expect_good(&Plan::of(seed)).reached;
+        jumps += reached.jumps;
+        stalls += reached.stalls;
+        delayed += reached.delayed;
+        restarts += reached.restarts;
+    }
+    let told = format!("{jumps} jumps, {stalls} stalls, {delayed} batches delayed, {restarts} restarts");
+    println!("{told}");
+    assert!(jumps > 100 && stalls > 50 && delayed > 500 && restarts > 8, "{told}");
 }
 
 /// The seeds come to the bounds that they are about; a run in which nothing is ever full would prove little.
@@ -114,7 +190,7 @@ fn seeds_that_once_failed_pass() {
 fn the_bounds_are_reached() {
     let mut total = Reached::default();
     for seed in (7..256).step_by(8) {
-        let reached = expect_good(seed).reached;
+        let reached = expect_good(&Plan::of(seed)).reached;
         total.full_mailboxes += reached.full_mailboxes;
         total.paused_receives += reached.paused_receives;
         total.full_posts += reached.full_posts;
@@ -130,7 +206,7 @@ fn the_bounds_are_reached() {
 fn hot_keys_are_reached() {
     let (mut folds, mut own_folds, mut copy_reads) = (0, 0, 0);
     for seed in (1..192).step_by(8) {
-        let reached = expect_good(seed).reached;
+        let reached = expect_good(&Plan::of(seed)).reached;
         folds += reached.folds;
         own_folds += reached.own_folds;
         copy_reads += reached.copy_reads;
@@ -145,7 +221,7 @@ fn hot_keys_are_reached() {
 fn transactions_are_reached() {
     let (mut ran, mut called_off, mut lost) = (0, 0, 0);
     for seed in (4..512).step_by(8) {
-        let reached = expect_good(seed).reached;
+        let reached = expect_good(&Plan::of(seed)).reached;
         ran += reached.execs_ran;
         called_off += reached.execs_called_off;
         lost += reached.execs_lost;
@@ -155,11 +231,28 @@ fn transactions_are_reached() {
     assert!(ran > 400 && called_off > 100 && lost > 20, "{told}");
 }
 
+/// Clients keep values and are told of changes, messages are heard, and memory runs out.
+#[test]
+fn keepers_listeners_and_short_memory_are_reached() {
+    let (mut kept, mut told, mut messages, mut refused) = (0, 0, 0, 0);
+    for seed in (2..512).step_by(8).chain((6..512).step_by(16)).chain((24..1024).step_by(32)) {
+        let reached = expect_good(&Plan::of(seed)).reached;
+        kept += reached.kept;
+        told += reached.told;
+        messages += reached.messages;
+        refused += reached.refused;
+    }
+    let text =
+        format!("{kept} values kept at rest, {told} invalidations, {messages} messages, {refused} writes refused");
+    println!("{text}");
+    assert!(kept > 100 && told > 250 && messages > 1000 && refused > 5, "{text}");
+}
+
 /// A seed is a run: twice the same events and replies.
 #[test]
 fn a_seed_gives_the_same_run_twice() {
-    for seed in [0, 1, 2, 4, 7, 12, 15] {
-        let (one, other) = (expect_good(seed), expect_good(seed));
+    for seed in [0, 1, 2, 4, 6, 7, 8, 12, 14, 15, 24] {
+        let (one, other) = (expect_good(&Plan::of(seed)), expect_good(&Plan::of(seed)));
         assert_eq!((one.digest, one.requests), (other.digest, other.requests), "seed {seed}");
     }
 }
@@ -169,9 +262,9 @@ fn a_seed_gives_the_same_run_twice() {
 fn planted_faults_are_caught() {
     let mut missed = Vec::new();
     for fault in Fault::ALL {
-        let (first, step) = if fault.in_transactions().is_some() { (4, 8) } else { (0, 1) };
+        let (first, step) = fault.seeds();
         let mut seeds = (first..).step_by(step).take(FAULT_SEEDS_MAX);
-        let caught = seeds.find_map(|seed| Some((seed, outcome(seed, Some(fault)).result.err()?)));
+        let caught = seeds.find_map(|seed| Some((seed, outcome(&Plan::of(seed), Some(fault), true).result.err()?)));
         match caught {
             Some((seed, failure)) => println!("{fault:?}: seed {seed}: {}", failure.what),
             None => missed.push(fault),

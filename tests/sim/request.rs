@@ -1,7 +1,9 @@
 //! Requests that clients make: their bytes, what they do to which key, and what kind of reply they must get.
 
+use crate::cache::Mode;
 use crate::deed::{Deed, Op};
 use crate::model::{Action, Bytes, Only, Until};
+use crate::push::Ear;
 use crate::resp::{Reply, brief};
 use crate::rng::Rng;
 use crate::scenario::Scenario;
@@ -26,10 +28,45 @@ pub enum Shape {
     Any,
     /// Exactly this.
     Exactly(Reply),
-    /// Any integer: DBSIZE.
+    /// OK for all parts, whatever they found.
+    Flushed,
+    /// As many as there are keys, at most: DBSIZE.
     Integer,
+    /// Any number that is not negative.
+    Number,
     /// What HELLO tells: a map, or its RESP2 likeness.
     Hello { resp3: bool },
+}
+
+/// What CLIENT REPLY asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replies {
+    On,
+    Off,
+    SkipNext,
+}
+
+/// What a request is to its client, besides what it does to keys.
+#[derive(Clone, Debug)]
+pub enum Role {
+    None,
+    Tracking(Mode),
+    Caching,
+    ClientId,
+    Multi,
+    Exec,
+    /// To begin or end listening to names; none: to all of a kind.
+    Listen {
+        ear: Ear,
+        on: bool,
+        names: Vec<String>,
+    },
+    Publish {
+        ear: Ear,
+        channel: String,
+        payload: String,
+    },
+    Replies(Replies),
 }
 
 #[derive(Clone, Debug)]
@@ -41,11 +78,26 @@ pub struct Request {
     pub inline: bool,
     /// What it is where all keys are one object.
     pub deed: Option<Deed>,
+    pub role: Role,
 }
 
 impl Request {
-    fn new(words: &[&[u8]], shape: Shape, parts: Vec<(usize, Action)>) -> Request {
-        Request { words: words.iter().map(|word| word.to_vec()).collect(), shape, parts, inline: false, deed: None }
+    pub fn new(words: &[&[u8]], shape: Shape, parts: Vec<(usize, Action)>) -> Request {
+        let words = words.iter().map(|word| word.to_vec()).collect();
+        Request { words, shape, parts, inline: false, deed: None, role: Role::None }
+    }
+
+    pub fn with_role(self, role: Role) -> Request {
+        Request { role, ..self }
+    }
+
+    pub fn with_words(mut self, words: &[&str]) -> Request {
+        self.words.extend(words.iter().map(|word| word.as_bytes().to_vec()));
+        self
+    }
+
+    pub fn is_multi(&self) -> bool {
+        matches!(self.deed, Some(Deed::Multi))
     }
 
     pub fn hello(resp3: bool) -> Request {
@@ -88,7 +140,8 @@ impl Request {
             // One more than the keys: a planted fault may have made one.
             (Shape::Integer, Reply::Int(count)) => (0..=KEYS.len() as i64 + 1).contains(count),
             (Shape::Count, Reply::Int(count)) => (0..=self.parts.len() as i64).contains(count),
-            (Shape::AllOk, _) => *reply == Reply::ok(),
+            (Shape::AllOk | Shape::Flushed, _) => *reply == Reply::ok(),
+            (Shape::Number, Reply::Int(count)) => *count >= 0,
             (Shape::Each, Reply::Array(elements)) => {
                 let value = |element: &Reply| matches!(element, Reply::Bulk(_) | Reply::Null);
                 elements.len() == self.parts.len() && elements.iter().all(value)
@@ -98,6 +151,15 @@ impl Request {
             (Shape::Single, _) => self.fits_single(reply),
             _ => false,
         }
+    }
+
+    /// Whether it may be refused where memory is short: it writes what could be larger than what was there.
+    pub fn is_refusable(&self) -> bool {
+        let grows = |action: &Action| {
+            use Action::{Append, GetSet, Incr, Set, SetNx};
+            matches!(action, Append(_) | GetSet(_) | Incr | Set { .. } | SetNx(_))
+        };
+        self.parts.iter().any(|(_, action)| grows(action))
     }
 
     fn fits_single(&self, reply: &Reply) -> bool {
@@ -117,6 +179,14 @@ impl Request {
         match (&self.deed, &self.shape, &self.parts[..]) {
             (None, Shape::Single, [(key, action)]) => Some(Deed::Step(Op::One(*key, action.clone()))),
             (deed, ..) => deed.clone(),
+        }
+    }
+
+    /// The command that it is, at once or as part of a transaction.
+    pub fn op(&self) -> Option<Op> {
+        match self.deed()? {
+            Deed::Step(op) | Deed::Queue(op) => Some(op),
+            _ => None,
         }
     }
 
@@ -177,6 +247,18 @@ impl Author {
         };
         request.inline = rng.chance(5);
         request
+    }
+
+    /// Words that are said once.
+    pub fn token(&mut self) -> String {
+        self.written += 1;
+        format!("word{}.", self.written)
+    }
+
+    /// Takes all keys away, each at its own moment as far as this checker is concerned.
+    pub fn flush(&mut self, rng: &mut Rng) -> Request {
+        let all = (0..KEYS.len()).map(|key| (key, Action::Del)).collect();
+        Request::new(&[rng.pick(&[&b"FLUSHALL"[..], b"FLUSHDB"])], Shape::Flushed, all)
     }
 
     /// A request that no key and no other core takes part in, and whose reply is like no other.

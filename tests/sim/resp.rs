@@ -1,6 +1,6 @@
 //! A strict reader of replies, written apart from the server's encoder so that the two cannot share a mistake.
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Reply {
     Simple(String),
     Error(String),
@@ -9,6 +9,8 @@ pub enum Reply {
     Null,
     Array(Vec<Reply>),
     Map(Vec<(Reply, Reply)>),
+    /// What nobody asked for.
+    Push(Vec<Reply>),
 }
 
 impl Reply {
@@ -16,11 +18,18 @@ impl Reply {
         Reply::Simple("OK".into())
     }
 
+    /// Memory is short.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Reply::Error(text) if text.starts_with("OOM command not allowed"))
+    }
+
     /// Short enough for a trace.
     pub fn brief(&self) -> String {
         match self {
             Reply::Bulk(bytes) => brief(bytes),
-            Reply::Array(elements) => format!("[{}]", elements.iter().map(Reply::brief).collect::<Vec<_>>().join(", ")),
+            Reply::Array(elements) | Reply::Push(elements) => {
+                format!("[{}]", elements.iter().map(Reply::brief).collect::<Vec<_>>().join(", "))
+            }
             Reply::Map(pairs) => format!("a map of {}", pairs.len()),
             Reply::Int(value) => format!(":{value}"),
             Reply::Simple(text) | Reply::Error(text) => text.clone(),
@@ -61,6 +70,7 @@ pub fn read(bytes: &[u8], resp3: bool) -> Read {
         b'$' | b'*' if !resp3 && line == b"-1" => Ok(Some((Reply::Null, after))),
         b'$' => bulk(bytes, after, size(line)?),
         b'*' => Ok(elements(bytes, after, size(line)?, resp3)?.map(|(list, end)| (Reply::Array(list), end))),
+        b'>' if resp3 => Ok(elements(bytes, after, size(line)?, resp3)?.map(|(list, end)| (Reply::Push(list), end))),
         b'%' if resp3 => Ok(elements(bytes, after, size(line)? * 2, resp3)?.map(|(list, end)| (pairs(list), end))),
         _ => Err(format!("{} starts no reply of RESP{}", brief(bytes), if resp3 { 3 } else { 2 })),
     }

@@ -4,6 +4,7 @@
 use crate::rng::Rng;
 use coldplate::engine::HotSettings;
 use coldplate::heat::{Limits, Thresholds};
+use coldplate::keyspace::Policy;
 
 /// How bytes are cut on their way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,12 +70,41 @@ pub struct Scenario {
     pub readers: bool,
     /// They often leave while an EXEC of theirs is under way.
     pub impatient: bool,
+    /// In transactions, what counts all keys is asked too.
+    pub counts: bool,
+    /// Clients keep what they read, by CLIENT TRACKING; some are told by way of others.
+    pub tracking: bool,
+    pub redirects: bool,
+    /// Clients publish and listen, some of them to what happens to keys.
+    pub messages: bool,
+    pub key_events: bool,
+    /// Clients have to say a password, and some requests want no reply.
+    pub password: bool,
+    pub wide: bool,
+    /// Bytes for keys beyond those that empty cores take; past them keys are evicted by this policy, or writes refused.
+    pub room_bytes: Option<u64>,
+    pub policy: Policy,
+    /// How often the world comes to rest on its way, and the server ends and comes back.
+    pub rests: usize,
+    pub restarts: usize,
+    /// Events that mail travels at most, and that a core stops; by how much clocks differ at first, and jump.
+    pub mail_delay_max: usize,
+    pub stall_max: usize,
+    pub skew_us_max: usize,
+    pub jump_us_max: usize,
+    /// Operations a second from which on a key is hot.
+    pub promote_ops: f64,
 }
 
 impl Scenario {
+    /// Whether clients ask by scripts.
+    pub fn is_scripted(&self) -> bool {
+        self.transactions || self.tracking || self.messages || self.wide
+    }
+
     /// Nearly every key that is asked for in a window is hot, so keys become hot and cool all the time.
     pub fn hot_settings(&self) -> HotSettings {
-        let thresholds = Thresholds { promote_ops: 10.0, promote_share: 0.0, demote_part: 0.25 };
+        let thresholds = Thresholds { promote_ops: self.promote_ops, promote_share: 0.0, demote_part: 0.25 };
         HotSettings {
             on: self.hot_window_us.is_some(),
             window_us: self.hot_window_us.unwrap_or(100_000),
@@ -95,6 +125,11 @@ impl Scenario {
             kind if kind % 2 == 1 => Scenario::hot(rng),
             kind if kind % 16 == 4 => Scenario::transactions(rng),
             kind if kind % 16 == 12 => Scenario::readers(rng),
+            kind if kind % 8 == 2 => Scenario::tracking(rng),
+            kind if kind % 16 == 6 => Scenario::messages(rng),
+            kind if kind % 16 == 14 => Scenario::wide(rng),
+            kind if kind % 32 == 8 => Scenario::counting(rng),
+            kind if kind % 32 == 24 => Scenario::short(rng),
             _ => Scenario::usual(rng),
         };
         if scenario.cut == Cut::Crumbs {
@@ -135,6 +170,22 @@ impl Scenario {
             transactions: false,
             readers: false,
             impatient: false,
+            counts: false,
+            tracking: false,
+            redirects: false,
+            messages: false,
+            key_events: false,
+            password: false,
+            wide: false,
+            room_bytes: None,
+            policy: Policy::NoEviction,
+            rests: 0,
+            restarts: 0,
+            mail_delay_max: 0,
+            stall_max: 0,
+            skew_us_max: 0,
+            jump_us_max: 0,
+            promote_ops: 10.0,
         }
     }
 
@@ -211,6 +262,75 @@ impl Scenario {
             readers: true,
             ..Scenario::transactions(rng)
         }
+    }
+
+    /// Keys that clients keep, on up to four cores.
+    fn tracking(rng: &mut Rng) -> Scenario {
+        Scenario {
+            clients: rng.between(3, 8),
+            requests: rng.between(80, 260),
+            burst_max: rng.pick(&[1, 3, 8]),
+            unanswered_max: rng.pick(&[1, 2, 4, 10]),
+            client_output_bytes_max: rng.pick(&[30, 300, 1 << 20, 1 << 20]),
+            read: rng.pick(&[10, 50, 100]),
+            hang_up: rng.pick(&[0, 1, 2]),
+            resp3: rng.pick(&[0, 50, 100]),
+            large: 0,
+            tracking: true,
+            redirects: rng.chance(40),
+            rests: rng.below(4),
+            impatient: false,
+            ..Scenario::transactions(rng)
+        }
+    }
+
+    /// Messages, and in part of the runs news of keys.
+    fn messages(rng: &mut Rng) -> Scenario {
+        Scenario {
+            cores: rng.between(1, 5),
+            clients: rng.between(3, 9),
+            requests: rng.between(80, 260),
+            burst_max: rng.pick(&[1, 4, 12]),
+            unanswered_max: rng.pick(&[1, 4, 20]),
+            turn: (0..5).map(|_| rng.pick(&[10, 60, 100])).collect(),
+            large: 0,
+            resp3: rng.pick(&[0, 50, 100]),
+            hang_up: rng.pick(&[0, 1, 3]),
+            messages: true,
+            key_events: rng.chance(60),
+            rests: rng.below(3),
+            ..Scenario::usual(rng)
+        }
+    }
+
+    /// The usual, and flushes, a password, and requests that want no reply.
+    fn wide(rng: &mut Rng) -> Scenario {
+        Scenario { password: rng.chance(50), wide: true, ..Scenario::usual(rng) }
+    }
+
+    /// Memory for a few of the values only.
+    fn short(rng: &mut Rng) -> Scenario {
+        use Policy::{AllKeysLfu, AllKeysLru, AllKeysRandom, NoEviction, VolatileLru, VolatileTtl};
+        Scenario {
+            large: rng.pick(&[20, 60]),
+            large_bytes_max: rng.pick(&[6_000, 50_000]),
+            room_bytes: Some(rng.pick(&[10_000, 100_000, 300_000])),
+            policy: rng.pick(&[
+                AllKeysLru,
+                AllKeysLru,
+                AllKeysLfu,
+                AllKeysRandom,
+                VolatileLru,
+                VolatileTtl,
+                NoEviction,
+            ]),
+            ..Scenario::usual(rng)
+        }
+    }
+
+    /// Transactions that count all keys.
+    fn counting(rng: &mut Rng) -> Scenario {
+        Scenario { counts: true, large: 0, ..Scenario::transactions(rng) }
     }
 
     /// Nobody reads for long, every bound is tiny, the mailboxes hold one batch.

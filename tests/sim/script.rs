@@ -2,13 +2,15 @@
 
 use crate::deed::{Bits, Deed, Op};
 use crate::model::{Action, Bytes, Only, Until};
-use crate::request::{KEYS, Request, Shape};
+use crate::request::{KEYS, Request, Role, Shape};
 use crate::resp::Reply;
 use crate::rng::Rng;
 use crate::scenario::Scenario;
 
 /// Keys that one run is about at most: more, and transactions seldom meet.
 const KEYS_MAX: usize = 4;
+/// The same where clients keep what they read: of fewer keys nothing is ever kept for long.
+const KEPT_KEYS_MAX: usize = 7;
 /// How far ahead expiries lie at most.
 const EXPIRY_MS_MAX: usize = 20;
 
@@ -18,17 +20,20 @@ pub struct Playwright {
     large: usize,
     large_bytes_max: usize,
     written: usize,
+    /// What counts all keys is asked, and no key lapses, since a lapsed one may be counted until it is met.
+    counts: bool,
 }
 
 impl Playwright {
     pub fn new(scenario: &Scenario, rng: &mut Rng) -> Playwright {
         let mut keys: Vec<usize> = (1..KEYS.len()).collect();
-        if scenario.transactions {
+        if scenario.transactions || scenario.tracking {
             rng.shuffle(&mut keys);
-            keys.truncate(rng.between(2, KEYS_MAX));
+            let most = if scenario.tracking { KEPT_KEYS_MAX } else { KEYS_MAX };
+            keys.truncate(rng.between(2, most));
         }
-        let Scenario { large, large_bytes_max, .. } = *scenario;
-        Playwright { keys, large, large_bytes_max, written: 0 }
+        let Scenario { large, large_bytes_max, counts, .. } = *scenario;
+        Playwright { keys, large, large_bytes_max, written: 0, counts }
     }
 
     /// The next requests of a client, which it sends one after the other.
@@ -43,7 +48,7 @@ impl Playwright {
         script
     }
 
-    fn transaction(&mut self, rng: &mut Rng, now_ms: u64) -> Vec<Request> {
+    pub fn transaction(&mut self, rng: &mut Rng, now_ms: u64) -> Vec<Request> {
         let mut script = Vec::new();
         if rng.chance(40) {
             let watched: Vec<usize> = (0..rng.between(1, 2)).map(|_| self.key(rng)).collect();
@@ -58,6 +63,7 @@ impl Playwright {
         script.push(request(vec![b"MULTI".to_vec()], Deed::Multi));
         for _ in 0..rng.between(1, 5) {
             let op = match rng.below(10) {
+                0..2 if self.counts => self.over_all(rng),
                 0..2 => self.in_parts(rng),
                 2..5 => self.over_keys(rng),
                 _ => self.on_one(rng, now_ms),
@@ -122,6 +128,17 @@ impl Playwright {
         }
     }
 
+    /// What one step has to say of all keys, or of two that it only reads.
+    fn over_all(&mut self, rng: &mut Rng) -> Op {
+        match rng.below(10) {
+            0..3 => Op::DbSize,
+            3..6 => Op::Keys,
+            6..8 => Op::Lcs(self.key(rng), self.key(rng)),
+            8 => Op::FlushDb,
+            _ => self.in_parts(rng),
+        }
+    }
+
     fn on_one(&mut self, rng: &mut Rng, now_ms: u64) -> Op {
         let value = self.value(rng);
         let at_ms = now_ms + rng.below(EXPIRY_MS_MAX) as u64;
@@ -129,7 +146,7 @@ impl Playwright {
         let action = match rng.below(24) {
             0..8 => Action::Get,
             8..12 => set(Until::Forever, Only::Always),
-            12 => set(Until::AtMs(at_ms), Only::Always),
+            12 if !self.counts => set(Until::AtMs(at_ms), Only::Always),
             13 => set(Until::Keep, Only::IfPresent),
             14 => set(Until::Forever, Only::IfAbsent),
             15..17 => Action::Incr,
@@ -137,7 +154,7 @@ impl Playwright {
             18 => Action::GetSet(value),
             19 => Action::GetDel,
             20 => Action::Del,
-            21 => Action::ExpireAtMs(at_ms),
+            21 if !self.counts => Action::ExpireAtMs(at_ms),
             22 => Action::PExpireTime,
             _ if rng.chance(50) => Action::Persist,
             _ => Action::Exists,
@@ -156,5 +173,5 @@ fn request(words: Vec<Vec<u8>>, deed: Deed) -> Request {
         Deed::Queue(_) => Shape::Exactly(Reply::Simple("QUEUED".into())),
         Deed::Multi | Deed::Discard | Deed::Watch(_) | Deed::Unwatch => Shape::Exactly(Reply::ok()),
     };
-    Request { words, shape, parts: Vec::new(), inline: false, deed: Some(deed) }
+    Request { words, shape, parts: Vec::new(), inline: false, deed: Some(deed), role: Role::None }
 }

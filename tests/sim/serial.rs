@@ -9,7 +9,7 @@ use crate::whole::{Whole, is_look_all};
 use std::collections::HashSet;
 
 /// Places after which a search is given up.
-const PLACES_MAX: usize = 100_000;
+const PLACES_MAX: usize = 40_000;
 
 #[derive(Clone, Debug)]
 pub enum Kind {
@@ -155,7 +155,10 @@ impl Step {
     fn outcomes(&self, before: &Whole) -> Vec<Whole> {
         let mut outcomes = before.aged(self.keys, self.clock_ms);
         match &self.kind {
-            Kind::Plain(op) => outcomes.retain_mut(|whole| self.is_answered(&whole.apply(op))),
+            Kind::Plain(op) => outcomes.retain_mut(|whole| {
+                let reply = whole.apply(op);
+                self.answer.as_ref().is_none_or(|answer| op.says(&reply, answer))
+            }),
             Kind::Watch(key) => outcomes.iter_mut().for_each(|whole| whole.watch(self.lane, *key)),
             Kind::Unwatch(keys) => {
                 for whole in &mut outcomes {
@@ -187,7 +190,7 @@ impl Step {
             states = states.iter().flat_map(|whole| whole.aged(op.keys(), self.clock_ms)).collect();
             states.retain_mut(|whole| {
                 let reply = whole.apply(op);
-                answers.is_none_or(|answers| answers[at] == reply)
+                answers.is_none_or(|answers| op.says(&reply, &answers[at]))
             });
         }
         states

@@ -8,6 +8,9 @@ use coldplate::types::{ConnId, CoreId, Now};
 use std::collections::VecDeque;
 use std::ops::Range;
 
+/// By how much a core may grow past its last value in a turn: a page, and a table of a slot.
+const GROWTH_BYTES_MAX: usize = 70_000;
+
 /// A row of a core's connections; rows are used again, and the generation tells their tenants apart.
 #[derive(Default)]
 pub struct Row {
@@ -22,7 +25,12 @@ pub struct Core {
     pub mail_is_stuck: bool,
     /// The fault of a lost wake: it has mail and does not know.
     pub deaf: bool,
+    /// A planted fault.
     pub clock_gain_us: u64,
+    /// How far its clock is ahead of the slowest that may be.
+    pub skew_us: u64,
+    /// It stops until this event.
+    pub stalled_until: u64,
     pub turns: usize,
     rows: Vec<Row>,
 }
@@ -36,6 +44,8 @@ impl Core {
             mail_is_stuck: false,
             deaf: false,
             clock_gain_us: 0,
+            skew_us: 0,
+            stalled_until: 0,
             turns: 0,
             rows: Vec::new(),
         }
@@ -59,7 +69,8 @@ impl Core {
 
 impl World {
     pub fn now(&self, core: usize) -> Now {
-        let mono_us = self.clock_us + self.cores[core].clock_gain_us;
+        let Core { clock_gain_us, skew_us, .. } = self.cores[core];
+        let mono_us = self.clock_us + skew_us + clock_gain_us;
         Now { mono_us, unix_us: World::EPOCH_US + mono_us }
     }
 
@@ -83,6 +94,7 @@ impl World {
         self.cores[core].deaf = false;
         self.cores[core].turns += 1;
         self.event += 1;
+        self.digest = self.digest.rotate_left(7) ^ (self.event << 8 | core as u64) ^ now.mono_us << 32;
         let mut work: Vec<(usize, Completion)> = Vec::new();
         for link in self.live_links(core) {
             work.extend(self.links[link].completions().map(|completion| (link, completion)));
@@ -93,6 +105,7 @@ impl World {
         }
         let Core { engine, effects, .. } = &mut self.cores[core];
         engine.turn_begins(now, effects);
+        let (short, before_bytes) = (engine.is_short(), engine.used_bytes());
         self.take_mail(core, now);
         let mut arrivals = Vec::new();
         for (link, completion) in work {
@@ -107,6 +120,12 @@ impl World {
             engine.handle(now, Event::Tick, effects);
         }
         engine.turn_ends(now, ShellCounts::default());
+        let bytes = engine.used_bytes();
+        // Each write makes room first; what is left of it is the last value, and a page for its size.
+        let most_bytes = before_bytes + self.scenario.large_bytes_max + GROWTH_BYTES_MAX;
+        if short && self.evicts_all() && bytes > most_bytes {
+            self.overrun = Some(format!("memory was short, and core {core} grew from {before_bytes} to {bytes} bytes"));
+        }
         self.perform(core, now);
         // A time long past is how an engine says that connections wait for room in its post.
         self.reached.full_posts += usize::from(self.cores[core].engine.deadline() == Some(0) && now.mono_us > 0);
@@ -248,7 +267,7 @@ impl World {
         for to in (0..self.cores.len()).filter(|to| *to != core) {
             let (from, name) = (CoreId(core as u16), CoreId(to as u16));
             let Some(batch) = self.cores[core].engine.take_mail(name) else { continue };
-            if self.cores[to].mailbox.len() >= self.scenario.mailbox_batches {
+            if self.mail_for(to) >= self.scenario.mailbox_batches {
                 self.cores[core].engine.return_mail(name, batch);
                 self.cores[core].mail_is_stuck = true;
                 self.reached.full_mailboxes += 1;
@@ -257,8 +276,8 @@ impl World {
             if self.planted.strikes(Fault::DropBatch) {
                 continue;
             }
+            self.dispatch(from, to, batch);
             let mailbox = &mut self.cores[to].mailbox;
-            mailbox.push_back((from, batch));
             if let Some(before) = mailbox.iter().rev().skip(1).position(|(sender, _)| *sender == from)
                 && self.planted.strikes(Fault::ReorderBatches)
             {

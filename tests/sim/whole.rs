@@ -121,7 +121,10 @@ impl Whole {
                 }
                 Reply::Int(bytes)
             }
-            Op::FlushAll => {
+            Op::DbSize => Reply::Int((0..KEYS.len()).filter(|key| self.is_there(*key)).count() as i64),
+            Op::Keys => self.names(),
+            Op::Lcs(one, other) => Reply::Int(self.common(*one, *other)),
+            Op::FlushAll | Op::FlushDb => {
                 for key in 0..KEYS.len() {
                     self.remove(key);
                 }
@@ -164,6 +167,28 @@ impl Whole {
         if only_new { Reply::Int(1) } else { Reply::ok() }
     }
 
+    /// The names of all keys, in order.
+    fn names(&self) -> Reply {
+        let there = (0..KEYS.len()).filter(|key| self.is_there(*key));
+        let mut names: Vec<Vec<u8>> = there.map(|key| KEYS[key].as_bytes().to_vec()).collect();
+        names.sort_unstable();
+        Reply::Array(names.into_iter().map(Reply::Bulk).collect())
+    }
+
+    /// The length of the longest common subsequence of two values.
+    fn common(&self, one: usize, other: usize) -> i64 {
+        let value = |key: usize| self.keys[key].value.as_deref().unwrap_or(b"");
+        let mut row = vec![0i64; value(other).len() + 1];
+        for byte in value(one) {
+            let mut diagonal = 0;
+            for (at, with) in value(other).iter().enumerate() {
+                let longest = if byte == with { diagonal + 1 } else { row[at].max(row[at + 1]) };
+                diagonal = std::mem::replace(&mut row[at + 1], longest);
+            }
+        }
+        row[value(other).len()]
+    }
+
     fn combined(&self, bits: Bits, sources: &[usize]) -> Vec<u8> {
         let sources: Vec<&[u8]> = sources.iter().map(|key| self.keys[*key].value.as_deref().unwrap_or(b"")).collect();
         let bytes = sources.iter().map(|source| source.len()).max().unwrap_or(0);
@@ -185,8 +210,8 @@ impl Whole {
 pub fn is_look_all(op: &Op, reply: &Reply) -> bool {
     match op {
         Op::One(_, action) => is_look(action, reply),
-        Op::MGet(_) | Op::Exists(_) => true,
-        Op::MSet(_) | Op::Combine { .. } | Op::FlushAll => false,
+        Op::MGet(_) | Op::Exists(_) | Op::DbSize | Op::Keys | Op::Lcs(..) => true,
+        Op::MSet(_) | Op::Combine { .. } | Op::FlushAll | Op::FlushDb => false,
         Op::Rename { from, to, .. } if from == to => true,
         Op::Del(_) | Op::MSetNx(_) | Op::Rename { .. } | Op::Copy { .. } => {
             matches!(reply, Reply::Int(0) | Reply::Error(_))

@@ -1,23 +1,28 @@
 //! The world of one run: engines, clients, the clock, and a scheduler that decides by its seed who goes next.
 //!
-//! Each engine is driven as its worker drives it (`turn.rs`). Time stands still but for the steps that move it, and
-//! is the same for all cores. A core turns only when something would wake it, so a wake-up that is forgotten shows.
+//! Each engine is driven as its worker drives it (`turn.rs`). Time stands still but for the steps that move it. A core
+//! turns only when something would wake it, so a wake-up that is forgotten shows. What else befalls it is in `weather.rs`.
 
+use crate::boot::House;
 use crate::client::Client;
 use crate::deed::Deed;
+use crate::events;
 use crate::faults::{Fault, Planted};
 use crate::history::{Failure, History, Record};
 use crate::link::Link;
+use crate::messages::News;
+use crate::push::Ear;
 use crate::request::{Author, KEYS, Request};
 use crate::resp::Reply;
 use crate::rng::Rng;
-use crate::scenario::Scenario;
+use crate::scenario::{Cut, Scenario};
 use crate::script::Playwright;
+use crate::swarm::Plan;
 use crate::turn::Core;
-use coldplate::engine::{Engine, EngineOptions, Host, HostReport, Ledger, Settings};
-use coldplate::keyspace::ShardOptions;
+use crate::weather::Parcel;
+use coldplate::engine::Ledger;
+use coldplate::keyspace::Policy;
 use coldplate::routing::{SlotTable, slot_of};
-use coldplate::types::CoreId;
 use std::sync::Arc;
 
 /// Steps of the busy part of a run, and of coming to rest: far more than any run that does not go in circles takes.
@@ -25,18 +30,26 @@ const STEPS_MAX: usize = 6_000;
 const SETTLE_STEPS_MAX: usize = 400_000;
 /// Ticks that engines may ask for until everything that can expire has.
 const IDLE_TURNS_MAX: usize = 2_000;
+/// Ticks after which memory that is still short is past help.
+const SHORT_TURNS_MAX: usize = 200;
 /// Turns of every core within which whatever is asked is answered, where clients read at once. A thousand runs come to 44.
 const WAIT_TURNS_MAX: usize = 150;
 /// While coming to rest, clients have at least so much room and read at once.
 const SETTLE_SOCKET_BYTES: usize = 64 * 1024;
 
 pub struct World {
+    pub plan: Plan,
+    /// Requests, or scripts of them, that were drawn.
+    pub units: usize,
     pub rng: Rng,
     pub scenario: Scenario,
     pub planted: Planted,
+    pub fault: Option<Fault>,
     pub ledger: Arc<Ledger>,
-    table: Arc<SlotTable>,
+    pub table: Arc<SlotTable>,
     pub cores: Vec<Core>,
+    /// Batches on their way, those of two cores in their order.
+    pub parcels: Vec<Parcel>,
     pub links: Vec<Link>,
     /// All before it are closed.
     pub first_live_link: usize,
@@ -45,9 +58,16 @@ pub struct World {
     pub playwright: Playwright,
     pub requests_left: usize,
     pub history: History,
+    pub news: News,
+    /// The fault of swapped messages: one that is held back until the next.
+    pub late_message: Option<(usize, (Ear, String, String, String))>,
     /// Counts what happens; the times of the history.
     pub event: u64,
     pub clock_us: u64,
+    /// `maxmemory`.
+    pub max_bytes: u64,
+    /// More memory was taken than there may be.
+    pub overrun: Option<String>,
     pub draining: bool,
     pub digest: u64,
     pub reached: Reached,
@@ -70,6 +90,15 @@ pub struct Reached {
     pub execs_ran: usize,
     pub execs_called_off: usize,
     pub execs_lost: usize,
+    /// Values that clients kept when the world had come to rest, and keys that they were told of.
+    pub kept: usize,
+    pub told: usize,
+    pub messages: usize,
+    pub refused: usize,
+    pub jumps: usize,
+    pub stalls: usize,
+    pub delayed: usize,
+    pub restarts: usize,
 }
 
 /// How a run went.
@@ -79,94 +108,90 @@ pub struct Outcome {
     pub requests: usize,
     pub undecided: usize,
     pub digest: u64,
+    /// Requests, or scripts of them, that were drawn.
+    pub units: usize,
 }
 
-/// Plays one seed, with a planted fault or without.
-pub fn play(seed: u64, fault: Option<Fault>) -> Outcome {
-    let mut world = World::new(seed, fault);
-    let result = world.run().and_then(|()| world.check());
-    let World { history, digest, reached, .. } = world;
-    Outcome { result, reached, requests: history.records.len(), undecided: history.undecided, digest }
-}
-
-/// The machine as replies mention it: always the same one.
-struct Nowhere;
-
-impl Host for Nowhere {
-    fn report(&self) -> HostReport {
-        HostReport::default()
+/// Plays one seed, with a planted fault or without: as many lives as it has.
+pub fn play(plan: &Plan, fault: Option<Fault>) -> Outcome {
+    let mut world = World::new(plan, fault);
+    let (mut requests, mut undecided) = (0, 0);
+    loop {
+        let result = world.live();
+        requests += world.history.records.len();
+        undecided += world.history.undecided;
+        if result.is_err() || world.scenario.restarts == 0 {
+            let World { digest, reached, units, .. } = world;
+            return Outcome { result, reached, requests, undecided, digest, units };
+        }
+        world.come_back();
     }
-    fn set_log_level(&self, _: &str) {}
 }
 
 impl World {
     /// The Unix time at which runs begin.
     pub const EPOCH_US: u64 = 1_700_000_000_000_000;
 
-    fn new(seed: u64, fault: Option<Fault>) -> World {
-        let mut rng = Rng::new(seed);
-        let scenario = Scenario::of(seed, &mut rng);
+    fn new(plan: &Plan, fault: Option<Fault>) -> World {
+        let mut rng = Rng::new(plan.seed);
+        let mut scenario = Scenario::of(plan.seed, &mut rng);
         let planted = Planted::new(fault, &mut rng);
-        let count = scenario.cores;
-        let table = SlotTable::compile(count, 64, &vec![1.0; count]).expect("the cores have weights");
-        let (table, ledger) = (Arc::new(table), Arc::new(Ledger::new(count)));
+        plan.apply(&mut scenario);
         let hash_seed = [rng.next(), rng.next(), rng.next(), rng.next()];
-        let settings = Settings {
-            client_output_bytes_max: scenario.client_output_bytes_max,
-            client_waiting_bytes_max: scenario.client_waiting_bytes_max,
-            letters_bytes_max: scenario.letters_bytes_max,
-            hot: scenario.hot_settings(),
-            ..Settings::default()
-        };
-        let core = |core: usize| {
-            Core::new(Engine::new(EngineOptions {
-                core: CoreId(core as u16),
-                table: Arc::clone(&table),
-                ledger: Arc::clone(&ledger),
-                shard: ShardOptions { hash_seed, draw_seed: seed ^ core as u64, place: slot_of },
-                settings: settings.clone(),
-                host: Arc::new(Nowhere),
-            }))
-        };
+        let House { cores, table, ledger, max_bytes } = House::new(&scenario, plan.seed, hash_seed, fault);
         let mut world = World {
-            cores: (0..count).map(core).collect(),
+            plan: plan.clone(),
+            units: 0,
+            cores,
+            parcels: Vec::new(),
             links: Vec::new(),
             first_live_link: 0,
             clients: (0..scenario.clients).map(|_| Client::new()).collect(),
             author: Author::new(&scenario),
             playwright: Playwright::new(&scenario, &mut rng),
             requests_left: scenario.requests,
-            history: History::default(),
+            history: History::new(scenario.room_bytes.is_some() && scenario.policy != Policy::NoEviction),
+            news: News::default(),
+            late_message: None,
             event: 0,
             clock_us: 1_000_000,
+            max_bytes,
+            overrun: None,
             draining: false,
-            digest: seed,
+            digest: plan.seed,
             reached: Reached::default(),
             rng,
             scenario,
             planted,
+            fault,
             ledger,
             table,
         };
-        for core in &mut world.cores {
-            fault.and_then(Fault::inside).into_iter().for_each(|fault| core.engine.plant(fault));
-            let in_transactions = fault.and_then(Fault::in_transactions);
-            in_transactions.into_iter().for_each(|fault| core.engine.plant_in_transactions(fault));
-        }
+        world.skew_clocks();
         world.pass(0);
         world
     }
 
+    /// From the first request to the last connection's end, and the verdict.
+    fn live(&mut self) -> Result<(), Failure> {
+        self.run()?;
+        self.check()
+    }
+
     fn run(&mut self) -> Result<(), Failure> {
+        let mut rests_left = self.scenario.rests;
         for _ in 0..STEPS_MAX {
             if self.requests_left == 0 {
                 break;
             }
+            if self.requests_left < self.scenario.requests * rests_left / (self.scenario.rests + 1) {
+                rests_left -= 1;
+                self.rest()?;
+            }
             self.step()?;
         }
         self.scenario.socket_bytes = self.scenario.socket_bytes.max(SETTLE_SOCKET_BYTES);
-        self.settle()?;
-        self.read_all_keys()?;
+        self.rest()?;
         for core in &self.cores {
             let (folds, own_folds, copy_reads) = core.engine.hot_counts();
             self.reached.folds += folds;
@@ -174,25 +199,56 @@ impl World {
             self.reached.copy_reads += copy_reads;
         }
         self.idle()?;
-        let keys = self.read_all_keys()?;
+        let keys = self.rest()?;
         let kept: usize = self.cores.iter().map(|core| core.engine.keys()).sum();
         if kept != keys + self.planted.makes_keys() {
             return Err(Failure::new(format!("{kept} keys are kept and {keys} are shown")));
         }
+        let used_bytes: usize = self.cores.iter().map(|core| core.engine.used_bytes()).sum();
+        let may_stay = self.scenario.room_bytes.is_none() || !self.evicts_all() || keys == 0;
+        if !may_stay && used_bytes as u64 > self.max_bytes {
+            return Err(Failure::new(format!("{used_bytes} bytes are used in the end, of {}", self.max_bytes)));
+        }
         self.end()
     }
 
+    /// Whether any key may go where memory is short.
+    pub fn evicts_all(&self) -> bool {
+        matches!(self.scenario.policy, Policy::AllKeysLru | Policy::AllKeysLfu | Policy::AllKeysRandom)
+    }
+
+    /// Comes to rest: nobody waits for anything, and nobody keeps what is not so. Answers how many keys there are.
+    fn rest(&mut self) -> Result<usize, Failure> {
+        let socket_bytes = self.scenario.socket_bytes;
+        self.scenario.socket_bytes = socket_bytes.max(SETTLE_SOCKET_BYTES);
+        self.settle()?;
+        self.take_late_message()?;
+        let store = self.read_all_keys()?;
+        self.check_kept(&store)?;
+        if let Some(overrun) = self.overrun.take() {
+            return Err(Failure::new(overrun));
+        }
+        self.scenario.socket_bytes = socket_bytes;
+        Ok(store.iter().filter(|value| matches!(value, Reply::Bulk(_))).count())
+    }
+
     fn check(&mut self) -> Result<(), Failure> {
+        self.news.check(&self.history.records)?;
+        if self.scenario.key_events {
+            events::check(&self.news, &self.history.records)?;
+        }
         let waited = self.reached.longest_wait;
-        if self.scenario.readers && waited > WAIT_TURNS_MAX {
+        let Scenario { readers, cut, mail_delay_max, stall_max, .. } = self.scenario;
+        let at_once = readers && cut == Cut::Whole && mail_delay_max == 0 && stall_max == 0;
+        if at_once && waited > WAIT_TURNS_MAX {
             return Err(Failure::new(format!("a request was not answered while each core turned {waited} times")));
         }
-        if self.scenario.transactions {
+        let homes = KEYS.map(|key| self.table.owner(slot_of(key.as_bytes())).index());
+        if self.scenario.transactions || self.scenario.tracking {
             self.count_execs();
-            let homes = KEYS.map(|key| self.table.owner(slot_of(key.as_bytes())).index());
             self.history.check_whole(&homes)
         } else {
-            self.history.check()
+            self.history.check(&homes)
         }
     }
 
@@ -209,11 +265,12 @@ impl World {
 
     /// One step of the busy part: somebody, drawn, does something.
     fn step(&mut self) -> Result<(), Failure> {
+        self.weather();
         match self.rng.below(10) {
             0..5 => {
                 let core = self.rng.below(self.cores.len());
                 let awake = self.has_work(core) && self.rng.chance(self.scenario.turn[core]);
-                if awake || self.rng.chance(self.scenario.idle_turn) {
+                if (awake || self.rng.chance(self.scenario.idle_turn)) && !self.is_stalled(core) {
                     self.turn(core);
                 }
             }
@@ -248,28 +305,22 @@ impl World {
         }
     }
 
-    fn pass(&mut self, us: u64) {
-        self.event += 1;
-        self.clock_us += us;
-        for core in 0..self.cores.len() {
-            self.cores[core].clock_gain_us += self.planted.clock_gain_us(core, us);
-        }
-        self.history.clock_reads(self.event, (World::EPOCH_US + self.clock_us) / 1000);
-    }
-
     /// Goes on, with nothing new and without time, until nobody has anything to do; then nobody may be waiting.
     fn settle(&mut self) -> Result<(), Failure> {
         for _ in 0..SETTLE_STEPS_MAX {
-            let cores: Vec<usize> = (0..self.cores.len()).filter(|core| self.has_work(*core)).collect();
+            self.deliver(false);
+            let can_turn = |core: &usize| self.has_work(*core) && !self.is_stalled(*core);
+            let cores: Vec<usize> = (0..self.cores.len()).filter(can_turn).collect();
             let readers: Vec<usize> = (0..self.clients.len()).filter(|client| self.can_read(*client)).collect();
             let carriers: Vec<usize> = (self.first_live_link..self.links.len())
                 .filter(|link| self.links[*link].movable(self.scenario.socket_bytes) > 0)
                 .collect();
             let choices = cores.len() + readers.len() + carriers.len();
-            if choices == 0 {
+            if choices == 0 && !self.clear_up() {
                 return self.check_answered();
             }
-            match self.rng.below(choices) {
+            match self.rng.below(choices.max(1)) {
+                _ if choices == 0 => {}
                 // The slow stay slow, unless nobody else has anything to do.
                 choice if choice < cores.len() => {
                     if choices == 1 || self.rng.chance(self.scenario.turn[cores[choice]].max(1)) {
@@ -285,14 +336,22 @@ impl World {
 
     /// Lets time pass from deadline to deadline until no engine wants any.
     fn idle(&mut self) -> Result<(), Failure> {
+        let mut short_turns = 0;
         for _ in 0..IDLE_TURNS_MAX {
             let wait = |core: usize| {
                 let at_us = self.cores[core].engine.deadline()?;
                 Some((at_us.saturating_sub(self.now(core).mono_us), core))
             };
             let Some((wait_us, core)) = (0..self.cores.len()).filter_map(wait).min() else { return Ok(()) };
+            // Memory that is short and cannot be made stays so.
+            short_turns += usize::from(self.cores[core].engine.is_short());
+            if short_turns > SHORT_TURNS_MAX {
+                return Ok(());
+            }
             self.pass(wait_us);
             self.turn(core);
+            // What lapsed is told, which takes turns of its own.
+            self.settle()?;
             let deadline = self.cores[core].engine.deadline();
             if deadline.is_some_and(|at_us| at_us <= self.now(core).mono_us) {
                 return Err(Failure::new(format!("core {core} asks for a time that has passed, again and again")));
@@ -301,8 +360,8 @@ impl World {
         Err(Failure::new("the engines ask for time for ever"))
     }
 
-    /// Reads every key by a new connection, as part of the history; answers how many are there.
-    fn read_all_keys(&mut self) -> Result<usize, Failure> {
+    /// Reads every key by a new connection, as part of the history.
+    fn read_all_keys(&mut self) -> Result<Vec<Reply>, Failure> {
         self.clients.push(Client::new());
         let client = self.clients.len() - 1;
         self.connect(client);
@@ -311,8 +370,8 @@ impl World {
             self.send(client, Request::get(key));
         }
         self.settle()?;
-        let there = |reply: &Option<Reply>| matches!(reply, Some(Reply::Bulk(_)));
-        Ok(self.history.records[first..].iter().filter(|record| there(&record.reply)).count())
+        let replies = self.history.records[first..].iter().map(|record| record.reply.clone());
+        Ok(replies.map(|reply| reply.expect("at rest everything is answered")).collect())
     }
 
     /// Asks all cores to end: every connection is closed and every place given back.

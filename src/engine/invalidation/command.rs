@@ -7,7 +7,7 @@ use super::super::ingress::Call;
 use super::super::letter::{Note, Ticket};
 use super::super::sessions::Client;
 use super::options::{self, NO_SUCH_CLIENT};
-use super::{Trial, Word, mark_of};
+use super::{Fault, Trial, Word, mark_of};
 use crate::keyspace::command::Request;
 use crate::protocol::command::{Command, Spec, spec};
 use crate::protocol::resp::Args;
@@ -173,7 +173,8 @@ impl Engine {
     /// Somebody of core `from` listens.
     pub(super) fn add_prefixes(&mut self, from: CoreId, prefixes: &[Vec<u8>]) {
         self.settle_changes();
-        for prefix in prefixes {
+        let told = if self.invalidation.commits(Fault::LoseListener) { &[] } else { prefixes };
+        for prefix in told {
             self.invalidation.prefixes.add_core(prefix, from);
         }
         self.shard.watch_every(!self.invalidation.prefixes.is_empty());
@@ -211,6 +212,7 @@ impl Engine {
         if let Some(tracker) = &mut client.tracker
             && !goes_on
             && !spec.name.starts_with("client")
+            && !self.invalidation.commits(Fault::KeepCaching)
         {
             tracker.caching = false;
         }

@@ -6,7 +6,7 @@ use super::super::Engine;
 use super::super::event::Effects;
 use super::super::letter::Note;
 use super::super::sessions::Client;
-use super::{Broadcast, Stale, Word, mark_of};
+use super::{Broadcast, Fault, Stale, Word, mark_of};
 use crate::protocol::resp::{Proto, Reply};
 use crate::session::Tracker;
 use crate::types::{ConnId, CoreId, Now};
@@ -71,7 +71,7 @@ impl Engine {
     pub(super) fn tell_prefix(&mut self, now: Now, broadcast: &Broadcast, effects: &mut Effects) {
         let all = What::Keys(broadcast.keys.iter().map(|(key, _)| Arc::clone(key)).collect());
         for conn in self.invalidation.prefixes.here(&broadcast.prefix).to_vec() {
-            if !self.tracks(conn, |tracker| tracker.noloop) {
+            if self.invalidation.commits(Fault::LoopBack) || !self.tracks(conn, |tracker| tracker.noloop) {
                 self.tell_tracker(now, conn, &all, effects);
                 continue;
             }
@@ -167,7 +167,7 @@ impl Engine {
     fn write(&mut self, now: Now, conn: ConnId, what: &What, effects: &mut Effects) {
         let told = self.put_message(now, conn, effects, |reply| what.encode(reply));
         if let (false, Some(client)) = (told, self.sessions.get_mut(conn)) {
-            client.owes_forget = true;
+            client.owes_forget = !self.invalidation.commits(Fault::ForgetSpared);
         }
     }
 
@@ -188,7 +188,12 @@ impl Engine {
             true
         } else {
             self.lend_output(&mut client);
-            !client.owes_forget && client.hand_within(self.settings.client_output_bytes_max, encode)
+            if self.invalidation.commits(Fault::OvertakeReplies) {
+                encode(&mut Reply { out: &mut client.output, proto: client.proto });
+                true
+            } else {
+                !client.owes_forget && client.hand_within(self.settings.client_output_bytes_max, encode)
+            }
         };
         self.announce(now, conn, &mut client, effects);
         self.sessions.put(conn, client);

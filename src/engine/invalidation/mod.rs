@@ -21,12 +21,14 @@
 
 mod command;
 mod delivery;
+mod fault;
 mod options;
 mod prefixes;
 mod readers;
 
 pub use command::redirect_of;
 pub use delivery::What;
+pub use fault::Fault;
 
 use super::Engine;
 use super::event::Effects;
@@ -148,6 +150,8 @@ pub(super) struct Invalidation {
     /// How many there have been.
     tries: u64,
     trials: Vec<Trial>,
+    #[cfg(feature = "faults")]
+    fault: Option<Fault>,
 }
 
 impl Invalidation {
@@ -165,6 +169,8 @@ impl Invalidation {
             long: false,
             tries: 0,
             trials: Vec::new(),
+            #[cfg(feature = "faults")]
+            fault: None,
         }
     }
 
@@ -180,7 +186,11 @@ impl Invalidation {
 
     /// Notes whom the change of a key concerns, but for whoever made it.
     fn expose(&mut self, row: Row, mark: Mark) {
-        for reader in row.readers.into_iter().filter(|reader| *reader != mark.0) {
+        if self.commits(Fault::MuteAuthors) && mark != Mark::default() {
+            return;
+        }
+        let loops = self.commits(Fault::LoopBack);
+        for reader in row.readers.into_iter().filter(|reader| *reader != mark.0 || loops) {
             let stale = &mut self.outbox[core_of(reader).index()];
             match stale.last_mut().filter(|last| Arc::ptr_eq(&last.key, &row.key)) {
                 Some(last) => last.readers.push(conn_of(reader)),
@@ -195,7 +205,8 @@ impl Engine {
     /// that the client asks between one CLIENT TRACKING and the next, so that none of it overtakes another.
     #[inline]
     pub(super) fn is_heeded(&self, client: &Client) -> bool {
-        client.tracker.as_ref().is_some_and(|tracker| tracker.is_heeded())
+        let from_copies = self.invalidation.commits(Fault::AnswerFromCopies);
+        client.tracker.as_ref().is_some_and(|tracker| tracker.is_heeded() && !from_copies)
     }
 
     /// What the owner of a key must heed in a command of this client: bits of a letter's flags.
@@ -231,13 +242,16 @@ impl Engine {
     /// Behind it, and before its answer leaves.
     pub(super) fn end_heeded(&mut self, heed: u8, asker: Mark, request: &Request) {
         self.shard.mark(Mark::default());
-        if heed & READER != 0 {
+        let forgets = self.invalidation.commits(Fault::ForgetReader) && core_of(asker.0) != self.core;
+        if heed & READER != 0 && !forgets {
             self.remember_reader(asker, request.hash, request.args.get(1));
         }
     }
 
     fn remember_reader(&mut self, reader: Mark, hash: KeyHash, key: &[u8]) {
-        self.settle_changes();
+        if !self.invalidation.commits(Fault::SettleLate) {
+            self.settle_changes();
+        }
         let (new, displaced) = self.invalidation.readers.remember(hash, key, reader.0);
         if new {
             self.shard.watch(hash, interest::READERS);
@@ -331,13 +345,22 @@ impl Engine {
             return;
         }
         self.invalidation.flushed = everywhere;
-        for core in CoreId::all(self.cores) {
+        let told = if self.invalidation.commits(Fault::LoseFlush) { 0 } else { self.cores };
+        for core in CoreId::all(told) {
             self.tell_core(core, Word::Forget);
         }
     }
 
     fn tell_core(&mut self, core: CoreId, word: Word) {
         if core != self.core {
+            let lost = match word {
+                Word::Stale(_) => self.invalidation.commits(Fault::LoseStale),
+                Word::Broadcast(_) => self.invalidation.commits(Fault::LoseBroadcast),
+                _ => false,
+            };
+            if lost {
+                return;
+            }
             return self.post.stale(core, word);
         }
         if self.invalidation.clients > 0 {

@@ -13,6 +13,7 @@ use super::super::keys::Whole;
 use super::super::ledger::Interest;
 use super::super::letter::Ticket;
 use super::super::sessions::Client;
+use super::Fault;
 use crate::keyspace::glob;
 use crate::protocol::resp::{Args, Output, Proto, Reply};
 use crate::session::ChannelKind;
@@ -74,6 +75,7 @@ impl Engine {
             let ticket = Ticket::new(call.conn, number, u32::from(core.0));
             self.post.message(core, Arc::clone(&message), Some(ticket));
         }
+        let here = if self.pubsub.commits(Fault::Miscount) { 0 } else { here };
         let mut part = Output::default();
         Reply { out: &mut part, proto: Proto::Resp2 }.integer(here);
         whole.add(client, u32::from(self.core.0), &part);
@@ -109,7 +111,12 @@ impl Engine {
         effects: &mut Effects,
     ) {
         self.stats.letters_served += 1;
-        let told = self.deliver_message(now, message, None, effects);
+        let times = match () {
+            _ if self.pubsub.commits(Fault::LoseMessage) => 0,
+            _ if self.pubsub.commits(Fault::RepeatMessage) => 2,
+            _ => 1,
+        };
+        let told = (0..times).map(|_| self.deliver_message(now, message, None, effects)).last().unwrap_or(0);
         if let Some(ticket) = ticket {
             self.post.batch(from).answer(ticket, |out| Reply { out, proto: Proto::Resp2 }.integer(told));
         }
@@ -126,7 +133,7 @@ impl Engine {
         if let Some(channel) = channels[message.kind as usize].get(message.hash, &message.channel) {
             told += self.tell(now, &channel.conns, &mut publisher, effects, |reply| message.encode(reply));
         }
-        if message.kind == ChannelKind::Plain {
+        if message.kind == ChannelKind::Plain && !self.pubsub.commits(Fault::LosePattern) {
             let patterns = channels[ChannelKind::Pattern as usize].iter();
             for pattern in patterns.filter(|pattern| glob::matches(&pattern.name, &message.channel)) {
                 let encode = |reply: &mut Reply| message.encode_matched(&pattern.name, reply);

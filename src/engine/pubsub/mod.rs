@@ -4,10 +4,12 @@
 //! Read first: this file (SUBSCRIBE and its kin), then `message.rs` (PUBLISH).
 
 mod channels;
+mod fault;
 mod message;
 mod survey;
 mod unread;
 
+pub use fault::Fault;
 pub use message::Message;
 pub use survey::{distinct, read_all};
 pub use unread::OutputLimits;
@@ -29,6 +31,8 @@ pub(super) struct PubSub {
     /// By [`ChannelKind`].
     channels: [Channels; 3],
     pub deaf: Deaf,
+    #[cfg(feature = "faults")]
+    fault: Option<Fault>,
 }
 
 impl PubSub {
@@ -64,7 +68,8 @@ impl Engine {
             }
             confirm(client, kind, true, Some(name));
         }
-        self.ledger.set_interest(self.core, Interest::Messages, true);
+        let told = !self.pubsub.commits(Fault::ForgetInterest);
+        self.ledger.set_interest(self.core, Interest::Messages, told);
     }
 
     fn unsubscribe(&mut self, conn: ConnId, client: &mut Client, kind: ChannelKind, args: &Args) {
@@ -81,11 +86,13 @@ impl Engine {
                 confirm(client, kind, false, Some(&name));
             }
         }
-        self.ledger.set_interest(self.core, Interest::Messages, !self.pubsub.is_empty());
+        let listens = !self.pubsub.is_empty() && !self.pubsub.commits(Fault::DropInterest);
+        self.ledger.set_interest(self.core, Interest::Messages, listens);
     }
 
     fn leave(&mut self, conn: ConnId, client: &mut Client, kind: ChannelKind, name: &[u8]) {
-        if client.subscriptions.remove(kind, name) {
+        let stays = self.pubsub.commits(Fault::StayListening) && !client.gone;
+        if client.subscriptions.remove(kind, name) && !stays {
             self.pubsub.channels[kind as usize].leave(self.shard.hash(name), name, conn);
         }
     }

@@ -1,0 +1,201 @@
+//! What besets a run: each seed is given some hazards and spared the others, so that each meets many others and none hides
+//! all the rest; and a plan, which is a seed with what was taken off it so that it fails with less.
+
+use crate::rng::Rng;
+use crate::scenario::{Cut, Scenario};
+use coldplate::keyspace::Policy;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hazard {
+    /// Up to sixteen cores, whatever the run is about.
+    ManyCores,
+    /// Input comes a few bytes at a time.
+    Crumbs,
+    /// Clients leave often, in the middle of whatever they do.
+    Resets,
+    /// Mailboxes hold one batch.
+    FullMail,
+    /// Batches travel for a while.
+    SlowMail,
+    /// Cores stop for a while.
+    Stalls,
+    /// The clocks of cores differ.
+    Skew,
+    /// The clock of one core jumps ahead.
+    Jumps,
+    /// Keys turn hot and cool all the time.
+    Storm,
+    /// Memory is short.
+    Short,
+    /// The server ends and comes back with another number of cores. Its store is empty then.
+    Restart,
+}
+
+impl Hazard {
+    pub const ALL: [Hazard; 11] = [
+        Hazard::ManyCores,
+        Hazard::Crumbs,
+        Hazard::Resets,
+        Hazard::FullMail,
+        Hazard::SlowMail,
+        Hazard::Stalls,
+        Hazard::Skew,
+        Hazard::Jumps,
+        Hazard::Storm,
+        Hazard::Short,
+        Hazard::Restart,
+    ];
+
+    fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
+    }
+
+    /// Whether a run can take it: the checker of all keys as one knows of no eviction, and a flood is about bounds alone.
+    fn suits(self, scenario: &Scenario) -> bool {
+        let whole = scenario.transactions || scenario.tracking || scenario.messages;
+        match self {
+            _ if scenario.narrow => false,
+            Hazard::Short => !whole && !scenario.chatter && scenario.room_bytes.is_none(),
+            // Bursts of large values would take a life to arrive.
+            Hazard::Crumbs => !scenario.chatter && scenario.burst_max < 200,
+            Hazard::ManyCores | Hazard::Resets => !scenario.chatter,
+            _ => true,
+        }
+    }
+
+    fn apply(self, scenario: &mut Scenario, rng: &mut Rng) {
+        match self {
+            Hazard::ManyCores => {
+                scenario.cores = rng.between(1, 16);
+                scenario.turn = (0..scenario.cores).map(|_| rng.pick(&[10, 60, 100])).collect();
+            }
+            Hazard::Crumbs => {
+                scenario.cut = Cut::Crumbs;
+                scenario.large_bytes_max = scenario.large_bytes_max.min(6_000);
+            }
+            Hazard::Resets => {
+                scenario.hang_up = scenario.hang_up.max(4);
+                scenario.impatient = true;
+            }
+            Hazard::FullMail => scenario.mailbox_batches = 1,
+            Hazard::SlowMail => scenario.mail_delay_max = rng.pick(&[20, 100, 400]),
+            Hazard::Stalls => scenario.stall_max = rng.pick(&[30, 200]),
+            Hazard::Skew => scenario.skew_us_max = rng.pick(&[900, 20_000]),
+            Hazard::Jumps => scenario.jump_us_max = rng.pick(&[2_000, 50_000]),
+            Hazard::Storm => {
+                scenario.hot_window_us = Some(200);
+                scenario.hot_keys_max = rng.pick(&[1, 2]);
+                scenario.promote_ops = 2.0;
+            }
+            Hazard::Short => {
+                scenario.room_bytes = Some(rng.pick(&[10_000, 200_000]));
+                scenario.policy = rng.pick(&[Policy::AllKeysLru, Policy::AllKeysRandom, Policy::NoEviction]);
+            }
+            Hazard::Restart => scenario.restarts = 1,
+        }
+    }
+}
+
+/// A run: a seed, less what it does not need.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    pub seed: u64,
+    /// Hazards that it is spared.
+    pub without: Vec<Hazard>,
+    pub requests: Option<usize>,
+    pub clients: Option<usize>,
+    pub cores: Option<usize>,
+    /// Requests, or scripts of them, that are drawn and not sent: ranges of their numbers.
+    pub skip: Vec<(usize, usize)>,
+}
+
+impl Plan {
+    pub fn of(seed: u64) -> Plan {
+        Plan { seed, ..Plan::default() }
+    }
+
+    pub fn skips(&self, unit: usize) -> bool {
+        self.skip.iter().any(|(from, to)| (*from..*to).contains(&unit))
+    }
+
+    /// The hazards of its seed that it is not spared.
+    pub fn hazards(&self, scenario: &Scenario) -> Vec<Hazard> {
+        // A source of its own: hazards that are taken off leave the other draws as they are.
+        let mut rng = Rng::new(self.seed ^ 0x5357_4152_4d00_0000);
+        let percent = rng.pick(&[0, 15, 30, 60]);
+        let drawn: Vec<Hazard> = Hazard::ALL.into_iter().filter(|_| rng.chance(percent)).collect();
+        drawn.into_iter().filter(|hazard| hazard.suits(scenario) && !self.without.contains(hazard)).collect()
+    }
+
+    /// Changes a scenario by what besets it and by what was taken off.
+    pub fn apply(&self, scenario: &mut Scenario) {
+        for hazard in self.hazards(scenario) {
+            hazard.apply(scenario, &mut Rng::new(self.seed ^ hazard as u64));
+        }
+        scenario.requests = self.requests.map_or(scenario.requests, |most| most.min(scenario.requests));
+        scenario.clients = self.clients.map_or(scenario.clients, |most| most.min(scenario.clients));
+        scenario.cores = self.cores.map_or(scenario.cores, |most| most.min(scenario.cores));
+    }
+
+    /// As a line of `seeds.txt` has it; what is behind a `#` is for readers.
+    pub fn print(&self) -> String {
+        let mut text = self.seed.to_string();
+        if !self.without.is_empty() {
+            let names: Vec<String> = self.without.iter().map(|hazard| hazard.name()).collect();
+            text += &format!(" without={}", names.join(","));
+        }
+        for (name, value) in [("requests", self.requests), ("clients", self.clients), ("cores", self.cores)] {
+            text += &value.map_or(String::new(), |value| format!(" {name}={value}"));
+        }
+        if !self.skip.is_empty() {
+            let ranges: Vec<String> = self.skip.iter().map(|(from, to)| format!("{from}-{to}")).collect();
+            text += &format!(" skip={}", ranges.join(","));
+        }
+        text
+    }
+
+    /// Reads such a line. `plain` spares it all hazards.
+    pub fn parse(line: &str) -> Result<Plan, String> {
+        let mut words = line.split('#').next().unwrap_or("").split_whitespace();
+        let number = |text: &str| text.parse::<usize>().map_err(|_| format!("{text:?} is no number in {line:?}"));
+        let mut plan = Plan::of(number(words.next().unwrap_or(""))? as u64);
+        for word in words {
+            match word.split_once('=').unwrap_or((word, "")) {
+                ("plain", _) => plan.without = Hazard::ALL.to_vec(),
+                ("without", names) => {
+                    for name in names.split(',') {
+                        let known = Hazard::ALL.into_iter().find(|hazard| hazard.name() == name);
+                        plan.without.push(known.ok_or_else(|| format!("{name:?} is no hazard"))?);
+                    }
+                }
+                ("requests", value) => plan.requests = Some(number(value)?),
+                ("clients", value) => plan.clients = Some(number(value)?),
+                ("cores", value) => plan.cores = Some(number(value)?),
+                ("skip", ranges) => {
+                    for range in ranges.split(',') {
+                        let (from, to) = range.split_once('-').ok_or_else(|| format!("{range:?} is no range"))?;
+                        plan.skip.push((number(from)?, number(to)?));
+                    }
+                }
+                _ => return Err(format!("{word:?} means nothing in {line:?}")),
+            }
+        }
+        Ok(plan)
+    }
+}
+
+#[test]
+fn a_plan_is_read_as_it_is_printed() {
+    let plan = Plan {
+        seed: 4711,
+        without: vec![Hazard::SlowMail, Hazard::Skew],
+        requests: Some(40),
+        clients: None,
+        cores: Some(2),
+        skip: vec![(0, 7), (9, 10)],
+    };
+    assert_eq!(plan.print(), "4711 without=slowmail,skew requests=40 cores=2 skip=0-7,9-10");
+    assert_eq!(Plan::parse(&format!("{} # why", plan.print())), Ok(plan));
+    assert_eq!(Plan::parse("7 plain").map(|plan| plan.without.len()), Ok(Hazard::ALL.len()));
+    assert!(Plan::parse("7 with=luck").is_err() && Plan::parse("x").is_err());
+}
