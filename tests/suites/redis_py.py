@@ -28,7 +28,7 @@ FILES = """
 """.split()
 QUICK = "tests/test_commands.py tests/test_pipeline.py tests/test_pubsub.py".split()
 MARKS = "not onlycluster and not redismod and not ssl and not replica and not experimental and not cp_integration"
-TEST_S_MAX = 20
+TEST_S_MAX = 60
 FILE_S_MAX = 400
 FILES_AT_ONCE = 2
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")

@@ -22,7 +22,7 @@ from suites.verdicts import Outcome
 PROJECT = Path(__file__).with_name("rust")
 STAND_IN = Path(__file__).with_name("stand_in.py")
 QUICK = "test_basic test_async".split()
-TEST_S_MAX = 20
+TEST_S_MAX = 60
 # Most of a test is waiting for its server to start and to end.
 TESTS_AT_ONCE = 4
 LINE = re.compile(r"^test result: ok\. (?:1 passed|0 passed; 0 failed; 1 (ignored))", re.MULTILINE)
