@@ -424,3 +424,72 @@ fn transactions_are_counted_and_paused() {
     }
     assert!(stats.contains("errorstat_ERR:count=3\r\n"), "{stats}");
 }
+
+/// What DEBUG says of a value, and what it refuses.
+#[test]
+fn debug_describes_values_and_names_mistakes() {
+    let mut rig = start();
+    let long = "y".repeat(64);
+    rig.say(A, &format!("SET tiny 12\nSET small -300\nSET number 70000\nSET text hello\nSET long {long}"));
+    for (key, bytes) in [("tiny", 2), ("small", 3), ("number", 5), ("text", 6), ("long", 66)] {
+        let described = rig.say(FAR, &format!("DEBUG OBJECT {key}"));
+        assert!(described.contains(&format!(" serializedlength:{bytes} ")), "{key}: {described}");
+    }
+    let lengths = rig.say(FAR, "DEBUG SDSLEN text");
+    assert!(lengths.starts_with("+key_sds_len:4, ") && lengths.contains(" val_sds_len:5, "), "{lengths}");
+    for (request, answer) in [
+        ("DEBUG SDSLEN tiny", "-ERR Not an sds encoded string.\r\n"),
+        ("DEBUG SDSLEN nosuch", "-ERR no such key\r\n"),
+        ("DEBUG STRINGMATCH-LEN h*o hello", ":1\r\n"),
+        ("DEBUG STRINGMATCH-LEN h?o hello", ":0\r\n"),
+        ("DEBUG REPLYBUFFER RESIZING 0", "+OK\r\n"),
+        ("DEBUG RELOAD NOFLUSH MERGE", "+OK\r\n"),
+        ("DEBUG RELOAD NOSAVE", "-ERR Error trying to load the RDB dump\r\n"),
+        ("DEBUG RELOAD x", "-ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.\r\n"),
+        ("DEBUG POPULATE -1", "-ERR value is out of range, must be positive\r\n"),
+        ("DEBUG POPULATE 1 p x", "-ERR value is out of range, must be positive\r\n"),
+        ("DBSIZE", ":5\r\n"),
+    ] {
+        assert_eq!(rig.say(A, request), answer, "{request}");
+    }
+}
+
+/// The doctors name what is out of the ordinary, and say so when nothing is.
+#[test]
+fn doctors_find_what_is_there() {
+    let mut rig = start();
+    rig.say(A, "CONFIG SET latency-monitor-threshold 100 slowlog-log-slower-than 1000");
+    assert!(rig.say(A, "LATENCY DOCTOR").contains("Nothing took 100 ms or longer"));
+    rig.say(A, "DEBUG SLEEP 0.3");
+    rig.pass(100_000_000);
+    assert!(rig.say(FAR, "LATENCY DOCTOR").contains("HOTKEYS SLOW says"));
+    assert!(rig.say(FAR, "LATENCY GRAPH command").ends_with("#\n#\n#\n#\n\n1\nm\n\r\n"));
+    rig.pass(7_200_000_000);
+    assert!(rig.say(FAR, "LATENCY GRAPH command").ends_with("\n\n2\nh\n\r\n"));
+    rig.say(A, "DEBUG POPULATE 50000 p 400");
+    assert!(rig.say(FAR, "MEMORY DOCTOR").contains("Nothing about memory"));
+    rig.say(A, "FLUSHALL\nDEBUG POPULATE 25000 p 250");
+    assert!(rig.say(FAR, "MEMORY DOCTOR").contains("have taken much more"));
+}
+
+/// What a server without replicas says of a failover or of a wait that is asked for wrongly.
+#[test]
+fn mistakes_about_waiting_are_named() {
+    let mut rig = start();
+    let integer = "-ERR value is not an integer or out of range\r\n";
+    for (request, answer) in [
+        ("FAILOVER TIMEOUT x", integer),
+        ("FAILOVER TO host x", integer),
+        ("FAILOVER FORCE FORCE", "-ERR syntax error\r\n"),
+        ("FAILOVER TO host 1 FORCE TIMEOUT 5", "-ERR FAILOVER requires connected replicas.\r\n"),
+        ("WAIT x 0", integer),
+        ("WAIT 1 x", "-ERR timeout is not an integer or out of range\r\n"),
+        ("WAIT 1 -1", "-ERR timeout is negative\r\n"),
+        ("CLIENT PAUSE x", "-ERR timeout is not an integer or out of range\r\n"),
+        ("CLIENT PAUSE 1 READ", "-ERR CLIENT PAUSE mode must be WRITE or ALL\r\n"),
+        ("CLIENT UNBLOCK x", integer),
+        ("CLIENT UNBLOCK 1 x", "-ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR\r\n"),
+    ] {
+        assert_eq!(rig.say(A, request), answer, "{request}");
+    }
+}

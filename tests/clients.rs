@@ -161,3 +161,45 @@ fn who_is_not_to_be_evicted_stays() {
     rig.pass(1000);
     assert_eq!(rig.killed, [A]);
 }
+
+/// Who is listed and who is killed, by what a client is; and what is refused.
+#[test]
+fn clients_are_chosen_by_what_they_are() {
+    let mut rig = start();
+    let names = |list: &str| ["a", "b", "far"].map(|name| list.contains(&format!(" name={name} ")));
+    for (client, name) in [(A, "a"), (B, "b"), (FAR, "far")] {
+        rig.say(client, &format!("CLIENT SETNAME {name}"));
+    }
+    let id = rig.say(FAR, "CLIENT ID").trim_start_matches(':').trim_end().to_owned();
+    rig.say(B, "SUBSCRIBE channel");
+    assert_eq!(names(&rig.say(LOOKER, "CLIENT LIST TYPE pubsub")), [false, true, false]);
+    assert_eq!(names(&rig.say(LOOKER, "CLIENT LIST TYPE normal")), [true, false, true]);
+    assert_eq!(names(&rig.say(LOOKER, "CLIENT LIST TYPE replica")), [false; 3]);
+    assert_eq!(names(&rig.say(LOOKER, &format!("CLIENT LIST ID 99999 {id}"))), [false, false, true]);
+    for (request, answer) in [
+        ("CLIENT GETNAME", "$-1\r\n"),
+        ("CLIENT SETNAME 'a b'", "-ERR Client names cannot contain spaces, newlines or special characters.\r\n"),
+        ("CLIENT SETINFO lib-name x\nCLIENT SETINFO LIB-VER 1", "+OK\r\n+OK\r\n"),
+        ("CLIENT SETINFO lib x", "-ERR Unrecognized option 'lib'\r\n"),
+        ("CLIENT SETINFO lib-ver '1 2'", "-ERR lib-ver cannot contain spaces, newlines or special characters.\r\n"),
+        ("CLIENT NO-TOUCH x", "-ERR syntax error\r\n"),
+        ("CLIENT NO-TOUCH on", "+OK\r\n"),
+        ("CLIENT LIST TYPE x", "-ERR Unknown client type 'x'\r\n"),
+        ("CLIENT LIST ID x", "-ERR Invalid client ID\r\n"),
+        ("CLIENT LIST x", "-ERR syntax error\r\n"),
+        ("CLIENT KILL ID 0", "-ERR client-id should be greater than 0\r\n"),
+        ("CLIENT KILL USER x", "-ERR No such user 'x'\r\n"),
+        ("CLIENT KILL x y", "-ERR syntax error\r\n"),
+        ("CLIENT KILL ID 1 TYPE", "-ERR syntax error\r\n"),
+        ("CLIENT KILL LADDR 1.2.3.4:5", ":0\r\n"),
+    ] {
+        assert_eq!(rig.say(LOOKER, request), answer, "{request}");
+    }
+    let own = rig.say(LOOKER, "CLIENT INFO");
+    assert!(own.contains(" flags=T ") && own.contains(" lib-name=x lib-ver=1\n"), "{own}");
+    assert_eq!(rig.say(LOOKER, "CLIENT KILL TYPE pubsub USER default"), ":1\r\n");
+    assert_eq!(rig.say(LOOKER, &format!("CLIENT KILL ID {id} SKIPME no")), ":1\r\n");
+    assert_eq!(rig.killed, [B, FAR]);
+    assert_eq!(rig.say(LOOKER, "CLIENT KILL ADDR 127.0.0.1:5 SKIPME yes"), ":1\r\n");
+    assert_eq!(rig.killed, [B, FAR, A]);
+}

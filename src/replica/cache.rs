@@ -81,14 +81,6 @@ impl<W> Landing<W> {
 }
 
 impl<W> Entry<W> {
-    pub fn key(&self) -> &[u8] {
-        &self.news.key
-    }
-
-    pub fn owner(&self) -> CoreId {
-        self.news.owner
-    }
-
     pub fn copy(&self) -> Option<&Copy> {
         self.news.copy.as_ref()
     }

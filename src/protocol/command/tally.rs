@@ -130,10 +130,6 @@ impl Tally {
             None => {}
         }
     }
-
-    pub fn clear(&mut self) {
-        *self = Tally::default();
-    }
 }
 
 #[cfg(test)]
