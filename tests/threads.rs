@@ -7,9 +7,9 @@ use coldplate::keyspace::ShardOptions;
 use coldplate::routing::{SlotTable, slot_of};
 use coldplate::runtime::{Mail, Mailbox, mailboxes};
 use coldplate::types::{ConnId, CoreId, Now};
-use crossbeam_channel::{Receiver, Sender, bounded};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const CORES: usize = 2;
@@ -39,7 +39,7 @@ impl Host for Machine {
 struct World {
     us: AtomicU64,
     steps: AtomicUsize,
-    bells: Vec<(Sender<()>, Receiver<()>)>,
+    bells: Vec<(SyncSender<()>, Mutex<Receiver<()>>)>,
 }
 
 struct Core {
@@ -128,7 +128,8 @@ impl Core {
 
     fn turn(&mut self, chunks: &[(ConnId, &[u8])], passed_us: u64) {
         if chunks.is_empty() && !self.engine.wants_turn() && self.mailbox.lie_down() {
-            let _ = self.world.bells[self.mailbox.core().index()].1.recv_timeout(Duration::from_millis(1));
+            let bell = self.world.bells[self.mailbox.core().index()].1.lock().expect("one thread");
+            let _ = bell.recv_timeout(Duration::from_millis(1));
         }
         self.mailbox.get_up();
         let now = self.now(passed_us);
@@ -191,7 +192,12 @@ impl Core {
 #[test]
 fn cores_on_threads_share_only_what_is_made_for_it() {
     let ledger = Arc::new(Ledger::new(CORES));
-    let bells = (0..CORES).map(|_| bounded(1)).collect();
+    let bells = (0..CORES)
+        .map(|_| {
+            let (ring, bell) = sync_channel(1);
+            (ring, Mutex::new(bell))
+        })
+        .collect();
     let world = Arc::new(World { us: AtomicU64::new(1), steps: AtomicUsize::new(0), bells });
     std::thread::scope(|scope| {
         for mailbox in mailboxes(CORES, 64) {
