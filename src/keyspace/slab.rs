@@ -327,14 +327,15 @@ mod tests {
     // accounted bytes are exact, and emptied pages are given back.
     #[test]
     fn random_history_matches_a_model() {
+        const STEPS: u32 = if cfg!(miri) { 3_000 } else { 200_000 };
         let mut slab = Slab::default();
         let mut live: Vec<(ItemRef, usize, u8)> = Vec::new();
         let mut dice = 88172645463325252u64;
-        for step in 0..200_000u32 {
+        for step in 0..STEPS {
             dice ^= dice << 13;
             dice ^= dice >> 7;
             dice ^= dice << 17;
-            let growing = (step / 20_000) % 2 == 0;
+            let growing = (step / (STEPS / 10)) % 2 == 0;
             if dice % 10 < if growing { 7 } else { 3 } || live.is_empty() {
                 let bytes = 5 + (dice >> 8) as usize % if dice.is_multiple_of(50) { 4000 } else { 90 };
                 let item = slab.allocate(bytes, dice & 64 != 0).expect("there is room");

@@ -5,6 +5,7 @@ from hot.drive import Op
 from hot.stage import fail_if, full, suite
 from hot.story import Story
 from lib.cases import check
+from lib.server import IS_CHECKED
 
 LANES = 120
 FILLERS = 6
@@ -49,6 +50,7 @@ def pressed(stage, policy, seconds):
             check(crowd.call(lane, b"CONFIG", b"SET", name, value) == b"+OK", "CONFIG SET failed")
         readers = Pressed(stage, crowd, stories, 12, 12)
         evicted = int(stage.info("stats")["evicted_keys"])
+        seconds *= 4 if IS_CHECKED else 1
         stage.measured(crowd, names, lambda: crowd.run(seconds, readers.pipeline, readers.handle))
         fail_if(readers.wrong)
         evicted = int(stage.info("stats")["evicted_keys"]) - evicted
