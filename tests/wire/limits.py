@@ -13,7 +13,7 @@ from pathlib import Path
 from lib import resp
 from lib.cases import check, check_equal
 from lib.server import raise_file_limit
-from wire.stage import MIB, on_cores, reset, until
+from wire.stage import MIB, LateAnswer, on_cores, reset, until
 from wire.workload import PATIENCE_S
 
 STORM = 10_000
@@ -156,6 +156,19 @@ def large_values_read_slowly(stage):
 @on_cores(rss_mib=96, options={"zero_copy_min_bytes": "64kb"})
 def large_values_read_slowly_without_copies(stage):
     values_read_slowly(stage)
+
+
+@on_cores(watched=False, options={"zero_copy_min_bytes": "16kb"})
+def large_values_without_copies_at_once(stage):
+    """The end of a value is not held back for what follows it, which would come only when the value has been received."""
+    with stage.wire() as wire:
+        check_equal(wire.ask("SET", "large", b"v" * 70_000), b"+OK\r\n")
+        start = time.monotonic()
+        for _ in range(50):
+            check_equal(len(wire.ask("GET", "large")), len(b"$70000\r\n\r\n") + 70_000)
+        took_s = time.monotonic() - start
+    if took_s > 1:
+        raise LateAnswer(f"50 values took {took_s:.1f} s, one by one")
 
 
 @on_cores(watched=False)

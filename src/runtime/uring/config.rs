@@ -83,7 +83,7 @@ pub struct SendOptions {
     /// Let the device read the payload in place. Its completion then waits for the peer's acknowledgement. TCP only: a
     /// Unix socket answers `EOPNOTSUPP`. Ignored where the kernel lacks it.
     pub zero_copy: bool,
-    /// More follows at once, so a partly filled segment may wait for it (`MSG_MORE`).
+    /// More follows at once, so a partly filled segment may wait for it (`MSG_MORE`). Ignored where nothing is copied.
     pub more: bool,
 }
 

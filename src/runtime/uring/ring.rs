@@ -112,8 +112,11 @@ impl Ring {
     pub fn send(&mut self, fd: RawFd, token: u64, payload: Payload, range: Range<usize>, options: SendOptions) {
         let send = self.sends.start(token, payload, range);
         // WAITALL: the kernel goes on after a short write, instead of a completion and a new send for each part.
-        let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL | if options.more { libc::MSG_MORE } else { 0 };
-        let entry = if options.zero_copy && self.features.send_zero_copy {
+        let zero_copy = options.zero_copy && self.features.send_zero_copy;
+        // What is held back for more is not acknowledged, and more comes only after the completion: each would wait.
+        let more = options.more && !zero_copy;
+        let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL | if more { libc::MSG_MORE } else { 0 };
+        let entry = if zero_copy {
             opcode::SendZc::new(Fd(fd), send.start, send.bytes).flags(flags).build()
         } else {
             opcode::Send::new(Fd(fd), send.start, send.bytes).flags(flags).build()
