@@ -335,7 +335,7 @@ mod tests {
             dice ^= dice << 13;
             dice ^= dice >> 7;
             dice ^= dice << 17;
-            let growing = (step / (STEPS / 10)) % 2 == 0;
+            let growing = (step / (STEPS / 10)).is_multiple_of(2);
             if dice % 10 < if growing { 7 } else { 3 } || live.is_empty() {
                 let bytes = 5 + (dice >> 8) as usize % if dice.is_multiple_of(50) { 4000 } else { 90 };
                 let item = slab.allocate(bytes, dice & 64 != 0).expect("there is room");
