@@ -75,7 +75,7 @@ impl Engine {
         }
         self.refresh_allowance();
         self.limit_clients();
-        self.bounds_clients = self.settings.output_limits.bound_replies() || self.crowd.is_limited();
+        self.bounds_clients = self.settings.output_limits.bound_replies() || self.client_memory.is_limited();
         self.limits.bulk_bytes_max = self.settings.proto_max_bulk_bytes;
         self.limits.request_bytes_max = self.settings.client_query_bytes_max;
     }

@@ -5,7 +5,7 @@
 
 mod admin;
 mod census;
-mod crowd;
+mod client_memory;
 mod durations;
 mod event;
 mod figures;
@@ -39,7 +39,7 @@ mod transaction;
 mod waits;
 
 pub use admin::cluster::{Endpoint, Facade};
-pub use crowd::ClientsLimit;
+pub use client_memory::ClientsLimit;
 pub use event::{Effects, Event, Host, HostReport, RewriteError, ShellCounts};
 pub use hot::{HotPolicy, HotSettings};
 #[cfg(feature = "faults")]
@@ -59,7 +59,7 @@ use crate::keyspace::{Shard, ShardOptions};
 use crate::protocol::resp::{Arg, Limits, Output};
 use crate::routing::SlotTable;
 use crate::types::{ConnId, CoreId, Now};
-use crowd::Crowd;
+use client_memory::ClientMemory;
 use durations::Durations;
 use group::{Group, Place};
 use hot::Hot;
@@ -119,7 +119,7 @@ pub struct Engine {
     attentive: bool,
     /// Whether what a client leaves unread, or what it takes, has a limit.
     bounds_clients: bool,
-    crowd: Crowd,
+    client_memory: ClientMemory,
     settings: Settings,
     limits: Limits,
     heads: Heads,
@@ -174,7 +174,7 @@ impl Engine {
             invalidation: Invalidation::new(cores),
             attentive: false,
             bounds_clients: false,
-            crowd: Crowd::default(),
+            client_memory: ClientMemory::default(),
             post: Post::new(cores, options.settings.letters_bytes_max),
             limits: Limits::default(),
             heads: Heads::default(),
@@ -239,7 +239,7 @@ impl Engine {
         self.tell_invalidations(now, effects);
         self.release_held(now, effects);
         self.close_deaf(now, effects);
-        if self.crowd.is_over {
+        if self.client_memory.is_over {
             self.close_largest(effects);
         }
         if !self.waiting_for_turn.is_empty() {
@@ -281,8 +281,8 @@ impl Engine {
     /// When the engine wants its next [`Event::Tick`], in [`Now::mono_us`]; `None`: only when something happens.
     pub fn deadline(&self) -> Option<u64> {
         let ticks = self.shard.expiring() > 0
-            || (self.settings.timeout_s > 0 || self.crowd.is_limited()) && !self.sessions.is_empty();
-        let turn = self.shard.has_events() || self.invalidation.wants_turn() || self.crowd.is_over;
+            || (self.settings.timeout_s > 0 || self.client_memory.is_limited()) && !self.sessions.is_empty();
+        let turn = self.shard.has_events() || self.invalidation.wants_turn() || self.client_memory.is_over;
         if !self.waiting_for_turn.is_empty() || !self.desk.is_empty() || turn {
             return Some(0);
         }
@@ -356,7 +356,7 @@ impl Engine {
         if self.settings.timeout_s > 0 {
             self.close_idle(now, effects);
         }
-        if self.crowd.is_limited() {
+        if self.client_memory.is_limited() {
             self.close_largest(effects);
         }
         self.skip_lap();

@@ -3,7 +3,7 @@
 //! Each core has its own copy; CONFIG SET is checked where it arrives and then applied on every core.
 
 use super::admin::cluster::Facade;
-use super::crowd::ClientsLimit;
+use super::client_memory::ClientsLimit;
 use super::hot::HotSettings;
 use super::percentiles::Percentiles;
 use super::pubsub::OutputLimits;

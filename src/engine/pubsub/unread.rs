@@ -126,7 +126,7 @@ impl Engine {
         if self.settings.output_limits.bound_replies() {
             self.bound_unread(now, conn, client, effects);
         }
-        if self.crowd.is_limited() {
+        if self.client_memory.is_limited() {
             self.count_client(client);
         }
     }

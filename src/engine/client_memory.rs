@@ -63,7 +63,7 @@ impl ClientsLimit {
 
 /// One core's clients in sum.
 #[derive(Default)]
-pub struct Crowd {
+pub struct ClientMemory {
     /// Over all cores; 0 for no limit, and then nothing is counted.
     limit_bytes: u64,
     own_bytes: u64,
@@ -71,7 +71,7 @@ pub struct Crowd {
     pub is_over: bool,
 }
 
-impl Crowd {
+impl ClientMemory {
     pub fn is_limited(&self) -> bool {
         self.limit_bytes > 0
     }
@@ -80,10 +80,10 @@ impl Crowd {
 impl Engine {
     /// Puts a changed limit to work.
     pub(super) fn limit_clients(&mut self) {
-        self.crowd.limit_bytes = self.settings.clients_limit.bytes(self.settings.maxmemory_bytes);
-        self.crowd.is_over = self.crowd.is_limited();
-        if !self.crowd.is_limited() {
-            self.crowd.own_bytes = 0;
+        self.client_memory.limit_bytes = self.settings.clients_limit.bytes(self.settings.maxmemory_bytes);
+        self.client_memory.is_over = self.client_memory.is_limited();
+        if !self.client_memory.is_limited() {
+            self.client_memory.own_bytes = 0;
             self.ledger.set_client_bytes(self.core, 0);
         }
     }
@@ -92,21 +92,21 @@ impl Engine {
     pub(super) fn count_client(&mut self, client: &mut Client) {
         let bytes = if client.closing { 0 } else { client.memory_bytes() as u64 };
         let before = std::mem::replace(&mut client.profile.counted_bytes, bytes);
-        self.crowd.own_bytes = (self.crowd.own_bytes + bytes).saturating_sub(before);
+        self.client_memory.own_bytes = (self.client_memory.own_bytes + bytes).saturating_sub(before);
         if bytes > before {
-            self.ledger.set_client_bytes(self.core, self.crowd.own_bytes);
-            self.crowd.is_over |= self.excess_bytes() > 0;
+            self.ledger.set_client_bytes(self.core, self.client_memory.own_bytes);
+            self.client_memory.is_over |= self.excess_bytes() > 0;
         }
     }
 
     fn excess_bytes(&self) -> u64 {
-        self.ledger.client_bytes().saturating_sub(self.crowd.limit_bytes)
+        self.ledger.client_bytes().saturating_sub(self.client_memory.limit_bytes)
     }
 
     /// Once a turn, before its events, and with each tick while there is a limit.
     #[cold]
     pub(super) fn close_largest(&mut self, effects: &mut Effects) {
-        self.crowd.is_over = false;
+        self.client_memory.is_over = false;
         let mut largest: Vec<(u64, ConnId)> = Vec::new();
         let mut own_bytes = 0;
         for (conn, client) in self.sessions.iter_mut().filter(|(_, client)| !client.closing) {
@@ -117,12 +117,12 @@ impl Engine {
                 largest.push((bytes, conn));
             }
         }
-        self.crowd.own_bytes = own_bytes;
+        self.client_memory.own_bytes = own_bytes;
         self.ledger.set_client_bytes(self.core, own_bytes);
-        let fair_bytes = self.crowd.limit_bytes / self.cores as u64;
+        let fair_bytes = self.client_memory.limit_bytes / self.cores as u64;
         let kept_bytes = own_bytes.saturating_sub(self.excess_bytes()).max(fair_bytes);
         largest.sort_unstable_by_key(|(bytes, _)| *bytes);
-        while self.crowd.own_bytes > kept_bytes
+        while self.client_memory.own_bytes > kept_bytes
             && let Some((bytes, conn)) = largest.pop()
         {
             let Some(client) = self.sessions.get_mut(conn) else { continue };
@@ -130,16 +130,16 @@ impl Engine {
             client.closing = true;
             client.profile.counted_bytes = 0;
             effects.kill.push(conn);
-            self.crowd.own_bytes -= bytes;
+            self.client_memory.own_bytes -= bytes;
             self.stats.clients_evicted += 1;
         }
-        self.ledger.set_client_bytes(self.core, self.crowd.own_bytes);
+        self.ledger.set_client_bytes(self.core, self.client_memory.own_bytes);
     }
 
     /// A connection is gone.
     pub(super) fn forget_bytes(&mut self, client: &mut Client) {
         let bytes = std::mem::take(&mut client.profile.counted_bytes);
-        self.crowd.own_bytes = self.crowd.own_bytes.saturating_sub(bytes);
+        self.client_memory.own_bytes = self.client_memory.own_bytes.saturating_sub(bytes);
     }
 }
 
