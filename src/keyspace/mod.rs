@@ -11,7 +11,7 @@ mod eviction;
 pub mod glob;
 mod item;
 mod large;
-mod lzf;
+pub mod lzf;
 mod memory;
 pub mod number;
 mod shard;

@@ -3,20 +3,20 @@
 //! Must never know: anything of the server that it drives but the wire: no engine, no keyspace, no configuration.
 //! Read first: `options.rs` (what can be asked for), then `drive.rs` (one thread's loop), `tally.rs`, `run.rs`.
 
-mod answer;
-mod cli;
-mod cluster;
+pub mod answer;
+pub mod cli;
+pub mod cluster;
 mod command;
 mod cpu;
 mod data;
 mod drive;
-mod endpoint;
+pub mod endpoint;
 mod error;
 mod keys;
 mod link;
 mod options;
 mod pace;
-mod reply;
+pub mod reply;
 mod report;
 mod run;
 mod tally;

@@ -74,6 +74,9 @@ impl Replies {
             };
             let (line, rest) = (&data[..end], &data[end + 1..]);
             self.bytes += end as u64 + 1;
+            if self.carry.len() + end > self.line_bytes_max {
+                return Err(not_a_reply(if self.carry.is_empty() { line } else { &self.carry }));
+            }
             if self.carry.is_empty() {
                 self.line(strip_cr(line), &mut each)?;
             } else {
@@ -242,6 +245,10 @@ mod tests {
         for bytes in cases {
             assert!(Replies::default().feed(bytes, |_, _| ()).is_err(), "{bytes:?}");
         }
-        assert!(Replies::default().feed(&[b'+'; 70_000], |_, _| ()).is_err());
+        // Too long a line, whether its end has come or not.
+        let line = [&[b'+'; 70_000][..], b"\r\n"].concat();
+        for bytes in [&line[..70_000], &line] {
+            assert!(Replies::default().feed(bytes, |_, _| ()).is_err());
+        }
     }
 }

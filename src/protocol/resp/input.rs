@@ -42,6 +42,8 @@ pub struct Input {
     bodies_start: usize,
     /// Bytes that the last body still lacks; received bytes go there first.
     body_missing_bytes: usize,
+    /// The next request was put back: it has passed the limits, in the form in which it came.
+    passed: bool,
     /// Why the connection is over; each later call says so again.
     failed: Option<ProtocolError>,
     /// Counts releases, so that a frame used too late is noticed.
@@ -83,7 +85,8 @@ impl Input {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        let next = self.read(limits, args);
+        // A stranger may type more than the same request may have otherwise.
+        let next = self.read(&Limits { authenticated: limits.authenticated || self.passed, ..*limits }, args);
         self.failed = next.as_ref().err().copied();
         next
     }
@@ -105,6 +108,7 @@ impl Input {
             text.extend_from_slice(b"\r\n");
         }
         self.text.splice(self.start..self.start, text);
+        self.passed = true;
     }
 
     /// The arguments of a frame that was given out since the last [`release`](Self::release).
@@ -188,6 +192,7 @@ impl Input {
             epoch: self.epoch,
         };
         self.progress = Progress::default();
+        self.passed = false;
         self.start = frame.end;
         self.bodies_start = frame.bodies_end;
         frame

@@ -34,7 +34,7 @@ pub use parameter::Parameter;
 pub use print::{facts, print, wrap};
 pub use profiles::PROFILES;
 pub use redis::redis_parameters;
-pub use rewrite::rewrite;
+pub use rewrite::{rewrite, rewritten};
 pub use settings::{Cluster, Config, Cores, Hot, Limits, Log, Memory, Network, PatternPolicy, Ring, Security};
 pub use table::{SECTIONS, TABLE};
 pub use units::{bytes_parse, bytes_print, cpus_parse, cpus_print};
@@ -81,6 +81,12 @@ impl Origins {
 pub fn load(sources: &Sources, cpus_available: &[usize]) -> Result<Loaded, Mistakes> {
     let file = sources.file.clone().map_or_else(Contents::default, read_file);
     resolve(sources, file, cpus_available)
+}
+
+/// [`load`] with a text in the place of the file's.
+pub fn load_text(sources: &Sources, text: &str, cpus_available: &[usize]) -> Result<Loaded, Mistakes> {
+    let path = sources.file.clone().unwrap_or_default();
+    resolve(sources, file::read(&Source::File(path), text), cpus_available)
 }
 
 /// [`load`] once the file has been read.

@@ -21,7 +21,8 @@ pub fn rewrite(path: &Path, started: &Config, settings: &[(&str, Vec<u8>)]) -> i
     replace(path, &text)
 }
 
-fn rewritten(text: &str, started: &Config, settings: &[(&str, Vec<u8>)]) -> io::Result<String> {
+/// The text of the file that [`rewrite`] writes.
+pub fn rewritten(text: &str, started: &Config, settings: &[(&str, Vec<u8>)]) -> io::Result<String> {
     let mut document: DocumentMut = text.parse().map_err(io::Error::other)?;
     for (name, value) in settings {
         let is_it = |row: &&Parameter| row.live && (row.redis == Some(*name) || row.flag == *name);

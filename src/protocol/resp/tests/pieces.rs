@@ -28,9 +28,12 @@ fn corpus() -> Vec<Vec<u8>> {
 fn what_is_put_back_comes_again() {
     let body = vec![b'b'; BODY_BYTES_MIN + 1];
     let quoted = b"DEL \"a\\x00\\\"b\" 'c d' e\r\n".to_vec();
-    let requests = [quoted, encode(&[b"DEL", b"", b"a\r\n"]), b"KEYS *\r\n".to_vec(), encode(&[b"KEYS", &body])];
-    for request in requests {
-        let (mut input, limits) = (Input::new(), Limits { authenticated: true, ..Limits::default() });
+    let known = [quoted, encode(&[b"DEL", b"", b"a\r\n"]), b"KEYS *\r\n".to_vec(), encode(&[b"KEYS", &body])];
+    // By hand a stranger may send more than otherwise.
+    let strange = [b"MGET a b c d e f g h i j k l\r\n".to_vec(), [b"ECHO ", &body[..20_000], b"\r\n"].concat()];
+    let requests = known.into_iter().map(|request| (request, true)).chain(strange.map(|request| (request, false)));
+    for (request, authenticated) in requests {
+        let (mut input, limits) = (Input::new(), Limits { authenticated, ..Limits::default() });
         let ping = &b"PING \"x\"\r\n"[..];
         for bytes in [ping, &request[..request.len() / 2], &request[request.len() / 2..], ping] {
             input.keep(bytes);

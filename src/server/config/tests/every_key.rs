@@ -148,8 +148,7 @@ fn command_line_wins_over_file_over_profile_over_default() {
 #[test]
 fn the_profile_flag_replaces_the_files_profile() {
     let sources = Sources { profile: Some("small".into()), ..Sources::default() };
-    let file = file::read(&Source::File("c.toml".into()), "profile = \"latency\"");
-    let config = resolve(&sources, file, &CPUS).expect("both exist").config;
+    let config = load_text(&sources, "profile = \"latency\"", &CPUS).expect("both exist").config;
     assert_eq!((config.ring.entries, config.ring.spin_us), (128, 0));
 }
 

@@ -7,8 +7,7 @@ mod mistakes;
 mod printing;
 mod redis;
 
-use super::file::{self, Source};
-use super::{Config, Loaded, Mistakes, Parameter, Sources, TABLE, resolve};
+use super::{Config, Loaded, Mistakes, Parameter, Sources, TABLE, load_text};
 
 /// Four CPUs, as if the machine had them.
 const CPUS: [usize; 4] = [0, 1, 2, 3];
@@ -20,8 +19,8 @@ fn row(path: &str) -> &'static Parameter {
 /// Loads a text as the file `c.toml`, with flags given as (row, text).
 fn load(text: &str, flags: &[(&str, &str)]) -> Result<Loaded, Mistakes> {
     let flags = flags.iter().map(|(path, text)| (row(path), (*text).to_owned())).collect();
-    let sources = Sources { flags, ..Sources::default() };
-    resolve(&sources, file::read(&Source::File("c.toml".into()), text), &CPUS)
+    let sources = Sources { file: Some("c.toml".into()), flags, ..Sources::default() };
+    load_text(&sources, text, &CPUS)
 }
 
 fn good(text: &str) -> Config {

@@ -1,0 +1,54 @@
+//! Bytes that a stranger can send, and what must hold whatever they are: one function a target.
+//!
+//! The programs in `fuzz_targets/` hand libFuzzer's inputs to these functions. `tests/replay.rs` hands them what is kept
+//! in `corpus/` and `regressions/`, and mutations of it, and needs neither a nightly toolchain nor libFuzzer.
+
+mod commands;
+mod config;
+mod glob;
+mod model;
+mod number;
+mod payload;
+mod pieces;
+mod replies;
+mod request;
+mod rig;
+mod stream;
+mod wire;
+
+pub use commands::commands;
+pub use config::{config, flags};
+pub use glob::glob;
+pub use model::model;
+pub use number::number;
+pub use payload::{dump, lzf};
+pub use replies::replies;
+pub use request::{inline, resp};
+pub use stream::stream;
+
+/// A target: the name of its program and of its folders, what it does with an input, and how many mutations a replay
+/// tries of each thousand that it may.
+pub struct Target {
+    pub name: &'static str,
+    pub run: fn(&[u8]),
+    pub permille: usize,
+}
+
+const fn target(name: &'static str, run: fn(&[u8]), permille: usize) -> Target {
+    Target { name, run, permille }
+}
+
+pub const TARGETS: [Target; 12] = [
+    target("resp", resp, 1000),
+    target("inline", inline, 1000),
+    target("glob", glob, 1000),
+    target("number", number, 1000),
+    target("lzf", lzf, 100),
+    target("dump", dump, 100),
+    target("replies", replies, 1000),
+    target("config", config, 50),
+    target("flags", flags, 10),
+    target("stream", stream, 20),
+    target("commands", commands, 20),
+    target("model", model, 20),
+];

@@ -1,0 +1,124 @@
+//! Engines beside a map: commands on a few keys are answered as the map says, whichever cores the keys live on, however
+//! many requests are under way, and whether or not keys are hot.
+
+mod op;
+mod store;
+
+use crate::rig::{CORES_MAX, Rig};
+use crate::wire::encode;
+use arbitrary::{Arbitrary, Unstructured};
+use coldplate::engine::Settings;
+use op::Op;
+use store::Store;
+
+#[derive(Arbitrary, Debug)]
+struct Play {
+    cores: u8,
+    hot: bool,
+    /// Whether each of two clients speaks RESP3.
+    resp3: [bool; 2],
+    acts: Vec<Act>,
+}
+
+#[derive(Arbitrary, Debug)]
+enum Act {
+    One {
+        client: bool,
+        op: Op,
+    },
+    /// Sent at once, answered one by one.
+    Pipeline {
+        client: bool,
+        ops: Vec<Op>,
+    },
+    /// The same operation again and again, which makes its key hot.
+    Often {
+        client: bool,
+        op: Op,
+        times: u8,
+    },
+    /// As one transaction.
+    Exec {
+        client: bool,
+        ops: Vec<Op>,
+    },
+    Pass {
+        ms: u16,
+    },
+}
+
+/// What one client is sent, and what it is to get.
+#[derive(Default)]
+struct Script {
+    wire: Vec<u8>,
+    expected: Vec<u8>,
+}
+
+/// Acts of two clients on up to three cores.
+pub fn model(data: &[u8]) {
+    let Ok(play) = Play::arbitrary_take_rest(Unstructured::new(data)) else { return };
+    let mut rig = Rig::new(usize::from(play.cores) % CORES_MAX + 1, play.hot, Settings::default());
+    for (client, _) in play.resp3.iter().enumerate().filter(|(_, resp3)| **resp3) {
+        rig.send(client, &encode(&["HELLO", "3"]));
+        rig.settle();
+    }
+    let mut store = Store::default();
+    for act in &play.acts {
+        store.now_ms = rig.now_ms();
+        let (client, ops): (bool, Vec<&Op>) = match act {
+            Act::One { client, op } => (*client, vec![op]),
+            Act::Pipeline { client, ops } | Act::Exec { client, ops } => (*client, ops.iter().collect()),
+            Act::Often { client, op, times } => (*client, vec![op; usize::from(*times)]),
+            Act::Pass { ms } => {
+                rig.pass(u64::from(*ms) * 1000);
+                rig.settle();
+                continue;
+            }
+        };
+        let client = usize::from(client);
+        store.resp3 = play.resp3[client];
+        let script = match act {
+            Act::Exec { .. } => as_one(&mut store, &ops),
+            _ => one_by_one(&mut store, &ops),
+        };
+        rig.clients[client].received.clear();
+        assert!(rig.send(client, &script.wire), "nothing here costs much");
+        rig.settle();
+        // What is held back in the hope of more leaves in time.
+        rig.pass(1000);
+        rig.settle();
+        let received = &rig.clients[client].received;
+        assert!(
+            *received == script.expected,
+            "{play:?}\nat {act:?}\ngot      {}\nexpected {}",
+            received.escape_ascii(),
+            script.expected.escape_ascii()
+        );
+    }
+    rig.end();
+}
+
+fn one_by_one(store: &mut Store, ops: &[&Op]) -> Script {
+    let mut script = Script::default();
+    for op in ops {
+        script.wire.extend(encode(&op.words(store.now_ms)));
+        script.expected.extend(store.apply(op));
+    }
+    script
+}
+
+fn as_one(store: &mut Store, ops: &[&Op]) -> Script {
+    let mut script = Script { wire: encode(&["MULTI"]), expected: b"+OK\r\n".to_vec() };
+    for op in ops {
+        script.wire.extend(encode(&op.words(store.now_ms)));
+        script.expected.extend(op.is_short().map_or(b"+QUEUED\r\n".to_vec(), store::wrong_number));
+    }
+    script.wire.extend(encode(&["EXEC"]));
+    if ops.iter().any(|op| op.is_short().is_some()) {
+        script.expected.extend_from_slice(b"-EXECABORT Transaction discarded because of previous errors.\r\n");
+        return script;
+    }
+    script.expected.extend(format!("*{}\r\n", ops.len()).into_bytes());
+    ops.iter().for_each(|op| script.expected.extend(store.apply(op)));
+    script
+}
