@@ -114,6 +114,11 @@ impl Plan {
         Plan { seed, ..Plan::default() }
     }
 
+    /// Its own scenario, and nothing that besets it.
+    pub fn plain(seed: u64) -> Plan {
+        Plan { without: Hazard::ALL.to_vec(), ..Plan::of(seed) }
+    }
+
     pub fn skips(&self, unit: usize) -> bool {
         self.skip.iter().any(|(from, to)| (*from..*to).contains(&unit))
     }
@@ -161,7 +166,7 @@ impl Plan {
         let mut plan = Plan::of(number(words.next().unwrap_or(""))? as u64);
         for word in words {
             match word.split_once('=').unwrap_or((word, "")) {
-                ("plain", _) => plan.without = Hazard::ALL.to_vec(),
+                ("plain", _) => plan.without = Plan::plain(0).without,
                 ("without", names) => {
                     for name in names.split(',') {
                         let known = Hazard::ALL.into_iter().find(|hazard| hazard.name() == name);
