@@ -47,6 +47,9 @@ enum Act {
     },
 }
 
+/// Longer pipelines would take memory and time and show nothing more.
+const SCRIPT_BYTES_MAX: usize = 1 << 20;
+
 /// What one client is sent, and what it is to get.
 #[derive(Default)]
 struct Script {
@@ -101,6 +104,9 @@ pub fn model(data: &[u8]) {
 fn one_by_one(store: &mut Store, ops: &[&Op]) -> Script {
     let mut script = Script::default();
     for op in ops {
+        if script.wire.len() + script.expected.len() > SCRIPT_BYTES_MAX {
+            break;
+        }
         script.wire.extend(encode(&op.words(store.now_ms)));
         script.expected.extend(store.apply(op));
     }
