@@ -171,10 +171,12 @@ impl Cache {
             self.forgotten[*key] += 1;
             // The word about the first of two reads may come behind the reply to the second.
             let read = self.read.get_mut(key).and_then(VecDeque::pop_front);
-            if direct && read.is_none() && self.listened & 1 << key == 0 {
+            let listened = self.listened & 1 << key != 0;
+            if direct && read.is_none() && !listened {
                 return Err(*key);
             }
-            since.push((*key, read.unwrap_or(0)));
+            // Who listens to prefixes is told of changes and not about reads, so of one before the last read too.
+            since.push((*key, if listened { 0 } else { read.unwrap_or(0) }));
         }
         Ok(since)
     }
