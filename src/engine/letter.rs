@@ -119,6 +119,9 @@ pub struct Batch {
     answer_count: u32,
     /// Read after the requests, which were written before them if they are on the same key.
     pub notes: Vec<Note>,
+    /// Who begins and ends to listen to prefixes: read before the requests, since a connection may ask on at once, and what
+    /// it reads then changes. That somebody listens to what was asked before does no harm.
+    pub listeners: Vec<Word>,
     /// Messages among the notes, and their bytes.
     messages: u32,
     message_bytes: usize,
@@ -145,7 +148,7 @@ pub struct Envelope {
 
 impl Batch {
     pub fn is_empty(&self) -> bool {
-        self.request_count == 0 && self.answer_count == 0 && self.notes.is_empty()
+        self.request_count == 0 && self.answer_count == 0 && self.notes.is_empty() && self.listeners.is_empty()
     }
 
     pub fn requests(&self) -> u32 {
@@ -186,6 +189,7 @@ impl Batch {
         self.requests.shrink_to(KEPT_BYTES_MAX);
         self.bodies.clear();
         self.notes.clear();
+        self.listeners.clear();
         self.answers.clear_keeping(KEPT_BYTES_MAX);
         (self.request_count, self.answer_count) = (0, 0);
         (self.messages, self.message_bytes, self.stale_bytes) = (0, 0, 0);

@@ -18,6 +18,9 @@ use std::ops::Range;
 
 impl Engine {
     pub(super) fn mail(&mut self, now: Now, from: CoreId, mut batch: Box<Batch>, effects: &mut Effects) {
+        for word in std::mem::take(&mut batch.listeners) {
+            self.take_word(now, from, word, effects);
+        }
         self.serve(now, from, &mut batch, effects);
         self.skip_lap();
         self.deliver(now, &batch, effects);

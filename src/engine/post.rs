@@ -58,6 +58,11 @@ impl Post {
         self.trays[core.index()].batch.notes.push(note);
     }
 
+    /// Adds a word about somebody who begins or ends to listen to prefixes.
+    pub fn listener(&mut self, core: CoreId, word: Word) {
+        self.trays[core.index()].batch.listeners.push(word);
+    }
+
     /// Adds a word for all whom it concerns there: keys have changed.
     pub fn stale(&mut self, core: CoreId, word: Word) {
         self.trays[core.index()].batch.push_stale(word, self.batch_bytes_max);

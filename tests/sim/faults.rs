@@ -260,5 +260,6 @@ pub fn repeat(batch: &mut Batch) {
         copy.answer(ticket, |out| out.append(output, range));
     }
     copy.notes = std::mem::take(&mut batch.notes);
+    copy.listeners = std::mem::take(&mut batch.listeners);
     *batch = copy;
 }

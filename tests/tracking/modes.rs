@@ -60,6 +60,27 @@ fn prefixes_hear_of_every_change() {
 }
 
 /// As Redis does: a key that was read before BCAST was chosen is told by its prefix only.
+/// What is asked right behind CLIENT TRACKING is told of like anything later, though other cores have to learn first who
+/// listens.
+#[test]
+fn who_listens_asks_on_at_once() {
+    everywhere(|rig, key| {
+        let listener = connect(rig, 0, true);
+        rig.ok(listener, &format!("SET {key} old"));
+        rig.tell(listener, "CLIENT TRACKING ON BCAST");
+        rig.tell(listener, &format!("GET {key}"));
+        rig.tell(listener, &format!("DEL {key}"));
+        rig.settle();
+        let told = rig.heard(listener);
+        assert!(told.starts_with("+OK\r\n$3\r\nold\r\n") && told.ends_with(&invalidate(&[key])), "{told}");
+        rig.tell(listener, "CLIENT TRACKING OFF");
+        rig.tell(listener, "CLIENT TRACKING ON BCAST");
+        rig.tell(listener, &format!("SET {key} new"));
+        rig.settle();
+        assert_eq!(rig.heard(listener), format!("+OK\r\n+OK\r\n+OK\r\n{}", invalidate(&[key])));
+    });
+}
+
 #[test]
 fn rows_of_the_table_mean_nothing_in_bcast_mode() {
     everywhere(|rig, key| {

@@ -56,6 +56,8 @@ impl Engine {
             return client.answer(|reply| reply.ok());
         }
         let number = client.queue.gather(Gather::ok(parts), client.is_muted());
+        // No copy answers either before all cores know who listens: it would be as of before they did.
+        client.order.hold(client.queue.numbers().end);
         let ticket = Ticket::new(conn, number, 0);
         self.spread_prefixes(listens, Some(ticket));
         if let Some(id) = elsewhere {
@@ -69,7 +71,7 @@ impl Engine {
             return;
         }
         for core in self.other_cores() {
-            self.post.note(core, Note::Invalidation(Word::Listen { prefixes: prefixes.clone(), ticket }));
+            self.post.listener(core, Word::Listen { prefixes: prefixes.clone(), ticket });
         }
     }
 
@@ -156,7 +158,7 @@ impl Engine {
             if self.invalidation.prefixes.remove_here(prefix, conn) {
                 self.invalidation.prefixes.remove_core(prefix, self.core);
                 for core in self.other_cores() {
-                    self.post.note(core, Note::Invalidation(Word::Deaf { prefix: prefix.clone() }));
+                    self.post.listener(core, Word::Deaf { prefix: prefix.clone() });
                 }
             }
         }
