@@ -140,7 +140,7 @@ fn any_seed_keeps_the_promises() {
     let (count, seconds) = (seeds.len(), start.elapsed().as_secs_f64());
     println!("{count} seeds, {requests} requests, {undecided} keys undecided, {:.0} seeds/s", count as f64 / seconds);
     // Hazards leave many requests unanswered, and each of those may have been run or not.
-    assert!(undecided <= 2 + count / 10, "the checker gives up on too many histories: {undecided}");
+    assert!(undecided <= 2 + count / 30, "the checker gives up on too many histories: {undecided}");
 }
 
 /// What went wrong once does not come back.

@@ -134,8 +134,14 @@ impl Plan {
 
     /// Changes a scenario by what besets it and by what was taken off.
     pub fn apply(&self, scenario: &mut Scenario) {
-        for hazard in self.hazards(scenario) {
-            hazard.apply(scenario, &mut Rng::new(self.seed ^ hazard as u64));
+        let hazards = self.hazards(scenario);
+        for hazard in &hazards {
+            hazard.apply(scenario, &mut Rng::new(self.seed ^ *hazard as u64));
+        }
+        // What takes longer has more beside it: with much under way there would be more orders than a search can try.
+        let slow = [Hazard::Crumbs, Hazard::FullMail, Hazard::SlowMail, Hazard::Stalls, Hazard::Jumps];
+        if scenario.burst_max < 200 && hazards.iter().any(|hazard| slow.contains(hazard)) {
+            scenario.unanswered_max = scenario.unanswered_max.min(if scenario.clients > 5 { 2 } else { 4 });
         }
         scenario.requests = self.requests.map_or(scenario.requests, |most| most.min(scenario.requests));
         scenario.clients = self.clients.map_or(scenario.clients, |most| most.min(scenario.clients));

@@ -59,7 +59,6 @@ fn prefixes_hear_of_every_change() {
     });
 }
 
-/// As Redis does: a key that was read before BCAST was chosen is told by its prefix only.
 /// What is asked right behind CLIENT TRACKING is told of like anything later, though other cores have to learn first who
 /// listens.
 #[test]
@@ -81,6 +80,7 @@ fn who_listens_asks_on_at_once() {
     });
 }
 
+/// As Redis does: a key that was read before BCAST was chosen is told by its prefix only.
 #[test]
 fn rows_of_the_table_mean_nothing_in_bcast_mode() {
     everywhere(|rig, key| {
