@@ -1,10 +1,10 @@
-//! Proves what CLIENT LIST says of connections, and that those which take too much are closed: two engines without a shell,
-//! two clients on each.
+//! Proves what CLIENT LIST says of connections, and that those which take too much are closed, as are those which hang up
+//! before they begin to wait: two engines without a shell, two clients on each.
 
 mod rig;
 
 use coldplate::engine::Event;
-use rig::{Client, Rig, conn};
+use rig::{Client, Rig, conn, lines};
 
 /// The first client of core 0 does things, the second one of core 1 looks at them.
 const A: Client = (0, 0);
@@ -202,4 +202,25 @@ fn clients_are_chosen_by_what_they_are() {
     assert_eq!(rig.killed, [B, FAR]);
     assert_eq!(rig.say(LOOKER, "CLIENT KILL ADDR 127.0.0.1:5 SKIPME yes"), ":1\r\n");
     assert_eq!(rig.killed, [B, FAR, A]);
+}
+
+/// Nobody begins to wait whose end has come while an earlier request of its was under way: who has hung up is gone, and
+/// when the server ends, everybody is answered.
+#[test]
+fn no_wait_begins_behind_the_end() {
+    let ask = |rig: &mut Rig, text: &str, end: Event| {
+        rig.turn(A.0, |now, engine, effects| {
+            // FLUSHALL asks the other core for its locks first.
+            engine.handle(now, Event::Received { chunks: &[(conn(A), &lines(text))] }, effects);
+            engine.handle(now, end, effects);
+        });
+        rig.settle();
+    };
+    let mut rig = start();
+    ask(&mut rig, "FLUSHALL\nWAIT 1 0\nPING", Event::Ended { conn: conn(A) });
+    assert_eq!(rig.killed, [A]);
+    let mut rig = start();
+    rig.turn(FAR.0, |now, engine, effects| engine.handle(now, Event::Drain, effects));
+    ask(&mut rig, "FLUSHALL\nWAIT 1 0\nCLIENT PAUSE 1000\nPING", Event::Drain);
+    assert_eq!(rig.heard(A), "+OK\r\n:0\r\n+OK\r\n+PONG\r\n");
 }

@@ -98,7 +98,7 @@ struct Asked {
 /// Whether a request may leave its client, or all of them, waiting or shut out.
 fn shuts_out(words: &[Vec<u8>]) -> bool {
     let is = |word: &[u8]| words.iter().any(|own| own.eq_ignore_ascii_case(word));
-    is(b"wait") || is(b"requirepass") || is(b"maxclients")
+    is(b"wait") || is(b"pause") || is(b"requirepass") || is(b"maxclients")
 }
 
 /// Acts of four clients on up to three cores.
@@ -141,13 +141,13 @@ pub fn commands(data: &[u8]) {
         assert_replies(&client.received);
     }
     if !asked[0].is_lost {
-        say_goodbye(&mut rig);
+        say_goodbye(&mut rig, &play);
     }
     rig.end();
 }
 
 /// Proves that no client that is still there hangs.
-fn say_goodbye(rig: &mut Rig) {
+fn say_goodbye(rig: &mut Rig, play: &Play) {
     let all_say = |rig: &mut Rig, words: &[&str]| {
         for client in 0..CLIENTS {
             rig.send(client, &encode(words));
@@ -164,6 +164,7 @@ fn say_goodbye(rig: &mut Rig) {
     for (number, client) in rig.clients.iter().enumerate().filter(|(_, client)| client.open) {
         assert_replies(&client.received);
         let last = &client.received[client.received.len().saturating_sub(200)..];
-        assert!(last.ends_with(b"+RESET\r\n$3\r\nbye\r\n"), "client {number} hangs: {}", last.escape_ascii());
+        let served = last.ends_with(b"+RESET\r\n$3\r\nbye\r\n");
+        assert!(served, "client {number} hangs behind {}\n{play:?}", last.escape_ascii());
     }
 }

@@ -5,6 +5,7 @@
 
 use super::Engine;
 use super::event::Effects;
+use super::ingress::Call;
 use super::sessions::Client;
 use crate::protocol::command::{Command, Spec, flags::flag};
 use crate::protocol::resp::{Output, Proto, Reply};
@@ -70,16 +71,23 @@ pub fn may_park(command: Command) -> bool {
 }
 
 impl Engine {
-    /// Parks a client until a time.
-    pub(super) fn park(&mut self, conn: ConnId, client: &mut Client, until_us: Option<u64>) {
-        let slot = client.queue.wait(client.is_muted());
+    /// Parks a client until a time. One that has hung up meanwhile is gone.
+    pub(super) fn park(&mut self, call: &mut Call, client: &mut Client, until_us: Option<u64>) {
+        let (conn, slot) = (call.conn, client.queue.wait(client.is_muted()));
         client.parked = true;
         client.stalled = true;
         self.waits.parked.push(Parked { conn, slot, until_us });
+        if client.ended {
+            call.effects.kill.push(conn);
+        }
     }
 
-    /// Begins a pause, or makes one longer: the later end and the stricter kind hold, as in Redis.
+    /// Begins a pause, or makes one longer: the later end and the stricter kind hold, as in Redis. When the server ends,
+    /// nobody waits any more.
     pub(super) fn pause(&mut self, pause: Pause) {
+        if self.draining {
+            return;
+        }
         let old = self.waits.pause.unwrap_or(pause);
         self.waits.pause = Some(Pause { until_us: pause.until_us.max(old.until_us), all: pause.all || old.all });
         // As in Redis, no key goes by itself meanwhile.

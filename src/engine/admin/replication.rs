@@ -84,11 +84,11 @@ impl Engine {
         };
         match timeout_ms(args.get(2)) {
             Err(error) => client.answer(|reply| reply.error(error)),
-            // Inside a transaction nobody waits.
-            Ok(_) if replicas <= 0 || self.program_runs() => client.answer(|reply| reply.integer(0)),
+            // Inside a transaction nobody waits, nor when the server ends.
+            Ok(_) if replicas <= 0 || self.program_runs() || self.draining => client.answer(|reply| reply.integer(0)),
             Ok(ms) => {
                 let until_us = (ms > 0).then(|| call.now.mono_us + ms * 1000);
-                self.park(call.conn, client, until_us);
+                self.park(call, client, until_us);
             }
         }
     }
