@@ -46,7 +46,7 @@ pub(super) struct Item {
     /// together with others and which it would overtake; or because clients are paused.
     pub overtakes: bool,
     /// Its client may have to wait, for locks or for time to pass, or is to be watched, before the next one runs.
-    may_wait: bool,
+    pub may_wait: bool,
 }
 
 impl Item {

@@ -258,6 +258,11 @@ impl Engine {
             client.stalled = true;
             return Ran::Waits;
         }
+        if item.may_wait && self.must_seek(call.conn, client, item.spec, &source.args(group, item)) {
+            source.put_back(group, item);
+            client.stalled = true;
+            return Ran::Waits;
+        }
         if watch.monitored {
             self.write_down(call.now, client, item.spec, &source.args(group, item));
         }
@@ -296,7 +301,7 @@ impl Engine {
         if post_full && !unread && !awaited {
             self.wait_for_turn(conn, client);
         }
-        unread || awaited || post_full || client.parked || client.on_trial || client.transaction.is_some()
+        unread || awaited || post_full || client.parked || client.seeks || client.transaction.is_some()
     }
 
     /// Has a stalled client looked at again in the next turn.

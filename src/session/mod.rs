@@ -98,7 +98,7 @@ pub struct Session<G> {
     /// Its command waits for time to pass (WAIT); stalled meanwhile.
     pub parked: bool,
     /// Its CLIENT TRACKING waits for another core's word; stalled meanwhile.
-    pub on_trial: bool,
+    pub seeks: bool,
     /// It asked to be told when keys turn hot or cool.
     pub hears_heat: bool,
     /// CLIENT TRACKING, while it is on.
@@ -149,7 +149,7 @@ impl<G> Session<G> {
             stalled: false,
             waits_for_turn: false,
             parked: false,
-            on_trial: false,
+            seeks: false,
             hears_heat: false,
             tracker: None,
             owes_forget: false,

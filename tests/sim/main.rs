@@ -55,7 +55,7 @@ use world::{Outcome, Reached, play};
 
 const SEEDS_DEFAULT: u64 = 500;
 /// Seeds within which a planted fault has to be caught.
-const FAULT_SEEDS_MAX: usize = 300;
+const FAULT_SEEDS_MAX: usize = 1000;
 const SEEDS_ONCE_FAILED: &str = include_str!("seeds.txt");
 const SEEDS_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sim/seeds.txt");
 /// Between two lines that say how far a long run is.

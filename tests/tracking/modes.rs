@@ -154,6 +154,28 @@ fn who_is_missing_cannot_be_told() {
     });
 }
 
+/// In a transaction too, and whatever stands behind it.
+#[test]
+fn who_is_missing_cannot_be_told_in_a_transaction_either() {
+    everywhere(|rig, _| {
+        let (reader, other) = (connect(rig, 0, true), connect(rig, 1, false));
+        let present = rig.say(other, "CLIENT ID").trim_start_matches(':').trim_end().to_string();
+        for (id, outcome, redirect) in [
+            ("997", "-ERR The client ID you want redirect to does not exist", "-1"),
+            ("998", "-ERR The client ID you want redirect to does not exist", "-1"),
+            (&present, "+OK", &present),
+        ] {
+            for line in ["MULTI", &format!("CLIENT TRACKING ON REDIRECT {id}"), "CLIENT GETREDIR", "EXEC"] {
+                rig.tell(reader, line);
+            }
+            rig.tell(reader, "CLIENT GETREDIR");
+            rig.settle();
+            let queued = "+OK\r\n+QUEUED\r\n+QUEUED\r\n";
+            assert_eq!(rig.heard(reader), format!("{queued}*2\r\n{outcome}\r\n:{redirect}\r\n:{redirect}\r\n"));
+        }
+    });
+}
+
 /// What a transaction reads counts as read, CLIENT CACHING is for all of it, and what it changes is told behind its reply.
 #[test]
 fn transactions_are_one_request() {

@@ -1,18 +1,17 @@
 //! CLIENT TRACKING and its kin: a connection says what it wants to be told, and asks what it has said.
 
 use super::super::Engine;
-use super::super::event::Effects;
 use super::super::gather::Gather;
 use super::super::ingress::Call;
-use super::super::letter::{Note, Ticket};
+use super::super::letter::Ticket;
 use super::super::sessions::Client;
 use super::options::{self, NO_SUCH_CLIENT};
-use super::{Fault, Trial, Word, mark_of};
+use super::{Fault, Word, mark_of};
 use crate::keyspace::command::Request;
 use crate::protocol::command::{Command, Spec, spec};
 use crate::protocol::resp::Args;
 use crate::session::Tracker;
-use crate::types::{ConnId, CoreId, Now};
+use crate::types::{ConnId, CoreId};
 
 impl Engine {
     pub(in super::super) fn tracking(&mut self, call: &Call, client: &mut Client, command: Command, args: &Args) {
@@ -35,92 +34,25 @@ impl Engine {
 
     fn client_tracking(&mut self, conn: ConnId, client: &mut Client, args: &Args) {
         let asked = options::parse(args, client.tracker.as_deref());
-        let sought = asked.redirect.map(|id| (id, self.seek_here(id)));
-        if let Some((_, Some(false))) = sought {
+        if let Some(id) = asked.redirect
+            && !self.is_there(conn, id)
+        {
             return client.answer(|reply| reply.error(NO_SUCH_CLIENT));
         }
-        // Another core has to be asked about the one to redirect to. Until it has answered, what the connection asks next
-        // waits. A transaction goes on, and takes it to be there: what it reads must not go untold.
-        let elsewhere = sought.filter(|(_, found)| found.is_none()).map(|(id, _)| id as u64);
-        let (listens, reply) = match asked.outcome {
-            Err(error) if elsewhere.is_none() => return client.answer(|reply| reply.error_bytes(&error)),
-            Err(error) => (Vec::new(), [b"-", &error[..], b"\r\n"].concat()),
-            Ok(tracker) => {
-                self.begin_trial(conn, client, elsewhere.is_some());
-                (self.set_tracker(conn, client, tracker.map(Box::new)), b"+OK\r\n".to_vec())
-            }
+        let listens = match asked.outcome {
+            Err(error) => return client.answer(|reply| reply.error_bytes(&error)),
+            Ok(tracker) => self.set_tracker(conn, client, tracker.map(Box::new)),
         };
-        let others = if listens.is_empty() { 0 } else { self.cores - 1 };
-        let parts = others + usize::from(elsewhere.is_some());
-        if parts == 0 {
+        if listens.is_empty() || self.cores == 1 {
             return client.answer(|reply| reply.ok());
         }
-        let number = client.queue.gather(Gather::ok(parts), client.is_muted());
+        let number = client.queue.gather(Gather::ok(self.cores - 1), client.is_muted());
         // No copy answers either before all cores know who listens: it would be as of before they did.
         client.order.hold(client.queue.numbers().end);
         let ticket = Ticket::new(conn, number, 0);
-        self.spread_prefixes(listens, Some(ticket));
-        if let Some(id) = elsewhere {
-            let (core, trial) = (self.core_of_id(id), self.invalidation.tries);
-            self.post.note(core, Note::Invalidation(Word::Seek { id, reply, ticket, trial }));
-        }
-    }
-
-    fn spread_prefixes(&mut self, prefixes: Vec<Vec<u8>>, ticket: Option<Ticket>) {
-        if prefixes.is_empty() {
-            return;
-        }
         for core in self.other_cores() {
-            self.post.listener(core, Word::Listen { prefixes: prefixes.clone(), ticket });
+            self.post.listener(core, Word::Listen { prefixes: listens.clone(), ticket });
         }
-    }
-
-    /// What was tried before is no longer of interest: this is what the connection has asked for.
-    fn begin_trial(&mut self, conn: ConnId, client: &mut Client, tries: bool) {
-        self.invalidation.trials.retain(|trial| trial.conn != conn);
-        if tries {
-            self.invalidation.tries += 1;
-            let (number, before) = (self.invalidation.tries, client.tracker.clone());
-            self.invalidation.trials.push(Trial { conn, number, before });
-            if !self.program_runs() {
-                (client.on_trial, client.stalled) = (true, true);
-            }
-        }
-    }
-
-    /// Whether there is a connection with this id; `None` if another core would know.
-    fn seek_here(&self, id: i64) -> Option<bool> {
-        let id = id.max(0) as u64;
-        if id == 0 || self.core_of_id(id) == self.core {
-            return Some(self.sessions.conn_of(id).is_some());
-        }
-        None
-    }
-
-    /// Another core asks whether a connection of this one exists.
-    pub(super) fn seek(&mut self, from: CoreId, id: u64, reply: &[u8], ticket: Ticket, trial: u64) {
-        let found = self.sessions.conn_of(id).is_some();
-        let missing = [b"-", NO_SUCH_CLIENT.as_bytes(), b"\r\n"].concat();
-        let reply = if found { reply } else { &missing };
-        self.shard.counts.tally.answered(Command::ClientTracking, reply);
-        self.post.batch(from).answer(ticket, |out| out.bytes.extend_from_slice(reply));
-        self.post.note(from, Note::Invalidation(Word::Sought { by: ticket.conn(), trial, found }));
-    }
-
-    /// The other core has answered: if there is no such connection, the asking one goes back to what it had, unless it
-    /// has asked for something else since.
-    pub(super) fn end_trial(&mut self, now: Now, (conn, trial): (ConnId, u64), found: bool, effects: &mut Effects) {
-        let trials = &mut self.invalidation.trials;
-        let Some(row) = trials.iter().position(|known| known.conn == conn && known.number == trial) else { return };
-        let trial = trials.swap_remove(row);
-        let Some(mut client) = self.sessions.take(conn) else { return };
-        if !found {
-            let listens = self.set_tracker(conn, &mut client, trial.before);
-            self.spread_prefixes(listens, None);
-        }
-        client.on_trial = false;
-        self.sessions.put(conn, client);
-        self.resume(now, conn, effects);
     }
 
     /// Turns a connection's tracking on, off or into something else; the prefixes that it listens to.
@@ -169,7 +101,7 @@ impl Engine {
         if client.tracker.is_some() {
             self.set_tracker(conn, client, None);
         }
-        self.invalidation.trials.retain(|trial| trial.conn != conn);
+        self.invalidation.seeks.forget(conn);
     }
 
     /// Somebody of core `from` listens.

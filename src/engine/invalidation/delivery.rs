@@ -105,12 +105,7 @@ impl Engine {
     /// Tells a connection that tracks, or the one that it redirects to.
     fn tell_tracker(&mut self, now: Now, conn: ConnId, what: &What, effects: &mut Effects) {
         let Some(client) = self.sessions.get_mut(conn) else { return };
-        let Some(mut to) = client.tracker.as_ref().map(|tracker| tracker.redirect) else { return };
-        if client.on_trial {
-            // Perhaps there is no such connection: until that is known, who was told before is told.
-            let trial = self.invalidation.trials.iter().find(|trial| trial.conn == conn);
-            to = trial.and_then(|trial| trial.before.as_ref()).map_or(to, |before| before.redirect);
-        }
+        let Some(to) = client.tracker.as_ref().map(|tracker| tracker.redirect) else { return };
         if to == 0 {
             // A RESP2 connection cannot be told of anything that it has not asked.
             if client.proto == Proto::Resp3 {
@@ -123,11 +118,6 @@ impl Engine {
             return self.tell_redirected(now, core, to, conn, what, effects);
         }
         self.post.note(core, Note::Invalidation(Word::Redirected { to, by: conn, what: what.clone() }));
-    }
-
-    /// The core that gave a connection its id.
-    pub(super) fn core_of_id(&self, id: u64) -> CoreId {
-        CoreId(((id - 1) % self.cores as u64) as u16)
     }
 
     /// Connection `by` of core `from` redirects to `to`, which is one of this core's.

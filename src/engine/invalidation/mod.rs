@@ -25,6 +25,7 @@ mod fault;
 mod options;
 mod prefixes;
 mod readers;
+mod seek;
 
 pub use command::redirect_of;
 pub use delivery::What;
@@ -38,10 +39,10 @@ use crate::keyspace::command::{Request, apply};
 use crate::keyspace::{Changes, Mark, interest};
 use crate::protocol::command::{Spec, flags::flag};
 use crate::protocol::resp::Reply;
-use crate::session::Tracker;
 use crate::types::{ConnId, CoreId, KeyHash, Now};
 use prefixes::{Broadcast, Prefixes};
 use readers::{Readers, Row};
+use seek::Seeks;
 use std::sync::Arc;
 
 /// Rows that one turn takes out of the table at most when it is too long.
@@ -57,10 +58,10 @@ pub enum Word {
     Flushed,
     /// It is done everywhere.
     Forget,
-    /// Somebody here listens to these prefixes; answered by the ticket if there is one.
+    /// Somebody here listens to these prefixes; the ticket is answered.
     Listen {
         prefixes: Vec<Vec<u8>>,
-        ticket: Option<Ticket>,
+        ticket: Ticket,
     },
     /// Nobody here does any more.
     Deaf {
@@ -77,16 +78,14 @@ pub enum Word {
         to: u64,
         by: ConnId,
     },
-    /// Is there? The ticket is answered with `reply` if there is.
+    /// Is there? Connection `by` wants to redirect to it.
     Seek {
         id: u64,
-        reply: Vec<u8>,
-        ticket: Ticket,
-        trial: u64,
+        by: ConnId,
     },
     Sought {
+        id: u64,
         by: ConnId,
-        trial: u64,
         found: bool,
     },
 }
@@ -122,13 +121,6 @@ fn conn_of(mark: u128) -> ConnId {
     ConnId { index: (mark >> 32) as u32, generation: mark as u32 }
 }
 
-/// A state that a connection goes back to if the one that it redirects to does not exist: another core was asked.
-struct Trial {
-    conn: ConnId,
-    number: u64,
-    before: Option<Box<Tracker>>,
-}
-
 /// One core's part of it.
 pub(super) struct Invalidation {
     /// Connections of this core with CLIENT TRACKING on.
@@ -147,9 +139,7 @@ pub(super) struct Invalidation {
     published: u64,
     /// The table is still too long.
     long: bool,
-    /// How many there have been.
-    tries: u64,
-    trials: Vec<Trial>,
+    pub(super) seeks: Seeks,
     #[cfg(feature = "faults")]
     fault: Option<Fault>,
 }
@@ -167,8 +157,7 @@ impl Invalidation {
             flushed: 0,
             published: 0,
             long: false,
-            tries: 0,
-            trials: Vec::new(),
+            seeks: Seeks::default(),
             #[cfg(feature = "faults")]
             fault: None,
         }
@@ -387,15 +376,13 @@ impl Engine {
             Word::Forget => self.tell_all(now, effects),
             Word::Listen { prefixes, ticket } => {
                 self.add_prefixes(from, &prefixes);
-                if let Some(ticket) = ticket {
-                    self.post.batch(from).answer(ticket, |out| out.bytes.extend_from_slice(b"+OK\r\n"));
-                }
+                self.post.batch(from).answer(ticket, |out| out.bytes.extend_from_slice(b"+OK\r\n"));
             }
             Word::Deaf { prefix } => self.drop_prefix(from, &prefix),
             Word::Redirected { to, by, what } => self.tell_redirected(now, from, to, by, &what, effects),
             Word::Broken { to, by } => self.tell_broken(now, to, by, effects),
-            Word::Seek { id, reply, ticket, trial } => self.seek(from, id, &reply, ticket, trial),
-            Word::Sought { by, trial, found } => self.end_trial(now, (by, trial), found, effects),
+            Word::Seek { id, by } => self.seek(from, id, by),
+            Word::Sought { id, by, found } => self.sought(now, (id, by), found, effects),
         }
     }
 

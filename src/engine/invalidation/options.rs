@@ -47,6 +47,13 @@ pub fn parse(args: &Args, current: Option<&Tracker>) -> Asked {
     Asked { redirect, outcome }
 }
 
+/// The connection that CLIENT TRACKING would redirect to.
+pub fn redirect_in(args: &Args) -> Option<i64> {
+    let mut redirect = None;
+    let _whatever_else = read(args, &mut redirect);
+    redirect
+}
+
 struct Given {
     tracker: Tracker,
     prefixes: Vec<Vec<u8>>,

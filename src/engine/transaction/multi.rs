@@ -79,6 +79,7 @@ impl Engine {
             }
             Command::Multi => {
                 client.multi = Some(Box::default());
+                self.invalidation.seeks.forget(call.conn);
                 client.answer(|reply| reply.ok());
             }
             Command::Discard if client.multi.is_none() => {
