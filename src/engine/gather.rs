@@ -5,6 +5,7 @@
 use super::admin::info;
 use super::event::HostReport;
 use super::stats::Stats;
+use crate::keyspace::command::is_part;
 use crate::protocol::command::Command;
 use crate::protocol::resp::{Output, Proto, Reply};
 use std::ops::Range;
@@ -48,9 +49,9 @@ pub struct Gather {
     sum: Sum,
     /// What the client spoke when it asked; by the time of the answer HELLO or RESET may have changed that.
     proto: Proto,
-    /// The first error among the parts; it is the whole reply. It was counted where it was encoded.
+    /// The first error among the parts; it is the whole reply.
     error: Option<Vec<u8>>,
-    /// The command, if the whole may be an error though no part is.
+    /// The command, if the whole may be an error that no part has counted.
     command: Option<Command>,
 }
 
@@ -65,9 +66,10 @@ impl Gather {
     pub fn of(self, command: Command) -> Gather {
         Gather { command: Some(command), ..self }
     }
-    /// The command that has failed, should the whole be an error.
+    /// The command that has failed, should the whole be an error: errors of parts were counted where they were encoded,
+    /// but for those of operations on one key of several.
     pub fn culprit(&self) -> Option<Command> {
-        self.command.filter(|_| self.error.is_none())
+        self.command.filter(|command| self.error.is_none() || is_part(*command))
     }
     pub fn count(parts: usize) -> Gather {
         Gather::new(parts, Sum::Count(0))

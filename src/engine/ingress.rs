@@ -350,12 +350,11 @@ impl Engine {
         if !self.program_runs() {
             client.last_command = spec.name;
         }
-        if client.multi.is_some() && self.queue(client, spec, &mut args) {
+        if client.multi.is_some() && self.queue(call.conn, client, spec, &mut args) {
             return self.count_queued(client, mark, spec);
         }
         if self.run_as_one(call, client, spec, &mut args) {
-            self.request_ends(client, spec);
-            return self.count_failure(client, mark, spec);
+            return self.request_ends(client, spec);
         }
         match spec.command {
             Command::Multi | Command::Exec | Command::Discard | Command::Watch | Command::Unwatch => {

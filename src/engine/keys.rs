@@ -5,6 +5,7 @@
 //! like any operation.
 
 use super::Engine;
+use super::event::Host;
 use super::gather::Gather;
 use super::group::{GROUP_KEYS_MAX, Place};
 use super::ingress::Call;
@@ -12,11 +13,12 @@ use super::invalidation::mark_of;
 use super::letter::Ticket;
 use super::sessions::Client;
 use crate::keyspace::command::Request;
-use crate::protocol::command::{Command, Spec, arity_text};
+use crate::protocol::command::{Command, Spec, Tally, arity_text};
 use crate::protocol::resp::{Arg, Args, Output, Proto, Reply};
 use crate::routing::slot_of;
 use crate::types::Slot;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Keys of one command that run in one turn; a command on more goes on in the next, so that nobody waits for it.
 const SLICE_KEYS_MAX: usize = 32 * 1024;
@@ -73,7 +75,7 @@ impl Engine {
                 client.answer(|reply| reply.array(keys));
                 None
             }
-            Command::MSet => Some(Whole::open(client, Gather::ok(keys), self.cores == 1)),
+            Command::MSet => Some(Whole::open(client, Gather::ok(keys).of(Command::MSet), self.cores == 1)),
             _ => Some(Whole::open(client, Gather::count(keys), self.cores == 1)),
         };
         let (together, heed) = (self.is_heeded(client), self.heed_of(client, spec));
@@ -190,8 +192,8 @@ impl Engine {
     pub(super) fn close_whole(&mut self, client: &mut Client, whole: Whole) {
         match whole {
             Whole { gather: Some(gather), .. } => {
-                let host = &self.host;
-                client.answer(|reply| gather.encode(reply, &|| host.report()));
+                let (host, tally) = (&self.host, &mut self.shard.counts.tally);
+                client.answer(|reply| encode_counted(gather, reply, tally, host));
             }
             Whole { number: Some(number), complete: true, .. } => {
                 self.complete(client, number);
@@ -207,13 +209,16 @@ impl Engine {
             return self.round_answered(client);
         }
         let (host, proto, tally) = (&self.host, client.proto, &mut self.shard.counts.tally);
-        client.queue.complete(number, |out, gather| {
-            let (from, culprit) = (out.bytes.len(), gather.culprit());
-            gather.encode(&mut Reply { out, proto }, &|| host.report());
-            if let Some(command) = culprit {
-                tally.answered(command, &out.bytes[from..]);
-            }
-        });
+        client.queue.complete(number, |out, gather| encode_counted(gather, &mut Reply { out, proto }, tally, host));
+    }
+}
+
+/// Encodes a whole reply and counts it, if it is an error that nobody has counted.
+fn encode_counted(gather: Gather, reply: &mut Reply, tally: &mut Tally, host: &Arc<dyn Host + Send + Sync>) {
+    let (from, culprit) = (reply.out.bytes.len(), gather.culprit());
+    gather.encode(reply, &|| host.report());
+    if let Some(command) = culprit {
+        tally.answered(command, &reply.out.bytes[from..]);
     }
 }
 

@@ -42,6 +42,7 @@ enum Part {
 pub struct Member<W> {
     pub who: W,
     pub proto: Proto,
+    command: Command,
     run: u32,
     part: Part,
 }
@@ -54,7 +55,7 @@ impl<W> Member<W> {
 
     /// Another that reads what this one reads.
     pub(super) fn beside(&self, who: W, proto: Proto) -> Member<W> {
-        Member { who, proto, run: self.run, part: Part::Read }
+        Member { who, proto, command: Command::Get, run: self.run, part: Part::Read }
     }
 }
 
@@ -117,11 +118,11 @@ impl<W> Draft<W> {
         let sort = if combines || request.command == Command::Get { sort(request) } else { Sort::Other };
         let (run, part) = match sort {
             Sort::Read => self.join_read(combines),
-            Sort::Sum(step) => self.join_sum(step),
+            Sort::Sum(step) => self.join_sum(request.command, step),
             Sort::Set => self.join_set(request),
             Sort::Other => (self.fold.push_single(proto, request), Part::Whole),
         };
-        self.members.push(Member { who, proto, run: run as u32, part });
+        self.members.push(Member { who, proto, command: request.command, run: run as u32, part });
     }
 
     /// The last run, if what comes next may combine with it.
@@ -146,16 +147,18 @@ impl<W> Draft<W> {
     }
 
     /// Increments of different signs do not mix: a partial total might overflow where the whole does not.
-    fn join_sum(&mut self, step: i64) -> (usize, Part) {
+    fn join_sum(&mut self, command: Command, step: i64) -> (usize, Part) {
         if let Some((run, Kind::Sum)) = self.last()
             && let Some(so_far) = self.fold.runs[run].sum.checked_add(step)
             && (self.fold.runs[run].sum < 0) == (step < 0)
         {
             self.fold.runs[run].sum = so_far;
             self.fold.runs[run].crowd.alike += 1;
+            self.fold.runs[run].command = Command::IncrBy;
             return (run, Part::Sum { step, so_far });
         }
-        let run = self.fold.push_run(Kind::Sum, Command::IncrBy, Proto::Resp2, &[]);
+        // Alone it stays what it is: should it fail, that is counted for its own command.
+        let run = self.fold.push_run(Kind::Sum, command, Proto::Resp2, &[]);
         self.fold.runs[run].sum = step;
         (run, Part::Sum { step, so_far: step })
     }
@@ -166,9 +169,10 @@ impl<W> Draft<W> {
             let last = self.fold.runs[run].args.end as usize - 1;
             self.fold.args[last] = value;
             self.fold.runs[run].crowd.alike += 1;
+            self.fold.runs[run].command = Command::Set;
             return (run, Part::Set { value });
         }
-        let run = self.fold.push_run(Kind::Set, Command::Set, Proto::Resp2, &[value]);
+        let run = self.fold.push_run(Kind::Set, request.command, Proto::Resp2, &[value]);
         (run, Part::Set { value })
     }
 
@@ -230,12 +234,12 @@ pub(super) fn again<W>(mut fold: Box<Fold>, members: impl Iterator<Item = Member
                 draft.fold.push_run(Kind::Reads, Command::Get, Proto::Resp2, &[])
             }
             Part::Sum { step, .. } => {
-                let step = draft.fold.push_text(itoa::Buffer::new().format(step).as_bytes());
-                draft.fold.push_run(Kind::Single, Command::IncrBy, Proto::Resp2, &[step])
+                let step = draft.fold.push_step(member.command, step);
+                draft.fold.push_run(Kind::Single, member.command, Proto::Resp2, step.as_slice())
             }
             Part::Set { value } => {
                 let value = draft.fold.push_text(Args::new(&fold.text, &[value], &mut []).get(0));
-                draft.fold.push_run(Kind::Single, Command::Set, Proto::Resp2, &[value])
+                draft.fold.push_run(Kind::Single, member.command, Proto::Resp2, &[value])
             }
             Part::Whole => {
                 let Fold { runs, args, text, bodies, .. } = &mut *fold;

@@ -122,13 +122,24 @@ impl Fold {
     /// Writes the sums down, which are known only now. The fold leaves.
     pub(super) fn seal(&mut self) {
         for row in 0..self.runs.len() {
-            if self.runs[row].kind == Kind::Sum {
-                let sum = self.push_text(itoa::Buffer::new().format(self.runs[row].sum).as_bytes());
+            if let Run { kind: Kind::Sum, command, sum, .. } = self.runs[row] {
+                let step = self.push_step(command, sum);
                 let first = self.args.len() as u32;
-                self.args.extend([Arg::text(0, 0), Arg::text(0, self.key_bytes as usize), sum]);
+                self.args.extend([Arg::text(0, 0), Arg::text(0, self.key_bytes as usize)]);
+                self.args.extend(step);
                 self.runs[row].args = first..self.args.len() as u32;
             }
         }
+    }
+
+    /// What an increment has behind its key, as its command writes it.
+    pub(super) fn push_step(&mut self, command: Command, step: i64) -> Option<Arg> {
+        let step = match command {
+            Command::Incr | Command::Decr => return None,
+            Command::DecrBy => -step,
+            _ => step,
+        };
+        Some(self.push_text(itoa::Buffer::new().format(step).as_bytes()))
     }
 
     /// For the owner: applies the runs in order, up to the first refused one that stands for many.

@@ -4,7 +4,7 @@
 use super::{Cache, Cell, Fold, Install};
 use crate::keyspace::command::{Request, apply, apply_for};
 use crate::keyspace::{Allowance, EventClasses, KeyEvent, Shard, ShardOptions};
-use crate::protocol::command::resolve;
+use crate::protocol::command::{Command, Row, resolve};
 use crate::protocol::resp::{Args, Limits, Output, Proto, Reply, parse};
 use crate::types::{CoreId, KeyHash, Slot};
 use proptest::prelude::*;
@@ -82,11 +82,14 @@ fn folded(shard: &mut Shard, lines: &[&str], combines: bool) -> (Vec<String>, Ve
     (replies, sizes)
 }
 
-/// What has happened to keys since the events were told, and how many reads found a key, and none, so far.
-fn noted(shard: &mut Shard) -> (Vec<KeyEvent>, u64, u64) {
+/// What has happened to keys since the events were told, and what was counted so far: reads that found a key, and none, and
+/// what became of the requests of each command.
+fn noted(shard: &mut Shard) -> (Vec<KeyEvent>, [u64; 3], Vec<(Command, Row)>) {
     let mut events = Vec::new();
     shard.take_events(&mut events);
-    (events, shard.counts.hits, shard.counts.misses)
+    let tally = &shard.counts.tally;
+    let rows = tally.rows().filter(|(_, row)| !row.is_blank()).map(|(command, row)| (command, *row));
+    (events, [shard.counts.hits, shard.counts.misses, tally.errors()], rows.collect())
 }
 
 /// The same lines one after the other and folded, from the same beginning; answers the folds' runs.
@@ -170,7 +173,8 @@ fn traps() {
 /// An out-of-memory error belongs to each member; reads, and reads behind refused writes, still answer what is there.
 #[test]
 fn out_of_memory_is_everybodys() {
-    let lines = ["GET k", "SET k b", "GET k", "SET k c", "GET k", "INCR k", "INCR k", "GET k", "DEL k", "GET k"];
+    let lines =
+        ["GET k", "SET k b", "GET k", "SET k c", "GET k", "INCR k", "INCR k", "GET k", "MSET k d", "MSET k e", "DEL k"];
     expect_alike(&["SET k a"], &lines, true);
     expect_alike(&[], &lines, true);
 }

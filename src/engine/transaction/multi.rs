@@ -25,8 +25,17 @@ pub fn is_queued(command: Command) -> bool {
 }
 
 impl Engine {
-    /// Queues a request between MULTI and EXEC; false: it is to run at once.
-    pub(in super::super) fn queue(&mut self, client: &mut Client, spec: &'static Spec, args: &mut Args) -> bool {
+    /// Queues a request between MULTI and EXEC, or refuses it; false: it is to run at once.
+    pub(in super::super) fn queue(
+        &mut self,
+        conn: ConnId,
+        client: &mut Client,
+        spec: &'static Spec,
+        args: &mut Args,
+    ) -> bool {
+        if spec.command == Command::Exec {
+            return self.refuse_growth(conn, client);
+        }
         if !is_queued(spec.command) {
             return false;
         }
@@ -55,6 +64,17 @@ impl Engine {
         if let Some(multi) = &mut client.multi {
             multi.refused = true;
         }
+    }
+
+    /// Refuses an EXEC whose requests need memory while that is short.
+    fn refuse_growth(&mut self, conn: ConnId, client: &mut Client) -> bool {
+        let multi = client.multi.as_ref().expect("it queues");
+        let grows = !multi.refused && multi.requests.iter().any(|queued| queued.spec.has(flag::DENYOOM));
+        let refused = grows && self.shard.is_short() && !self.shard.make_room();
+        if refused {
+            self.refuse_exec(conn, client, OUT_OF_MEMORY);
+        }
+        refused
     }
 
     /// EXEC itself is refused: its transaction is over, and has not run.
@@ -106,15 +126,10 @@ impl Engine {
         let Some(multi) = client.multi.take() else {
             return client.answer(|reply| reply.error("ERR EXEC without MULTI"));
         };
-        let mut refusal = multi.refused.then(|| EXEC_ABORT.to_string());
-        let grows = multi.requests.iter().any(|queued| queued.spec.has(flag::DENYOOM));
-        if refusal.is_none() && grows && self.shard.is_short() && !self.shard.make_room() {
-            refusal = Some(format!("EXECABORT Transaction discarded because of: {OUT_OF_MEMORY}"));
-        }
-        if let Some(refusal) = refusal {
+        if multi.refused {
             self.write_down_exec(call.now, client, &mut []);
             self.unwatch(call.conn, client);
-            return client.answer(|reply| reply.error(&refusal));
+            return client.answer(|reply| reply.error(EXEC_ABORT));
         }
         let mut footprint = Footprint::default();
         let mut requests = multi.requests;

@@ -73,14 +73,12 @@ impl Engine {
     }
 
     fn run_requests(&mut self, call: &mut Call, client: &mut Client, program: &mut Program) -> bool {
-        // A command that runs at once and by itself is counted by whoever runs it.
-        let counts = program.is_exec || self.post.holds_locks;
         if !std::mem::replace(&mut program.begun, true) && program.is_exec {
             self.write_down_exec(call.now, client, program.requests.as_mut_slice());
             client.answer(|reply| reply.array(program.count));
         }
         if let Some((number, mut step)) = program.pending.take()
-            && !self.advance_move(call, client, number, &mut step, counts)
+            && !self.advance_move(call, client, number, &mut step)
         {
             program.pending = Some((number, step));
             return false;
@@ -88,7 +86,7 @@ impl Engine {
         let group_us = if program.is_exec { self.lap_us(call.now) } else { 0 };
         let mut goes_on = true;
         while goes_on && let Some(mut queued) = program.requests.next() {
-            goes_on = self.run_request(call, client, program, &mut queued, counts);
+            goes_on = self.run_request(call, client, program, &mut queued);
             if program.is_exec {
                 self.request_of_exec_ran(call, client, &mut queued);
             }
@@ -104,7 +102,6 @@ impl Engine {
         client: &mut Client,
         program: &mut Program,
         queued: &mut Queued,
-        counts: bool,
     ) -> bool {
         let (spec, mut args) = (queued.spec, queued.args.args());
         if !is_move(spec.command) {
@@ -113,14 +110,12 @@ impl Engine {
         }
         match Move::new(spec, &mut args) {
             Err(error) => {
-                if counts {
-                    self.shard.counts.tally.answered(spec.command, format!("-{error}").as_bytes());
-                }
+                self.shard.counts.tally.answered(spec.command, format!("-{error}").as_bytes());
                 client.answer(|reply| reply.error(&error));
             }
             Ok(mut step) => {
                 let number = client.queue.gather(Gather::round(0), client.is_muted());
-                if !self.advance_move(call, client, number, &mut step, counts) {
+                if !self.advance_move(call, client, number, &mut step) {
                     program.pending = Some((number, step));
                     return false;
                 }
@@ -148,16 +143,9 @@ impl Engine {
         self.execute_other(call, client, Some(spec), args);
     }
 
-    /// Goes through the rounds of a command that moves values; false: a round awaits answers from other cores. `counts`: an
-    /// error that it answers is counted here.
-    fn advance_move(
-        &mut self,
-        call: &mut Call,
-        client: &mut Client,
-        number: u32,
-        step: &mut Move,
-        counts: bool,
-    ) -> bool {
+    /// Goes through the rounds of a command that moves values; false: a round awaits answers from other cores. An error that
+    /// it answers is counted here, and none of its parts.
+    fn advance_move(&mut self, call: &mut Call, client: &mut Client, number: u32, step: &mut Move) -> bool {
         loop {
             let answers = client.queue.part(number).take_round();
             match step.next(&answers) {
@@ -166,9 +154,7 @@ impl Engine {
                     client.queue.complete(number, |out, _| {
                         let from = out.bytes.len();
                         answer(&mut Reply { out, proto });
-                        if counts {
-                            tally.answered(step.spec.command, &out.bytes[from..]);
-                        }
+                        tally.answered(step.spec.command, &out.bytes[from..]);
                     });
                     client.queue.settle(&mut client.output);
                     return true;

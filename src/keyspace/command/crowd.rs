@@ -1,6 +1,6 @@
 //! One operation that stands for several requests: counted, and told of, as if each of them had been applied.
 
-use super::{Request, apply};
+use super::{Request, apply, is_part};
 use crate::keyspace::event::EventClasses;
 use crate::keyspace::shard::Shard;
 use crate::protocol::resp::Reply;
@@ -23,12 +23,18 @@ impl Crowd {
     }
 }
 
-/// As [`apply`], for all of them. One that is refused counts once: what it stands for is asked again.
+/// As [`apply`], for all of them. One that is refused does not count: what it stands for is asked again.
 pub fn apply_for(crowd: Crowd, shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut Reply) {
     let (told, hits, misses) = (shard.events.len(), shard.counts.hits, shard.counts.misses);
     let from = reply.out.bytes.len();
     apply(shard, now_ms, request, reply);
-    if !crowd.is_many() || reply.out.bytes.get(from) == Some(&b'-') {
+    if !crowd.is_many() {
+        return;
+    }
+    if reply.out.bytes.get(from) == Some(&b'-') {
+        if !is_part(request.command) {
+            shard.counts.tally.asked_again(request.command, &reply.out.bytes[from..]);
+        }
         return;
     }
     let others = crowd.alike as usize - 1;

@@ -80,16 +80,25 @@ pub fn apply(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut 
 #[inline(never)]
 fn apply_other(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut Reply) {
     if shard.is_short() && spec(request.command).has(flag::DENYOOM) && !shard.make_room() {
-        shard.counts.tally.taken_back(request.command);
-        shard.counts.tally.error(OUT_OF_MEMORY.as_bytes());
+        if !is_part(request.command) {
+            shard.counts.tally.taken_back(request.command);
+            shard.counts.tally.error(OUT_OF_MEMORY.as_bytes());
+        }
         return reply.error(OUT_OF_MEMORY);
     }
     let from = reply.out.bytes.len();
     apply_family(shard, now_ms, request, reply);
-    if reply.out.bytes.get(from) == Some(&b'-') {
+    if reply.out.bytes.get(from) == Some(&b'-') && !is_part(request.command) {
         shard.counts.tally.failed(request.command);
         shard.counts.tally.error(&reply.out.bytes[from..]);
     }
+}
+
+/// Whether an operation of this command is one of several that make one request. Its error is counted where the whole is
+/// answered, since several of them may be refused.
+pub fn is_part(command: Command) -> bool {
+    use Command::{BitOp, Copy, Lcs, MSet, MSetNx, Rename, RenameNx};
+    matches!(command, BitOp | Copy | Lcs | MSet | MSetNx | Rename | RenameNx)
 }
 
 /// Finds the family of a command. Inlined: it has one caller.

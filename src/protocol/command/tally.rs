@@ -61,7 +61,7 @@ impl Tally {
 
     /// First words of errors, each with its count.
     pub fn words(&self) -> impl Iterator<Item = (&[u8], u64)> {
-        self.words.iter().map(|(word, count)| (&**word, *count))
+        self.words.iter().filter(|(_, count)| *count > 0).map(|(word, count)| (&**word, *count))
     }
 
     /// Errors of all kinds.
@@ -108,21 +108,39 @@ impl Tally {
         self.rows[command as usize].failed += 1;
     }
 
-    /// A command was answered: counts it as one that ran and failed, if that was an error.
+    /// A command was answered: counts it, if that was an error, as one that ran and failed, or that memory refused.
     #[inline]
     pub fn answered(&mut self, command: Command, reply: &[u8]) {
         if reply.first() == Some(&b'-') {
-            self.failed(command);
+            match reply.starts_with(b"-OOM ") {
+                true => self.taken_back(command),
+                false => self.failed(command),
+            }
             self.error(reply);
+        }
+    }
+
+    /// Undoes [`Tally::answered`]: what was answered an error is asked again, and counted then.
+    #[cold]
+    pub fn asked_again(&mut self, command: Command, error: &[u8]) {
+        let row = &mut self.rows[command as usize];
+        if error.starts_with(b"-OOM ") {
+            row.calls = row.calls.wrapping_add(1);
+            row.rejected -= 1;
+        } else {
+            row.failed -= 1;
+        }
+        let word = word_of(error);
+        // Past the bound of words it was not counted.
+        if let Some((_, count)) = self.words.iter_mut().find(|(known, _)| **known == *word) {
+            *count -= 1;
         }
     }
 
     /// An error was answered: `line` as it is sent, or its text alone.
     #[cold]
     pub fn error(&mut self, line: &[u8]) {
-        let line = line.strip_prefix(b"-").unwrap_or(line);
-        let word = line.split(|byte| matches!(byte, b' ' | b'\r' | b'\n')).next().unwrap_or_default();
-        let word = &word[..word.len().min(WORD_BYTES_MAX)];
+        let word = word_of(line);
         let has_room = self.words.len() < WORDS_MAX;
         match self.words.iter_mut().find(|(known, _)| **known == *word) {
             Some((_, count)) => *count += 1,
@@ -130,6 +148,12 @@ impl Tally {
             None => {}
         }
     }
+}
+
+fn word_of(line: &[u8]) -> &[u8] {
+    let line = line.strip_prefix(b"-").unwrap_or(line);
+    let word = line.split(|byte| matches!(byte, b' ' | b'\r' | b'\n')).next().unwrap_or_default();
+    &word[..word.len().min(WORD_BYTES_MAX)]
 }
 
 #[cfg(test)]
