@@ -26,7 +26,7 @@ impl CoreId {
 }
 
 /// A client connection of one core: a row of its tables, and which tenant of that row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnId {
     pub index: u32,
     pub generation: u32,

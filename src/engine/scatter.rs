@@ -270,7 +270,7 @@ impl Engine {
             blocked += u64::from(client.parked || paused && client.stalled);
         }
         let (rates, counts, hot) = (self.pulse.rates(now), &self.shard.counts, &self.hot);
-        let hot_keys = hot.directory.len() as u64;
+        let hot_keys = hot.directory.iter().count() as u64;
         Stats {
             connections: self.sessions.len() as u64,
             hits: counts.hits,

@@ -244,7 +244,7 @@ impl Engine {
             self.forget_bytes(&mut client);
             self.ledger.drop_connection(self.core);
             self.unwatch(conn, &mut client);
-            if self.abandon(conn) {
+            if self.abandon(&client) {
                 client.gone = true;
                 self.sessions.put(conn, client);
             }

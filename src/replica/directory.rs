@@ -29,14 +29,6 @@ pub struct Directory {
 }
 
 impl Directory {
-    pub fn len(&self) -> usize {
-        self.table.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.table.is_empty()
-    }
-
     pub fn iter(&self) -> impl Iterator<Item = &Row> {
         self.table.iter()
     }

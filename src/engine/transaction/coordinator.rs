@@ -105,7 +105,7 @@ impl Engine {
         self.transactions.next_number = number.wrapping_add(1);
         client.transaction = Some(number);
         client.stalled = true;
-        self.transactions.under_way.push(Transaction {
+        let transaction = Transaction {
             number,
             conn: call.conn,
             granted: vec![false; locks.len()],
@@ -115,7 +115,8 @@ impl Engine {
             watches,
             abandoned: false,
             program,
-        });
+        };
+        self.transactions.under_way.insert(number, transaction);
         self.transactions.errand(Errand::Begin(number));
     }
 
@@ -131,15 +132,15 @@ impl Engine {
     fn run_errand(&mut self, now: Now, errand: Errand, effects: &mut Effects) {
         match errand {
             Errand::Begin(number) => {
-                let Some(row) = self.row_of(number) else { return };
-                let transaction = &self.transactions.under_way[row];
-                if transaction.locks.len() == 1 {
+                let Some(transaction) = self.transactions.under_way.get_mut(&number) else { return };
+                let locks = transaction.locks.len();
+                if locks == 1 {
                     // It holds nothing while it waits.
-                    self.transactions.under_way[row].stage = Stage::InOrder { row: 0 };
-                    return self.ask_for_lock(row, 0, true);
+                    transaction.stage = Stage::InOrder { row: 0 };
+                    return self.ask_for_lock(number, 0, true);
                 }
-                for lock in 0..transaction.locks.len() {
-                    self.ask_for_lock(row, lock, false);
+                for lock in 0..locks {
+                    self.ask_for_lock(number, lock, false);
                 }
             }
             Errand::Lock(from, request) => self.take_lock(now, from, request),
@@ -149,14 +150,10 @@ impl Engine {
         }
     }
 
-    fn row_of(&self, number: u32) -> Option<usize> {
-        self.transactions.under_way.iter().position(|transaction| transaction.number == number)
-    }
-
-    fn ask_for_lock(&mut self, row: usize, lock: usize, waits: bool) {
-        let transaction = &self.transactions.under_way[row];
+    fn ask_for_lock(&mut self, number: u32, lock: usize, waits: bool) {
+        let transaction = &self.transactions.under_way[&number];
         let (core, slots) = transaction.locks[lock].clone();
-        let Transaction { number, conn, watches, .. } = *transaction;
+        let Transaction { conn, watches, .. } = *transaction;
         let request = LockRequest { number, conn, slots, waits, watches };
         if core == self.core {
             self.transactions.errand(Errand::Lock(core, request));
@@ -166,8 +163,8 @@ impl Engine {
     }
 
     fn lock_answered(&mut self, now: Now, (number, core): (u32, CoreId), outcome: Outcome, effects: &mut Effects) {
-        let row = self.row_of(number).expect("a transaction stays until its locks are answered");
-        let transaction = &mut self.transactions.under_way[row];
+        let transaction = self.transactions.under_way.get_mut(&number);
+        let transaction = transaction.expect("a transaction stays until its locks are answered");
         let lock = transaction.locks.iter().position(|(asked, _)| *asked == core).expect("that core was asked");
         transaction.granted[lock] = outcome == Outcome::Granted;
         transaction.changed |= outcome == Outcome::Changed;
@@ -183,7 +180,7 @@ impl Engine {
             Stage::Running => unreachable!("all its locks were answered before it ran"),
         }
         if transaction.changed || transaction.abandoned {
-            return self.call_off(now, row, effects);
+            return self.call_off(now, number, effects);
         }
         if all {
             transaction.stage = Stage::Running;
@@ -193,19 +190,19 @@ impl Engine {
             Stage::InOrder { row } => row + 1,
             _ => {
                 if !self.transactions.commits(Fault::KeepRefused) {
-                    self.let_go(row);
+                    self.let_go(number);
                 }
                 0
             }
         };
-        self.transactions.under_way[row].stage = Stage::InOrder { row: next };
-        self.ask_for_lock(row, next, true);
+        let transaction = self.transactions.under_way.get_mut(&number).expect("it was just looked at");
+        transaction.stage = Stage::InOrder { row: next };
+        self.ask_for_lock(number, next, true);
     }
 
     /// Gives the locks back that were granted.
-    fn let_go(&mut self, row: usize) {
-        let transaction = &mut self.transactions.under_way[row];
-        let number = transaction.number;
+    fn let_go(&mut self, number: u32) {
+        let transaction = self.transactions.under_way.get_mut(&number).expect("only one that is under way lets go");
         for (granted, (core, _)) in transaction.granted.iter_mut().zip(&transaction.locks) {
             if !std::mem::take(granted) {
                 continue;
@@ -219,11 +216,11 @@ impl Engine {
     }
 
     /// Its watched keys have changed, or its client is gone: it does not run.
-    fn call_off(&mut self, now: Now, row: usize, effects: &mut Effects) {
-        if !(self.transactions.under_way[row].abandoned && self.transactions.commits(Fault::KeepAbandoned)) {
-            self.let_go(row);
+    fn call_off(&mut self, now: Now, number: u32, effects: &mut Effects) {
+        if !(self.transactions.under_way[&number].abandoned && self.transactions.commits(Fault::KeepAbandoned)) {
+            self.let_go(number);
         }
-        let transaction = self.transactions.under_way.swap_remove(row);
+        let transaction = self.transactions.under_way.remove(&number).expect("it was just looked at");
         if let (true, Some(client)) = (transaction.program.is_exec, self.sessions.take(transaction.conn)) {
             self.write_down_exec(now, &client, &mut []);
             self.sessions.put(transaction.conn, client);
@@ -233,22 +230,23 @@ impl Engine {
 
     /// Runs the program on, which holds all of its locks, up to its end or to a command that awaits answers.
     fn go_on(&mut self, now: Now, number: u32, effects: &mut Effects) {
-        let Some(row) = self.row_of(number) else { return };
-        if self.transactions.commits(Fault::UnlockEarly) {
-            self.let_go(row);
+        if !self.transactions.under_way.contains_key(&number) {
+            return;
         }
-        let mut transaction = self.transactions.under_way.swap_remove(row);
+        if self.transactions.commits(Fault::UnlockEarly) {
+            self.let_go(number);
+        }
+        let mut transaction = self.transactions.under_way.remove(&number).expect("it was just looked at");
         let conn = transaction.conn;
         let mut client = self.sessions.take(conn).expect("a client stays until its program has run");
         self.lend_output(&mut client);
         let mut call = Call { now, conn, effects };
         let ended = self.run_program(&mut call, &mut client, &mut transaction.program, true);
         self.sessions.put(conn, client);
-        self.transactions.under_way.push(transaction);
+        self.transactions.under_way.insert(number, transaction);
         if ended {
-            let row = self.transactions.under_way.len() - 1;
-            self.let_go(row);
-            let transaction = self.transactions.under_way.swap_remove(row);
+            self.let_go(number);
+            let transaction = self.transactions.under_way.remove(&number).expect("it was just put back");
             self.end(now, transaction, effects, |_| {});
         }
     }
@@ -274,18 +272,17 @@ impl Engine {
     }
 
     /// A client is gone. True: its program is running, and it stays as a shadow until that has ended.
-    pub(in super::super) fn abandon(&mut self, conn: ConnId) -> bool {
-        let Some(row) = self.transactions.under_way.iter().position(|transaction| transaction.conn == conn) else {
-            return false;
-        };
-        if self.transactions.under_way[row].stage != Stage::Running {
-            self.transactions.under_way[row].abandoned = true;
+    pub(in super::super) fn abandon(&mut self, client: &Client) -> bool {
+        let Some(number) = client.transaction else { return false };
+        let transaction = self.transactions.under_way.get_mut(&number).expect("its client waits for it");
+        if transaction.stage != Stage::Running {
+            transaction.abandoned = true;
             return false;
         }
         let stops = self.transactions.commits(Fault::StopWithClient);
         if stops {
-            self.let_go(row);
-            self.transactions.under_way.swap_remove(row);
+            self.let_go(number);
+            self.transactions.under_way.remove(&number);
         }
         !stops
     }

@@ -9,8 +9,8 @@ use super::super::letter::Ticket;
 use crate::protocol::command::{Command, spec};
 use crate::protocol::resp::{OwnedArgs, Proto};
 use crate::replica::Fold;
-use crate::types::{ConnId, CoreId, KeyHash, Slot};
-use std::collections::VecDeque;
+use crate::types::{ConnId, CoreId, KeyHash, SLOTS, Slot};
+use std::collections::{BTreeMap, VecDeque};
 
 /// What one transaction needs of one core.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,18 +31,10 @@ impl SlotSet {
             SlotSet::All => true,
         }
     }
-
-    pub fn meets(&self, other: &SlotSet) -> bool {
-        match (self, other) {
-            (SlotSet::These(a), SlotSet::These(b)) => a.iter().any(|slot| b.binary_search(slot).is_ok()),
-            (SlotSet::These(some), SlotSet::All) | (SlotSet::All, SlotSet::These(some)) => !some.is_empty(),
-            (SlotSet::All, SlotSet::All) => true,
-        }
-    }
 }
 
 /// A transaction, by the core that runs it and that core's number for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Holder {
     pub core: CoreId,
     pub number: u32,
@@ -95,19 +87,21 @@ pub enum Waiting {
     Lock(CoreId, LockRequest),
 }
 
-#[derive(Debug)]
-struct Lock {
-    holder: Holder,
-    slots: SlotSet,
-}
-
 /// See the module. Nothing waits while no lock is held.
+///
+/// Every operation looks here while a lock is held, and thousands may be: so what is held and what waits is counted by slot
+/// and by connection, and no look goes through all of it.
 #[derive(Debug, Default)]
 pub struct Locks {
-    held: Vec<Lock>,
+    held: BTreeMap<Holder, SlotSet>,
+    covered: Cover,
     queue: VecDeque<Waiting>,
-    /// Operations on all keys among those that wait.
-    keyless: usize,
+    /// All that is in the queue.
+    line: Line,
+    /// What was released since somebody waits and was last looked for.
+    freed: Vec<SlotSet>,
+    /// Empty but while the queue is gone through: what is known to stay.
+    ahead: Line,
 }
 
 impl Locks {
@@ -123,48 +117,46 @@ impl Locks {
 
     /// Whether operations on a slot wait.
     pub fn is_locked(&self, slot: Slot) -> bool {
-        self.held.iter().any(|lock| lock.slots.contains(slot))
+        self.covered.contains(slot)
     }
 
     /// Whether an operation of a connection on a slot, or on the keys of all (`None`), has to wait: for a lock, or for what
     /// the connection has asked before. What is on all keys stands in order with everything else of its connection.
     pub fn must_wait(&self, from: CoreId, conn: ConnId, slot: Option<Slot>) -> bool {
-        let earlier = |waiting: &Waiting| match waiting {
-            Waiting::Request(request) if request.who() == (from, conn) => slot.is_none() || request.slot().is_none(),
-            _ => false,
-        };
-        let may_stand_behind = slot.is_none() || self.keyless > 0;
-        slot.is_some_and(|slot| self.is_locked(slot)) || may_stand_behind && self.queue.iter().any(earlier)
+        slot.is_some_and(|slot| self.is_locked(slot)) || self.line.delays((from, conn), slot)
     }
 
     /// Whether a fold on a slot has to wait. It stands behind all that is on the keys of all slots: a member of it may have
     /// been asked behind that by the same connection.
     pub fn fold_must_wait(&self, slot: Slot) -> bool {
-        self.is_locked(slot) || self.keyless > 0
+        self.is_locked(slot) || self.line.keyless > 0
     }
 
     /// Whether a lock would have to wait: for one that is held, for one that waits itself, or for what its client has asked
     /// before.
     pub fn is_in_the_way(&self, slots: &SlotSet, who: (CoreId, ConnId)) -> bool {
-        let waits = |waiting: &Waiting| match waiting {
-            Waiting::Lock(_, lock) => lock.slots.meets(slots),
-            Waiting::Request(request) => request.who() == who,
-            Waiting::Fold(..) => false,
-        };
-        self.held.iter().any(|lock| lock.slots.meets(slots)) || self.queue.iter().any(waits)
+        self.covered.meets(slots) || self.line.delays_lock(slots, who)
     }
 
     pub fn hold(&mut self, holder: Holder, slots: SlotSet) {
-        self.held.push(Lock { holder, slots });
+        self.covered.add(&slots);
+        let before = self.held.insert(holder, slots);
+        assert!(before.is_none(), "a transaction holds one lock of a core");
     }
 
     pub fn release(&mut self, holder: Holder) {
-        let row = self.held.iter().position(|lock| lock.holder == holder);
-        self.held.swap_remove(row.expect("a lock is released once, by its holder"));
+        let slots = self.held.remove(&holder).expect("a lock is released once, by its holder");
+        self.covered.remove(&slots);
+        if !self.queue.is_empty() {
+            self.freed.push(slots);
+        }
     }
 
     /// Makes WATCHes of a client that wait here name no key: the client watches nothing any more.
     pub fn forget_watches(&mut self, who: (CoreId, ConnId)) {
+        if !self.line.asked.contains_key(&who) {
+            return;
+        }
         for waiting in &mut self.queue {
             if let Waiting::Request(request) = waiting
                 && (request.who(), request.command) == (who, Command::Watch)
@@ -175,7 +167,7 @@ impl Locks {
     }
 
     pub fn wait(&mut self, waiting: Waiting) {
-        self.keyless += usize::from(is_keyless(&waiting));
+        self.line.add(&waiting);
         self.queue.push_back(waiting);
     }
 
@@ -185,30 +177,145 @@ impl Locks {
     /// and an operation that comes later finds the same slot locked and stands behind it. A lock waits for those that wait
     /// before it, too.
     pub fn take_ready(&mut self) -> Vec<Waiting> {
-        let mut ready = Vec::new();
-        self.keyless = 0;
-        // The queue fills again with those that stay, so each looks at those before it.
-        for waiting in std::mem::take(&mut self.queue) {
+        let (mut ready, mut stay, mut only_locks) = (Vec::new(), Vec::new(), true);
+        while let Some(waiting) = self.queue.pop_front() {
             let stays = match &waiting {
-                Waiting::Request(request) => self.must_wait(request.from, request.ticket.conn(), request.slot()),
-                Waiting::Fold(_, fold) => self.fold_must_wait(fold.slot),
-                Waiting::Lock(from, lock) => self.is_in_the_way(&lock.slots, (*from, lock.conn)),
-            };
-            match waiting {
-                waiting if stays => self.wait(waiting),
-                Waiting::Lock(from, lock) => {
-                    self.hold(Holder { core: from, number: lock.number }, lock.slots.clone());
-                    ready.push(Waiting::Lock(from, lock));
+                Waiting::Request(request) => {
+                    let slot = request.slot();
+                    slot.is_some_and(|slot| self.is_locked(slot)) || self.ahead.delays(request.who(), slot)
                 }
-                waiting => ready.push(waiting),
+                Waiting::Fold(_, fold) => self.is_locked(fold.slot) || self.ahead.keyless > 0,
+                Waiting::Lock(from, lock) => {
+                    self.covered.meets(&lock.slots) || self.ahead.delays_lock(&lock.slots, (*from, lock.conn))
+                }
+            };
+            if stays {
+                self.ahead.add(&waiting);
+                stay.push(waiting);
+                continue;
+            }
+            self.line.remove(&waiting);
+            only_locks &= matches!(waiting, Waiting::Lock(..));
+            if let Waiting::Lock(from, lock) = &waiting {
+                self.hold(Holder { core: *from, number: lock.number }, lock.slots.clone());
+            }
+            ready.push(waiting);
+            // All that was released is held again: nobody behind has anything new to go by.
+            if only_locks && self.freed.iter().all(|slots| self.covered.has_all(slots)) {
+                break;
             }
         }
+        for waiting in stay.into_iter().rev() {
+            self.ahead.remove(&waiting);
+            self.queue.push_front(waiting);
+        }
+        self.freed.clear();
         ready
     }
 }
 
-fn is_keyless(waiting: &Waiting) -> bool {
-    matches!(waiting, Waiting::Request(request) if request.slot().is_none())
+/// What of those that wait makes others wait behind it.
+#[derive(Debug, Default)]
+struct Line {
+    /// Slots of locks.
+    wanted: Cover,
+    /// Operations, by whose they are: all, and those on all keys.
+    asked: BTreeMap<(CoreId, ConnId), (usize, usize)>,
+    /// Operations on all keys.
+    keyless: usize,
+}
+
+impl Line {
+    fn add(&mut self, waiting: &Waiting) {
+        match waiting {
+            Waiting::Request(request) => {
+                let (all, keyless) = self.asked.entry(request.who()).or_default();
+                *all += 1;
+                if request.slot().is_none() {
+                    *keyless += 1;
+                    self.keyless += 1;
+                }
+            }
+            Waiting::Lock(_, lock) => self.wanted.add(&lock.slots),
+            Waiting::Fold(..) => {}
+        }
+    }
+
+    fn remove(&mut self, waiting: &Waiting) {
+        match waiting {
+            Waiting::Request(request) => {
+                let (all, keyless) = self.asked.get_mut(&request.who()).expect("who waits is counted");
+                *all -= 1;
+                if request.slot().is_none() {
+                    *keyless -= 1;
+                    self.keyless -= 1;
+                }
+                if *all == 0 {
+                    self.asked.remove(&request.who());
+                }
+            }
+            Waiting::Lock(_, lock) => self.wanted.remove(&lock.slots),
+            Waiting::Fold(..) => {}
+        }
+    }
+
+    /// Whether an operation stands behind others of its connection: one on all keys behind any, another behind those on all
+    /// keys.
+    fn delays(&self, who: (CoreId, ConnId), slot: Option<Slot>) -> bool {
+        match slot {
+            None => self.asked.contains_key(&who),
+            Some(_) => self.keyless > 0 && self.asked.get(&who).is_some_and(|(_, keyless)| *keyless > 0),
+        }
+    }
+
+    fn delays_lock(&self, slots: &SlotSet, who: (CoreId, ConnId)) -> bool {
+        self.wanted.meets(slots) || self.asked.contains_key(&who)
+    }
+}
+
+/// How many sets of slots have each slot.
+#[derive(Debug, Default)]
+struct Cover {
+    /// By slot; empty until the first is counted.
+    slots: Vec<u32>,
+    /// Their sum, and how many sets have all slots.
+    sum: usize,
+    all: usize,
+}
+
+impl Cover {
+    fn contains(&self, slot: Slot) -> bool {
+        self.all > 0 || self.sum > 0 && self.slots[slot.index()] > 0
+    }
+
+    fn meets(&self, slots: &SlotSet) -> bool {
+        match slots {
+            SlotSet::These(slots) => slots.iter().any(|slot| self.contains(*slot)),
+            SlotSet::All => self.all + self.sum > 0,
+        }
+    }
+
+    fn has_all(&self, slots: &SlotSet) -> bool {
+        match slots {
+            SlotSet::These(slots) => slots.iter().all(|slot| self.contains(*slot)),
+            SlotSet::All => self.all > 0,
+        }
+    }
+
+    fn add(&mut self, slots: &SlotSet) {
+        let SlotSet::These(slots) = slots else { return self.all += 1 };
+        if self.slots.is_empty() {
+            self.slots.resize(SLOTS, 0);
+        }
+        self.sum += slots.len();
+        slots.iter().for_each(|slot| self.slots[slot.index()] += 1);
+    }
+
+    fn remove(&mut self, slots: &SlotSet) {
+        let SlotSet::These(slots) = slots else { return self.all -= 1 };
+        self.sum -= slots.len();
+        slots.iter().for_each(|slot| self.slots[slot.index()] -= 1);
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@ mod coordinator;
 mod fault;
 mod footprint;
 mod locks;
+#[cfg(test)]
+mod locks_tests;
 mod moves;
 mod multi;
 mod owner;
@@ -25,7 +27,7 @@ pub use multi::is_queued;
 use crate::types::{ConnId, CoreId, Slot};
 use coordinator::Transaction;
 use locks::Locks;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use watches::Watches;
 
 /// What became of a request for a lock.
@@ -58,8 +60,8 @@ pub(super) enum Errand {
 /// One core's part in all transactions.
 #[derive(Default)]
 pub(super) struct Transactions {
-    /// Of clients of this core.
-    under_way: Vec<Transaction>,
+    /// Of clients of this core, by number.
+    under_way: BTreeMap<u32, Transaction>,
     next_number: u32,
     errands: VecDeque<Errand>,
     locks: Locks,
