@@ -60,5 +60,5 @@ impl Slot {
 }
 
 /// A key's hash inside its slot's table, keyed per process against chosen collisions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyHash(pub u64);

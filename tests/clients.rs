@@ -224,3 +224,46 @@ fn no_wait_begins_behind_the_end() {
     ask(&mut rig, "FLUSHALL\nWAIT 1 0\nCLIENT PAUSE 1000\nPING", Event::Drain);
     assert_eq!(rig.heard(A), "+OK\r\n:0\r\n+OK\r\n+PONG\r\n");
 }
+
+/// What a client listens to, watches or wants to be told of is memory of its own, each name with what it takes in tables;
+/// once for a name that it gives twice, and no more when it has left.
+#[test]
+fn what_a_client_holds_is_its_memory() {
+    let memory = |rig: &mut Rig| {
+        let list = rig.say(LOOKER, "CLIENT LIST");
+        let bytes = fields(&list, "a").into_iter().find_map(|field| field.strip_prefix("tot-mem=")?.parse().ok());
+        bytes.unwrap_or_else(|| panic!("{list}"))
+    };
+    let names: Vec<String> = (0..1000).map(|number| format!("{number:03}")).collect();
+    let all = names.join(" ");
+    for (hold, leave) in [
+        (format!("SUBSCRIBE {all}"), "UNSUBSCRIBE"),
+        (format!("PSUBSCRIBE {all}"), "PUNSUBSCRIBE"),
+        (format!("SSUBSCRIBE {all}"), "SUNSUBSCRIBE"),
+        (format!("WATCH {all}"), "UNWATCH"),
+        (format!("WATCH {all}"), "MULTI\nEXEC"),
+        (format!("MULTI{}", "\nPING".repeat(1000)), "DISCARD"),
+        (format!("CLIENT TRACKING ON BCAST PREFIX {}", names.join(" PREFIX ")), "CLIENT TRACKING OFF"),
+    ] {
+        let mut rig = start();
+        rig.say(A, "HELLO 3\nCLIENT SETNAME a");
+        let before: u64 = memory(&mut rig);
+        let asked = hold.split(' ').next().expect("a word");
+        rig.say(A, &hold);
+        let held = memory(&mut rig) - before;
+        assert!((60_000..250_000).contains(&held), "{asked}: {held} bytes");
+        if matches!(asked, "SUBSCRIBE" | "PSUBSCRIBE" | "SSUBSCRIBE" | "WATCH") {
+            rig.say(A, &hold);
+            assert_eq!(memory(&mut rig) - before, held, "{asked}");
+        }
+        rig.say(A, leave);
+        assert!(memory(&mut rig) < before + 1000, "{leave}");
+        // It is what the limit on clients counts.
+        rig.say(LOOKER, "CONFIG SET maxmemory-clients 50kb");
+        rig.pass(1000);
+        assert_eq!(rig.killed, [], "{asked}");
+        rig.say(A, &hold);
+        rig.pass(1000);
+        assert_eq!(rig.killed, [A], "{asked}");
+    }
+}

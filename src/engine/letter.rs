@@ -4,7 +4,7 @@
 //! that are used again: writing one is a copy of a fixed head and the arguments. Large arguments and large values
 //! travel by reference beside them.
 
-use super::invalidation::Word;
+use super::invalidation::{What, Word};
 use super::news::News;
 use super::pubsub::Message;
 use super::transaction::{LockRequest, Outcome};
@@ -15,6 +15,7 @@ use crate::protocol::resp::{Arg, Args, Output, Proto};
 use crate::replica::{Fold, Install, Refresh};
 use crate::types::{ConnId, KeyHash, Slot};
 use bytemuck::{Pod, Zeroable};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -127,6 +128,9 @@ pub struct Batch {
     message_bytes: usize,
     /// Bytes of keys that its notes tell clients to forget.
     stale_bytes: usize,
+    /// The same of what is told in the place of others, and for whom that was too much: to whom, in whose place.
+    redirected_bytes: usize,
+    redirected_all: BTreeSet<(u64, ConnId)>,
 }
 
 /// One operation as its letter carries it.
@@ -183,6 +187,20 @@ impl Batch {
         self.notes.push(Note::Invalidation(word));
     }
 
+    /// Tells connection `to` there what `by` of the sender's is to forget. Past `bytes_max` that is all, in one last word for
+    /// each: see [`Batch::push_stale`].
+    pub fn push_redirected(&mut self, (to, by): (u64, ConnId), what: &What, bytes_max: usize) {
+        let mut what = what;
+        if self.redirected_bytes > bytes_max {
+            if !self.redirected_all.insert((to, by)) {
+                return;
+            }
+            what = &What::All;
+        }
+        self.redirected_bytes += size_of::<Note>() + what.key_bytes();
+        self.notes.push(Note::Invalidation(Word::Redirected { to, by, what: what.clone() }));
+    }
+
     /// Forgets the letters and keeps the buffers, unless they grew large.
     pub fn clear(&mut self) {
         self.requests.clear();
@@ -192,7 +210,8 @@ impl Batch {
         self.listeners.clear();
         self.answers.clear_keeping(KEPT_BYTES_MAX);
         (self.request_count, self.answer_count) = (0, 0);
-        (self.messages, self.message_bytes, self.stale_bytes) = (0, 0, 0);
+        (self.messages, self.message_bytes, self.stale_bytes, self.redirected_bytes) = (0, 0, 0, 0);
+        self.redirected_all.clear();
     }
 
     /// Adds a request. Its first argument, the command's name, stays behind; bodies move.

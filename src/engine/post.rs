@@ -1,11 +1,11 @@
 //! The letters of the current turn, a batch for each other core, and the buffers they are written in.
 
-use super::invalidation::Word;
+use super::invalidation::{What, Word};
 use super::letter::{Batch, Note, Ticket};
 use super::pubsub::Message;
 use crate::keyspace::command::Request;
 use crate::protocol::resp::{Output, Proto};
-use crate::types::CoreId;
+use crate::types::{ConnId, CoreId};
 use std::sync::Arc;
 
 /// Past so many requests for one core, or past the bytes that the settings allow, connections that ask for more wait
@@ -66,6 +66,11 @@ impl Post {
     /// Adds a word for all whom it concerns there: keys have changed.
     pub fn stale(&mut self, core: CoreId, word: Word) {
         self.trays[core.index()].batch.push_stale(word, self.batch_bytes_max);
+    }
+
+    /// Adds a word for connection `to` of that core, which is told in the place of `by` of this one.
+    pub fn redirect(&mut self, core: CoreId, (to, by): (u64, ConnId), what: &What) {
+        self.trays[core.index()].batch.push_redirected((to, by), what, self.batch_bytes_max);
     }
 
     /// Adds a message for those who listen there; with a ticket, its publisher is told how many they are.

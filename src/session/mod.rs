@@ -8,18 +8,23 @@ mod order;
 mod queue;
 mod subscriptions;
 mod tracker;
+mod watched;
 
 pub use multi::{Multi, Queued};
 pub use order::Order;
 pub use queue::{Fill, ReplyQueue};
 pub use subscriptions::{ChannelKind, Subscriptions};
 pub use tracker::Tracker;
+pub use watched::Watched;
 
 use crate::protocol::resp::{Input, Output, Proto, Reply};
-use crate::types::{KeyHash, Now, Slot};
+use crate::types::{KeyHash, Now};
 
 /// What may be lost, and waits for the end of a reply.
 const ASIDE_BYTES_MAX: usize = 64 * 1024;
+/// What a name that a client listens to, or a key that it watches, takes besides its own bytes, here and in the tables in
+/// which it is found.
+const ROW_BYTES: usize = 96;
 
 /// Whether replies reach the client (CLIENT REPLY).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -71,8 +76,8 @@ pub struct Session<G> {
     pub reply_mode: ReplyMode,
     /// Set between MULTI and EXEC.
     pub multi: Option<Box<Multi>>,
-    /// The slots of the keys that WATCH has named since the last EXEC.
-    pub watched: Vec<Slot>,
+    /// The keys that it watches.
+    pub watched: Watched,
     /// The transaction that it waits for; nothing else of it runs meanwhile.
     pub transaction: Option<u32>,
     /// Set once the connection ends after what it is owed: QUIT, a protocol error, the peer's end of stream.
@@ -136,7 +141,7 @@ impl<G> Session<G> {
             plain: authenticated,
             reply_mode: ReplyMode::On,
             multi: None,
-            watched: Vec::new(),
+            watched: Watched::default(),
             transaction: None,
             closing: false,
             gone: false,
@@ -291,13 +296,14 @@ impl<G> Session<G> {
         self.input.capacity_bytes() + self.output.bytes.capacity() + self.queue.stashed_bytes()
     }
 
-    /// All that it takes: itself, its buffers, what it has queued, and the names that it listens to.
+    /// All that it takes: itself, its buffers, what it has queued, keys that it watches, and names that it listens to.
     pub fn memory_bytes(&self) -> usize {
         let own = size_of::<Self>() + size_of::<Profile>() + self.profile.name.len();
         let multi = self.multi.as_ref().map_or(0, |multi| multi.bytes());
-        let prefixes = self.tracker.iter().flat_map(|tracker| &tracker.prefixes).map(Vec::len).sum::<usize>();
-        let watched = size_of_val(self.watched.as_slice());
-        own + self.buffer_bytes() + self.sending_bytes + multi + watched + prefixes + self.subscriptions.bytes()
+        let prefixes = self.tracker.iter().flat_map(|tracker| &tracker.prefixes);
+        let prefixes: usize = prefixes.map(|prefix| ROW_BYTES + prefix.len()).sum();
+        let buffers = self.buffer_bytes() + self.sending_bytes + self.aside.len_bytes();
+        own + buffers + multi + self.watched.bytes() + prefixes + self.subscriptions.bytes()
     }
 
     /// Back to a new connection's state (RESET); what is owed stays, and as in Redis 7.0 NO-EVICT does.

@@ -22,7 +22,7 @@ pub struct Multi {
 impl Multi {
     pub fn queue(&mut self, spec: &'static Spec, args: &mut Args) {
         let args = OwnedArgs::take(args);
-        self.bytes += args.bytes();
+        self.bytes += size_of::<Queued>() + args.bytes();
         self.requests.push(Queued { spec, args });
     }
 

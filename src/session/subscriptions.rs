@@ -1,5 +1,6 @@
 //! What one connection listens to.
 
+use super::ROW_BYTES;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -24,44 +25,57 @@ type Names = BTreeSet<Arc<[u8]>>;
 /// The names that one connection listens to. Most have none, so it is one word.
 #[derive(Debug, Default)]
 pub struct Subscriptions {
-    names: Option<Box<[Names; 3]>>,
+    own: Option<Box<Own>>,
+}
+
+#[derive(Debug, Default)]
+struct Own {
+    /// By [`ChannelKind`].
+    names: [Names; 3],
+    bytes: usize,
 }
 
 impl Subscriptions {
     pub fn contains(&self, kind: ChannelKind, name: &[u8]) -> bool {
-        self.names.as_ref().is_some_and(|names| names[kind as usize].contains(name))
+        self.own.as_ref().is_some_and(|own| own.names[kind as usize].contains(name))
     }
 
     pub fn insert(&mut self, kind: ChannelKind, name: Arc<[u8]>) {
-        self.names.get_or_insert_default()[kind as usize].insert(name);
+        let (own, bytes) = (self.own.get_or_insert_default(), ROW_BYTES + name.len());
+        if own.names[kind as usize].insert(name) {
+            own.bytes += bytes;
+        }
     }
 
     /// False if the connection did not listen to it.
     pub fn remove(&mut self, kind: ChannelKind, name: &[u8]) -> bool {
-        let Some(names) = &mut self.names else { return false };
-        let removed = names[kind as usize].remove(name);
-        if names.iter().all(Names::is_empty) {
-            self.names = None;
+        let Some(own) = &mut self.own else { return false };
+        let removed = own.names[kind as usize].remove(name);
+        if removed {
+            own.bytes -= ROW_BYTES + name.len();
+        }
+        if own.names.iter().all(Names::is_empty) {
+            self.own = None;
         }
         removed
     }
 
     pub fn is_empty(&self) -> bool {
-        self.names.is_none()
+        self.own.is_none()
     }
 
     pub fn count(&self, kind: ChannelKind) -> usize {
-        self.names.as_ref().map_or(0, |names| names[kind as usize].len())
+        self.own.as_ref().map_or(0, |own| own.names[kind as usize].len())
     }
 
-    /// Bytes of all names.
+    /// Bytes that all names take.
     pub fn bytes(&self) -> usize {
-        self.names.iter().flat_map(|names| names.iter()).flatten().map(|name| name.len()).sum()
+        self.own.as_ref().map_or(0, |own| own.bytes)
     }
 
     /// All names of a kind, in order.
     pub fn names(&self, kind: ChannelKind) -> Vec<Arc<[u8]>> {
-        self.names.as_ref().map_or(Vec::new(), |names| names[kind as usize].iter().cloned().collect())
+        self.own.as_ref().map_or(Vec::new(), |own| own.names[kind as usize].iter().cloned().collect())
     }
 }
 
@@ -78,6 +92,7 @@ mod tests {
             own.insert(kind, (*b"a").into());
             own.insert(kind, (*b"a").into());
             assert_eq!(own.count(kind), 2);
+            assert_eq!(own.bytes(), (kind as usize + 1) * 2 * (1 + ROW_BYTES));
         }
         assert_eq!(own.names(ChannelKind::Shard), [(*b"a").into(), Arc::<[u8]>::from(*b"b")]);
         assert!(own.contains(ChannelKind::Plain, b"a") && !own.contains(ChannelKind::Plain, b"c"));
@@ -85,6 +100,6 @@ mod tests {
             assert!(!own.is_empty());
             assert!(own.remove(kind, b"a") && !own.remove(kind, b"a") && own.remove(kind, b"b"));
         }
-        assert!(own.is_empty());
+        assert!(own.is_empty() && own.bytes() == 0);
     }
 }

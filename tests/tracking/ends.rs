@@ -126,6 +126,44 @@ fn a_core_in_arrears_forgets_all_in_the_end() {
     }
 }
 
+/// Nor does what connections there are told in the place of others: each is told to forget all keys, and then goes on.
+#[test]
+fn who_is_told_for_others_forgets_all_in_the_end() {
+    let mut rig = Rig::new(2);
+    let (reader, all, writer) = (connect(&mut rig, 0, true), connect(&mut rig, 0, true), connect(&mut rig, 0, false));
+    let proxies = [(reader, ""), (all, "BCAST")].map(|(client, mode)| {
+        let proxy = connect(&mut rig, 1, true);
+        let id = rig.say(proxy, "CLIENT ID").trim_start_matches(':').trim_end().to_owned();
+        rig.ok(client, &format!("CLIENT TRACKING ON REDIRECT {id} {mode}"));
+        proxy
+    });
+    let keys: Vec<String> = rig.keys_of(0).take(300).map(|key| format!("{{{key}}}{}", "x".repeat(10_000))).collect();
+    for key in &keys {
+        rig.ok(writer, &format!("SET {key} 1"));
+        rig.say(reader, &format!("GET {key}"));
+    }
+    proxies.iter().for_each(|proxy| drop(rig.heard(*proxy)));
+    for key in &keys {
+        rig.tell(writer, &format!("SET {key} 2"));
+    }
+    // What concerns connections of the core itself it looks at in its next turn.
+    rig.turn(0, |_, _, _| {});
+    let batch = rig.engines[0].take_mail(CoreId(1)).expect("it is told");
+    assert!((50..150).contains(&batch.notes.len()), "{} words of 10,000 bytes each", batch.notes.len());
+    rig.engines[0].return_mail(CoreId(1), batch);
+    rig.settle();
+    for proxy in proxies {
+        let told = rig.heard(proxy);
+        assert!(told.ends_with(FORGET) && told.matches(FORGET).count() == 1, "{}", told.len());
+    }
+    rig.heard(writer);
+    rig.say(reader, &format!("GET {}", keys[0]));
+    rig.ok(writer, &format!("SET {} 3", keys[0]));
+    for proxy in proxies {
+        assert_eq!(rig.heard(proxy), invalidate(&[&keys[0]]));
+    }
+}
+
 /// CLIENT REPLY OFF drops replies, not what is told.
 #[test]
 fn pushes_are_no_replies() {

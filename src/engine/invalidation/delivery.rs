@@ -23,6 +23,14 @@ pub enum What {
 }
 
 impl What {
+    /// Bytes of the keys that it names.
+    pub fn key_bytes(&self) -> usize {
+        match self {
+            What::Keys(keys) => keys.iter().map(|key| key.len() + size_of_val(key)).sum(),
+            What::All => 0,
+        }
+    }
+
     fn encode(&self, reply: &mut Reply) {
         if reply.proto == Proto::Resp3 {
             reply.push(2);
@@ -117,7 +125,7 @@ impl Engine {
         if core == self.core {
             return self.tell_redirected(now, core, to, conn, what, effects);
         }
-        self.post.note(core, Note::Invalidation(Word::Redirected { to, by: conn, what: what.clone() }));
+        self.post.redirect(core, (to, conn), what);
     }
 
     /// Connection `by` of core `from` redirects to `to`, which is one of this core's.

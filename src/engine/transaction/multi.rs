@@ -136,7 +136,7 @@ impl Engine {
         for queued in &mut requests {
             footprint.add(queued.spec, &queued.args.args());
         }
-        footprint.add_slots(&client.watched);
+        footprint.add_slots(&client.watched.slots());
         self.start(call, client, Program::new(requests, true), footprint);
     }
 
@@ -145,7 +145,7 @@ impl Engine {
         let mut whole = Whole::open(client, Gather::ok(keys), self.cores == 1);
         for index in 0..keys {
             let place = self.place(args.get(1 + index));
-            client.watched.push(place.slot);
+            client.watched.insert(place.slot, place.hash, args.get(1 + index).len());
             let waits = self.transactions.must_wait(self.core, call.conn, Some(place.slot));
             if place.owner == self.core && !waits {
                 let key = Key { bytes: args.get(1 + index), slot: place.slot, hash: place.hash, hint: None };
@@ -170,14 +170,13 @@ impl Engine {
                 self.post.ask(place.owner, ticket, Proto::Resp2, &mut request);
             }
         }
-        client.watched.sort_unstable();
-        client.watched.dedup();
         self.close_whole(client, whole);
     }
 
     /// Forgets all that a client watches, wherever.
     pub(in super::super) fn unwatch(&mut self, conn: ConnId, client: &mut Client) {
-        let mut owners: Vec<CoreId> = client.watched.drain(..).map(|slot| self.table.owner(slot)).collect();
+        let slots = std::mem::take(&mut client.watched).slots();
+        let mut owners: Vec<CoreId> = slots.into_iter().map(|slot| self.table.owner(slot)).collect();
         owners.sort_unstable();
         owners.dedup();
         for owner in owners {
