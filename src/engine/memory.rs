@@ -61,6 +61,15 @@ impl Engine {
         self.shard.is_short()
     }
 
+    /// The fault of writes that make no room: from here on memory does not seem short, until it is looked at again.
+    #[cfg(feature = "faults")]
+    pub fn look_away_from_memory(&mut self, away: bool) {
+        match away {
+            true => self.shard.set_allowance(Allowance::default()),
+            false => self.refresh_allowance(),
+        }
+    }
+
     /// Puts changed settings to work on this core.
     pub(super) fn apply_settings(&mut self) {
         if self.hot.counting && !self.settings.hot.on {

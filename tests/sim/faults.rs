@@ -36,6 +36,12 @@ pub enum Fault {
     LoseWake,
     /// Engines know of no limit on memory.
     NoLimit,
+    /// Where memory is short, room is made between turns and not before each write.
+    EvictLate,
+    /// A core is not told that the server ends.
+    LoseDrain,
+    /// A key outlives a restart.
+    KeepKey,
     /// A message, or an invalidation, does not reach its reader.
     DropMessage,
     DropForget,
@@ -57,7 +63,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Fault; 52] = [
+    pub const ALL: [Fault; 55] = [
         Fault::DropBatch,
         Fault::RepeatBatch,
         Fault::ReorderBatches,
@@ -70,6 +76,9 @@ impl Fault {
         Fault::LoseSent,
         Fault::LoseWake,
         Fault::NoLimit,
+        Fault::EvictLate,
+        Fault::LoseDrain,
+        Fault::KeepKey,
         Fault::DropMessage,
         Fault::DropForget,
         Fault::RepeatMessage,
@@ -140,7 +149,7 @@ impl Fault {
             InTransactions(_) => (4, 8),
             InTracking(_) | DropForget => (2, 8),
             InMessages(_) | DropMessage | RepeatMessage | SwapMessages => (6, 16),
-            NoLimit => (24, 32),
+            NoLimit | EvictLate => (24, 32),
             _ => (0, 1),
         }
     }
@@ -157,8 +166,17 @@ pub struct Planted {
 
 impl Planted {
     pub fn new(fault: Option<Fault>, rng: &mut Rng) -> Planted {
-        let chances = if fault.is_some() { rng.below(12) } else { 0 };
+        let mut chances = if fault.is_some() { rng.below(12) } else { 0 };
+        if fault == Some(Fault::KeepKey) {
+            // No run comes back more than once.
+            chances = 0;
+        }
         Planted { fault, chances, read_before: HashMap::new(), struck: false }
+    }
+
+    /// Whether it is this one, which strikes all the time.
+    pub fn is(&self, fault: Fault) -> bool {
+        self.fault == Some(fault)
     }
 
     /// Whether this chance for `fault` is the one.

@@ -2,11 +2,15 @@
 
 use crate::boot::House;
 use crate::client::Client;
+use crate::faults::Fault;
 use crate::history::History;
 use crate::messages::News;
+use crate::request::KEYS;
+use crate::resp::Reply;
 use crate::world::World;
-use coldplate::engine::Batch;
-use coldplate::types::CoreId;
+use coldplate::engine::{Batch, Effects, Event};
+use coldplate::routing::slot_of;
+use coldplate::types::{ConnId, CoreId};
 
 /// A batch on its way.
 pub struct Parcel {
@@ -126,5 +130,28 @@ impl World {
         self.reached.restarts += 1;
         self.skew_clocks();
         self.pass(1_000_000);
+        self.keep_key();
+    }
+
+    /// The fault of a store that is not empty when the server comes back: one key holds what it held before.
+    fn keep_key(&mut self) {
+        let held = KEYS.into_iter().zip(&self.at_rest).find_map(|(key, reply)| match reply {
+            Reply::Bulk(value) => Some((key, value.clone())),
+            _ => None,
+        });
+        let Some((key, value)) = held.filter(|_| self.planted.strikes(Fault::KeepKey)) else { return };
+        let core = self.table.owner(slot_of(key.as_bytes()));
+        let auth: &[u8] = if self.scenario.password { b"*2\r\n$4\r\nAUTH\r\n$6\r\nsecret\r\n" } else { b"" };
+        let head = format!("*3\r\n$3\r\nSET\r\n${}\r\n{key}\r\n${}\r\n", key.len(), value.len());
+        let bytes = [auth, head.as_bytes(), &value[..], b"\r\n"].concat();
+        let (now, conn) = (self.now(core.index()), ConnId { index: 1000, generation: 1 });
+        self.ledger.take_place(core);
+        for event in [
+            Event::Opened { conn, peer: "before".into(), local: "before".into() },
+            Event::Received { chunks: &[(conn, &bytes)] },
+            Event::Lost { conn },
+        ] {
+            self.cores[core.index()].engine.handle(now, event, &mut Effects::default());
+        }
     }
 }

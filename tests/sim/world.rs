@@ -61,6 +61,8 @@ pub struct World {
     pub news: News,
     /// The fault of swapped messages: one that is held back until the next.
     pub late_message: Option<(usize, (Ear, String, String, String))>,
+    /// What all keys held when the world was last at rest.
+    pub at_rest: Vec<Reply>,
     /// Counts what happens; the times of the history.
     pub event: u64,
     pub clock_us: u64,
@@ -153,6 +155,7 @@ impl World {
             history: History::new(scenario.room_bytes.is_some() && scenario.policy != Policy::NoEviction),
             news: News::default(),
             late_message: None,
+            at_rest: Vec::new(),
             event: 0,
             clock_us: 1_000_000,
             max_bytes,
@@ -229,7 +232,8 @@ impl World {
             return Err(Failure::new(overrun));
         }
         self.scenario.socket_bytes = socket_bytes;
-        Ok(store.iter().filter(|value| matches!(value, Reply::Bulk(_))).count())
+        self.at_rest = store;
+        Ok(self.at_rest.iter().filter(|value| matches!(value, Reply::Bulk(_))).count())
     }
 
     fn check(&mut self) -> Result<(), Failure> {
@@ -378,7 +382,9 @@ impl World {
     fn end(&mut self) -> Result<(), Failure> {
         self.draining = true;
         for core in 0..self.cores.len() {
-            self.drain(core);
+            if !self.planted.strikes(Fault::LoseDrain) {
+                self.drain(core);
+            }
         }
         self.settle()?;
         let open: usize = self.cores.iter().map(|core| core.engine.connections()).sum();
