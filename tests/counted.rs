@@ -105,11 +105,11 @@ fn memory_refuses_a_request_once() {
     });
 }
 
-/// An EXEC that memory refuses, too; its requests have been counted by none.
+/// An EXEC that memory refuses, too; its requests are counted by none, and CLIENT CACHING was for it.
 #[test]
 fn memory_refuses_a_transaction_once() {
     everywhere(|rig, looker, [a, b, c]| {
-        rig.say(A, &format!("SET {a} 1\nMULTI\nMSET {a} 1 {b} 2 {c} 3"));
+        rig.say(A, &format!("SET {a} 1\nCLIENT TRACKING ON OPTIN\nCLIENT CACHING YES\nMULTI\nMSET {a} 1 {b} 2 {c} 3"));
         rig.say(looker, "CONFIG SET maxmemory 1");
         rig.pass(1000);
         rig.say(looker, "CONFIG RESETSTAT");
@@ -117,6 +117,7 @@ fn memory_refuses_a_transaction_once() {
             "-EXECABORT Transaction discarded because of: OOM command not allowed when used memory > 'maxmemory'.";
         assert_eq!(rig.say(A, "EXEC"), format!("{refusal}\r\n"));
         expect(rig, looker, "EXEC", ("exec", [0, 1, 0]), ("EXECABORT", 1));
+        assert!(!rig.say(A, "CLIENT TRACKINGINFO").contains("caching-yes"));
         assert_eq!(rig.say(A, "EXEC"), "-ERR EXEC without MULTI\r\n");
         expect(rig, looker, "EXEC", ("exec", [1, 0, 1]), ("ERR", 1));
     });

@@ -34,7 +34,12 @@ impl Engine {
         args: &mut Args,
     ) -> bool {
         if spec.command == Command::Exec {
-            return self.refuse_growth(conn, client);
+            let refused = self.lacks_memory(client);
+            if refused {
+                self.refuse_exec(conn, client, OUT_OF_MEMORY);
+                self.request_ends(client, spec);
+            }
+            return refused;
         }
         if !is_queued(spec.command) {
             return false;
@@ -66,15 +71,11 @@ impl Engine {
         }
     }
 
-    /// Refuses an EXEC whose requests need memory while that is short.
-    fn refuse_growth(&mut self, conn: ConnId, client: &mut Client) -> bool {
+    /// Whether requests that a client has queued need memory, which is short.
+    fn lacks_memory(&mut self, client: &Client) -> bool {
         let multi = client.multi.as_ref().expect("it queues");
         let grows = !multi.refused && multi.requests.iter().any(|queued| queued.spec.has(flag::DENYOOM));
-        let refused = grows && self.shard.is_short() && !self.shard.make_room();
-        if refused {
-            self.refuse_exec(conn, client, OUT_OF_MEMORY);
-        }
-        refused
+        grows && self.shard.is_short() && !self.shard.make_room()
     }
 
     /// EXEC itself is refused: its transaction is over, and has not run.
