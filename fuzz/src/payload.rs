@@ -1,8 +1,9 @@
 //! Payloads of RESTORE and the compression inside them, beside decoders as plain as they can be.
 
 use coldplate::keyspace::command::{Request, apply};
-use coldplate::keyspace::{Shard, ShardOptions, lzf as own};
+use coldplate::keyspace::{Shard, ShardOptions};
 use coldplate::protocol::Command;
+use coldplate::protocol::rdb::lzf as own;
 use coldplate::protocol::resp::{Arg, Args, Output, Proto, Reply};
 use coldplate::routing::slot_of;
 use coldplate::types::VALUE_BYTES_MAX;

@@ -11,7 +11,6 @@ mod eviction;
 pub mod glob;
 mod item;
 mod large;
-pub mod lzf;
 mod memory;
 pub mod number;
 mod shard;

@@ -70,7 +70,7 @@ const ADDRESSES: [(&str, &[&str]); 20] = [
     ("signal_hook", &["src/server/", "src/load/run.rs"]),
     ("env_logger", &["src/server/logger.rs"]),
     ("ahash", &["src/keyspace/shard.rs"]),
-    ("crc", &["src/keyspace/command/dump.rs"]),
+    ("crc", &["src/protocol/rdb/checksum.rs"]),
 ];
 
 fn rank(layer: &str) -> Option<usize> {

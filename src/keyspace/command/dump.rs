@@ -6,29 +6,17 @@
 
 use super::{NOT_AN_INTEGER, Request, SYNTAX};
 use crate::keyspace::event::EventClasses;
-use crate::keyspace::lzf;
 use crate::keyspace::number::parse_i64;
 use crate::keyspace::shard::{NewValue, Shard};
+use crate::protocol::rdb::{Form, INT_8, INT_16, INT_32, LENGTH_32, LZF, TYPE_STRING, checksum, lzf};
 use crate::protocol::resp::Reply;
 use crate::types::VALUE_BYTES_MAX;
-use crc::{CRC_64_REDIS, Crc, Table};
 use std::sync::Arc;
 
 /// The version of the files of Redis 7.0: what DUMP writes, and the newest that RESTORE takes.
 const VERSION: u16 = 10;
 const VERSION_BYTES: usize = 2;
 const CHECKSUM_BYTES: usize = 8;
-static CHECKSUM: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_REDIS);
-
-const TYPE_STRING: u8 = 0;
-const LENGTH_32: u8 = 0x80;
-const LENGTH_64: u8 = 0x81;
-/// Marks a string that is not `length, bytes`; which form it has is in the low bits.
-const ENCODED: u8 = 0xc0;
-const INT_8: u8 = ENCODED;
-const INT_16: u8 = ENCODED + 1;
-const INT_32: u8 = ENCODED + 2;
-const LZF: u8 = ENCODED + 3;
 /// A longer string is no integer of 32 bits.
 const INT_TEXT_BYTES_MAX: usize = 11;
 /// A shorter string is not worth compressing.
@@ -130,8 +118,8 @@ fn encode(value: &[u8]) -> Vec<u8> {
     let mut out = vec![TYPE_STRING];
     encode_string(value, &mut out);
     out.extend_from_slice(&VERSION.to_le_bytes());
-    let checksum = CHECKSUM.checksum(&out);
-    out.extend_from_slice(&checksum.to_le_bytes());
+    let sum = checksum(&out);
+    out.extend_from_slice(&sum.to_le_bytes());
     out
 }
 
@@ -180,66 +168,21 @@ fn encode_length(length: usize, out: &mut Vec<u8>) {
 
 fn decode(payload: &[u8]) -> Result<Vec<u8>, &'static str> {
     const BAD: &str = "ERR DUMP payload version or checksum are wrong";
-    let (signed, checksum) = payload.split_last_chunk::<CHECKSUM_BYTES>().ok_or(BAD)?;
+    let (signed, sum) = payload.split_last_chunk::<CHECKSUM_BYTES>().ok_or(BAD)?;
     let (_, version) = signed.split_last_chunk::<VERSION_BYTES>().ok_or(BAD)?;
-    if u16::from_le_bytes(*version) > VERSION || CHECKSUM.checksum(signed) != u64::from_le_bytes(*checksum) {
+    if u16::from_le_bytes(*version) > VERSION || checksum(signed) != u64::from_le_bytes(*sum) {
         return Err(BAD);
     }
     // As in Redis, nothing says that the string must end where the version begins.
-    Reader(payload).value().ok_or("ERR Bad data format")
+    decode_string(payload).ok_or("ERR Bad data format")
 }
 
-/// What is left of a payload.
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn value(&mut self) -> Option<Vec<u8>> {
-        if self.chunk()? != [TYPE_STRING] {
-            return None;
-        }
-        let form = *self.0.first()?;
-        if form & ENCODED != ENCODED {
-            let bytes = self.length()?;
-            return Some(self.take(bytes)?.to_vec());
-        }
-        self.0 = &self.0[1..];
-        match form {
-            INT_8 => Some(i8::from_le_bytes(self.chunk()?).to_string().into_bytes()),
-            INT_16 => Some(i16::from_le_bytes(self.chunk()?).to_string().into_bytes()),
-            INT_32 => Some(i32::from_le_bytes(self.chunk()?).to_string().into_bytes()),
-            LZF => {
-                let (compressed, bytes) = (self.length()?, self.length()?);
-                lzf::decompress(self.take(compressed)?, bytes)
-            }
-            _ => None,
-        }
+fn decode_string(payload: &[u8]) -> Option<Vec<u8>> {
+    let rest = payload.strip_prefix(&[TYPE_STRING])?;
+    let (form, taken) = Form::read(rest).ok()??;
+    if form.bytes_at_most() > VALUE_BYTES_MAX as u64 {
+        return None;
     }
-
-    /// A length, of what a value may have.
-    fn length(&mut self) -> Option<usize> {
-        let [first] = self.chunk()?;
-        let length = match first {
-            LENGTH_32 => u64::from(u32::from_be_bytes(self.chunk()?)),
-            LENGTH_64 => u64::from_be_bytes(self.chunk()?),
-            0..0x40 => u64::from(first),
-            0x40..0x80 => {
-                let [low] = self.chunk()?;
-                u64::from(first & 0x3f) << 8 | u64::from(low)
-            }
-            _ => return None,
-        };
-        usize::try_from(length).ok().filter(|length| *length <= VALUE_BYTES_MAX)
-    }
-
-    fn take(&mut self, bytes: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(bytes)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn chunk<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (taken, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(*taken)
-    }
+    let body = rest[taken..].get(..form.bytes() as usize)?;
+    Some(form.string(body).ok()?.into_owned())
 }
