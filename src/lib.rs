@@ -19,3 +19,5 @@ pub mod runtime;
 
 pub mod load;
 pub mod server;
+
+pub mod import;

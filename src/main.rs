@@ -1,8 +1,9 @@
-//! The `coldplate` program: allocator, command line, then [`coldplate::server`] or [`coldplate::load`].
+//! The `coldplate` program: allocator, command line, then [`coldplate::server`], [`coldplate::load`] or
+//! [`coldplate::import`].
 
-use coldplate::load;
 use coldplate::server::cli::{self, Outcome};
 use coldplate::server::{host, serve};
+use coldplate::{import, load};
 use std::process::ExitCode;
 
 #[cfg(not(feature = "system-allocator"))]
@@ -10,9 +11,12 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // The load generator's flags are memtier_benchmark's, and some of its letters mean something else to a server.
-    if std::env::args_os().nth(1).is_some_and(|first| first == "bench") {
-        return load::main(std::env::args_os().skip(2));
+    // The load generator's flags are memtier_benchmark's and those of an import redis-cli's: some of their letters mean
+    // something else to a server.
+    match std::env::args_os().nth(1) {
+        Some(first) if first == "bench" => return load::main(std::env::args_os().skip(2)),
+        Some(first) if first == "import" => return import::main(std::env::args_os().skip(2)),
+        _ => {}
     }
     let invocation = match cli::parse(std::env::args_os()) {
         Ok(invocation) => invocation,

@@ -87,6 +87,8 @@ fn layers_point_one_way() {
             ("src/runtime/worker.rs", "use crate::server::config::Config;"),
             ("src/load/run.rs", "use crate::keyspace::Shard;"),
             ("src/load/run.rs", "use crate::server::host;"),
+            ("src/load/run.rs", "use crate::import::main;"),
+            ("src/import/run.rs", "use crate::engine::Engine;"),
             ("src/server/boot.rs", "use crate::load::main;"),
             ("src/types.rs", "use crate::protocol::resp::Reply;"),
             ("src/protocol/mod.rs", "use super::keyspace::Shard;"),

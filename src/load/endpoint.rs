@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -111,6 +111,14 @@ impl Socket {
         }
     }
 
+    /// Ends it in both directions: whoever reads or writes it is told.
+    pub fn shutdown(&self) {
+        let _ = match self {
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Both),
+            Self::Unix(stream) => stream.shutdown(Shutdown::Both),
+        };
+    }
+
     pub fn read(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
         match self {
             Self::Tcp(stream) => (&*stream).read(buffer),
@@ -163,6 +171,13 @@ impl Client {
     /// The connection for a load: nothing is under way, and nothing blocks.
     pub fn into_load(self) -> Result<Socket, LoadError> {
         let ready = self.socket.set_patience(None).and_then(|()| self.socket.set_nonblocking());
+        ready.map_err(|source| LoadError::Connect { endpoint: self.endpoint, source })?;
+        Ok(self.socket)
+    }
+
+    /// The connection for requests one behind the other, whose answers somebody else reads meanwhile.
+    pub fn into_waiting(self, patience: Duration) -> Result<Socket, LoadError> {
+        let ready = self.socket.set_patience(Some(patience));
         ready.map_err(|source| LoadError::Connect { endpoint: self.endpoint, source })?;
         Ok(self.socket)
     }

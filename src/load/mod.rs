@@ -11,7 +11,7 @@ mod cpu;
 mod data;
 mod drive;
 pub mod endpoint;
-mod error;
+pub mod error;
 mod keys;
 mod link;
 mod options;
@@ -20,7 +20,8 @@ pub mod reply;
 mod report;
 mod run;
 mod tally;
-mod text;
+pub mod text;
 mod zipf;
 
+pub use command::append_bulk;
 pub use run::main;

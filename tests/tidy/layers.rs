@@ -3,7 +3,7 @@
 use crate::source::Source;
 
 /// The layers in order; those of one row are siblings and do not name each other.
-const LAYERS: [&[&str]; 7] = [
+const LAYERS: [&[&str]; 8] = [
     &["types"],
     &["protocol"],
     &["keyspace"],
@@ -11,10 +11,13 @@ const LAYERS: [&[&str]; 7] = [
     &["engine"],
     &["runtime"],
     &["load", "server"],
+    &["import"],
 ];
 
-/// All that the load generator may name of the program that it measures: what is on the wire.
+/// All that the load generator may name of the program that it measures: what is on the wire. An import uses its
+/// connections, and knows no more of a server.
 const LOAD_NAMES: [&str; 4] = ["types", "protocol", "routing", "load"];
+const IMPORT_NAMES: [&str; 4] = ["types", "protocol", "load", "import"];
 
 /// What a layer left of `runtime` never names: the machine is an argument there.
 const MACHINE: [&str; 14] = [
@@ -51,8 +54,8 @@ const ADDRESSES: [(&str, &[&str]); 20] = [
             "src/engine/scatter.rs",
         ],
     ),
-    // Two command lines: a server's flags are its configuration's, a load's are memtier_benchmark's.
-    ("clap", &["src/server/cli.rs", "src/server/cli_tests.rs", "src/load/cli.rs"]),
+    // Three command lines: a server's flags are its configuration's, a load's memtier_benchmark's, an import's redis-cli's.
+    ("clap", &["src/server/cli.rs", "src/server/cli_tests.rs", "src/load/cli.rs", "src/import/cli.rs"]),
     ("rustix", &["src/load/drive.rs", "src/load/run.rs"]),
     ("fastrand", &["src/load/"]),
     ("hdrhistogram", &["src/load/tally.rs", "src/load/report/"]),
@@ -89,6 +92,7 @@ pub fn one_way(source: &Source) -> Vec<String> {
         let allowed = match rank(layer) {
             _ if is_ring => inside_ring,
             Some(_) if source.layer() == "load" => LOAD_NAMES.contains(&layer),
+            Some(_) if source.layer() == "import" => IMPORT_NAMES.contains(&layer),
             Some(other) => other < own || layer == source.layer(),
             None => true,
         };
@@ -101,7 +105,7 @@ pub fn one_way(source: &Source) -> Vec<String> {
 
 /// Left of `runtime` nothing names the machine, nor holds global state.
 pub fn pure(source: &Source) -> Vec<String> {
-    let left = rank(source.layer()).is_some_and(|own| own < LAYERS.len() - 2);
+    let left = rank(source.layer()) < rank("runtime") && rank(source.layer()).is_some();
     if !left || source.is_test() {
         return Vec::new();
     }

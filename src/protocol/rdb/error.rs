@@ -13,7 +13,7 @@ pub struct RdbError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     #[error("an RDB file begins with REDIS or VALKEY and a version, not with \"{}\"", found.escape_ascii())]
-    Signature { found: [u8; 9] },
+    Signature { found: Vec<u8> },
     #[error("there is no length or string that begins with {0:#04x}")]
     Length(u8),
     #[error("a string of {0} bytes, where {VALUE_BYTES_MAX} are the most")]

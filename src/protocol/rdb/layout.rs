@@ -76,14 +76,14 @@ pub fn layout(number: u8, is_valkey: bool) -> Option<Layout> {
         15 => value("stream", STREAM),
         19 => value("stream", STREAM_2),
         21 => value("stream", STREAM_3),
-        7 => value("module type", &[Lengths(1), Module]),
+        7 => value("module value", &[Lengths(1), Module]),
         // Slots on their way to this node; what modules have to say about the next key.
         243 if is_valkey => quiet(&[Text, Times(&[Lengths(2)])]),
         243 => quiet(&[Times(&[Bytes(4), Module])]),
         // The keys of a slot.
         244 => quiet(&[Lengths(3)]),
-        245 => Some(Layout::Other(Some("library of functions"), &[Text])),
-        247 => Some(Layout::Other(Some("module's data of no key"), &[Lengths(3), Module])),
+        245 => Some(Layout::Other(Some("function library"), &[Text])),
+        247 => Some(Layout::Other(Some("module data"), &[Lengths(3), Module])),
         // How long idle, how often used; a fact about the file; the keys of a database.
         248 => quiet(&[Lengths(1)]),
         249 => quiet(&[Bytes(1)]),

@@ -19,6 +19,8 @@ const SIGNATURE_BYTES: usize = 9;
 const CHECKSUM_BYTES: usize = 8;
 /// Older files end without a checksum.
 const CHECKSUM_SINCE: u32 = 5;
+/// A file that was sent before its length was known may have so many hexadecimal digits behind it, as redis-cli leaves them.
+const MARK_BYTES: usize = 40;
 
 /// What a file says next.
 #[derive(Debug, PartialEq, Eq)]
@@ -134,7 +136,7 @@ impl Reader {
                     }
                 }
                 Stage::Checksum => self.compare()?,
-                Stage::End if self.at < self.bytes.len() => return Err(self.error(Fault::Trailing)),
+                Stage::End if !is_mark(&self.bytes[self.at..]) => return Err(self.error(Fault::Trailing)),
                 Stage::End => false,
             };
             if !whole {
@@ -146,7 +148,11 @@ impl Reader {
     /// To be asked when the file has no more bytes: whether that is where it ends.
     pub fn finish(&self) -> Result<(), RdbError> {
         match self.stage {
-            Stage::End => Ok(()),
+            Stage::End if matches!(self.rest().len(), 0 | MARK_BYTES) => Ok(()),
+            Stage::End => Err(self.error(Fault::Trailing)),
+            Stage::Signature if !may_be_signature(self.rest()) => {
+                Err(self.error(Fault::Signature { found: self.rest().to_vec() }))
+            }
             _ => Err(RdbError { offset: self.before + self.bytes.len() as u64, fault: Fault::Truncated }),
         }
     }
@@ -166,7 +172,7 @@ impl Reader {
         let version = version.map(|digits| digits.iter().fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0')));
         match version {
             Some(version @ 1..) => (self.version, self.is_valkey) = (version, found.starts_with(b"VALKEY")),
-            _ => return Err(self.error(Fault::Signature { found: *found })),
+            _ => return Err(self.error(Fault::Signature { found: found.to_vec() })),
         }
         self.at += SIGNATURE_BYTES;
         self.stage = Stage::Number;
@@ -277,4 +283,14 @@ impl Reader {
         self.stage = Stage::End;
         Ok(true)
     }
+}
+
+/// Whether this is the mark behind a file, or the start of one.
+fn is_mark(bytes: &[u8]) -> bool {
+    bytes.len() <= MARK_BYTES && bytes.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Whether bytes that are too few for a signature may be the start of one.
+fn may_be_signature(bytes: &[u8]) -> bool {
+    [&b"REDIS"[..], b"VALKEY"].iter().any(|name| bytes.starts_with(name) || name.starts_with(bytes))
 }

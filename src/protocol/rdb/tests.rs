@@ -69,8 +69,8 @@ fn whole() -> Vec<u8> {
 }
 
 const WHOLE: [&str; 9] = [
-    "library of functions",
-    "module's data of no key",
+    "function library",
+    "module data",
     "0/a = xy",
     "0/7 = 12345 until 1",
     "0/c = -2147483648 until 2000",
@@ -143,7 +143,7 @@ fn every_type_is_passed_over_by_its_parts() {
         (V11, 19, "stream", &stream_2),
         (V11, 21, "stream", &stream_3),
         (V11, 15, "stream", b"\0\0\0\0\0"),
-        (V11, 7, "module type", module),
+        (V11, 7, "module value", module),
         (V11, 1, "list", b"\0"),
         (b"REDIS0001", 3, "zset", b"\0"),
     ];
@@ -169,7 +169,15 @@ fn opcodes_of_one_project_alone() {
 fn faults_say_what_and_where() {
     let error = |offset, fault| RdbError { offset, fault };
     for signature in [b"REDIS0000", b"VALKEY000", b"REDIS00x1", b"SSTABLE00", b"rEDIS0011"] {
-        assert_eq!(fault(signature), error(0, Fault::Signature { found: *signature }));
+        assert_eq!(fault(signature), error(0, Fault::Signature { found: signature.to_vec() }));
+    }
+    for short in [&b"hello"[..], b"REDISH", b"v"] {
+        let expected = if short == b"REDISH" {
+            error(6, Fault::Truncated)
+        } else {
+            error(0, Fault::Signature { found: short.to_vec() })
+        };
+        assert_eq!(fault(short), expected);
     }
     for (tail, offset, expected) in [
         (&b"\x08"[..], 9, Fault::Type(8)),
@@ -204,8 +212,14 @@ fn a_checksum_is_held_to_unless_it_is_off() {
     let mut off = good.clone();
     off[sum_at..].fill(0);
     assert_eq!(read([&off[..]]).1, Ok(()));
-    let trailing = [&good[..], b"*1\r\n$4\r\nPING\r\n"].concat();
-    assert_eq!(fault(&trailing), RdbError { offset: good.len() as u64, fault: Fault::Trailing });
+    let mark = [&good[..], &[b'e'; 40]].concat();
+    for step in [1, 7, mark.len()] {
+        assert_eq!(read(mark.chunks(step)).1, Ok(()), "the mark of a transfer, cut every {step}");
+    }
+    for trailing in [&b"*1\r\n$4\r\nPING\r\n"[..], b"0", &[b'e'; 41], &[b'g'; 40], &[0; 40]] {
+        let trailing = [&good[..], trailing].concat();
+        assert_eq!(fault(&trailing), RdbError { offset: good.len() as u64, fault: Fault::Trailing });
+    }
     assert_eq!(events(b"REDIS0004\0\x01k\x01v\xff"), ["0/k = v"]);
 }
 
