@@ -10,6 +10,7 @@ mod model;
 mod number;
 mod payload;
 mod pieces;
+mod rdb;
 mod replies;
 mod request;
 mod rig;
@@ -22,6 +23,7 @@ pub use glob::glob;
 pub use model::model;
 pub use number::number;
 pub use payload::{dump, lzf};
+pub use rdb::rdb;
 pub use replies::replies;
 pub use request::{inline, resp};
 pub use stream::stream;
@@ -38,13 +40,14 @@ const fn target(name: &'static str, run: fn(&[u8]), permille: usize) -> Target {
     Target { name, run, permille }
 }
 
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     target("resp", resp, 1000),
     target("inline", inline, 1000),
     target("glob", glob, 1000),
     target("number", number, 1000),
     target("lzf", lzf, 100),
     target("dump", dump, 100),
+    target("rdb", rdb, 500),
     target("replies", replies, 1000),
     target("config", config, 50),
     target("flags", flags, 10),

@@ -42,8 +42,8 @@ impl Answers {
     pub fn fail(&mut self, key: String, error: &[u8]) {
         self.failed += 1;
         if self.failures.len() < FAILURES_MAX {
-            let error = &error[..error.len().min(ERROR_BYTES_MAX)];
-            self.failures.push((key, error.escape_ascii().to_string()));
+            let error = String::from_utf8_lossy(&error[..error.len().min(ERROR_BYTES_MAX)]);
+            self.failures.push((key, error.replace(char::is_control, " ")));
         }
     }
 }
@@ -157,7 +157,8 @@ mod tests {
         }
         tally.count_skipped("function library", None);
         (0..100).for_each(|database| tally.count_elsewhere(database % 40));
-        (0..10).for_each(|_| answers.fail("\"y\"".into(), &[b'!'; 999]));
+        answers.fail("\"y\"".into(), b"not 'so'\x1b[2J");
+        (0..9).for_each(|_| answers.fail("\"z\"".into(), &[b'!'; 999]));
         let text = tally.summary(Some(&answers), Duration::from_millis(1_250));
         let lines: Vec<&str> = text.lines().collect();
         let long = "x".repeat(64);
@@ -175,6 +176,7 @@ mod tests {
         assert_eq!(lines[5 + DATABASES_MAX], "skipped    16 of further databases");
         assert_eq!(lines[6 + DATABASES_MAX], "failed     14 strings; the first:");
         assert_eq!(lines[7 + DATABASES_MAX], "           \"a\": OOM no");
+        assert_eq!(lines[11 + DATABASES_MAX], "           \"y\": not 'so' [2J");
         assert_eq!(lines.len(), 7 + DATABASES_MAX + FAILURES_MAX);
         assert!(text.len() < 8192, "{}", text.len());
         assert!(tally.summary(None, Duration::ZERO).starts_with("strings    1 of 8B\n"));

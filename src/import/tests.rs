@@ -179,7 +179,9 @@ fn a_fault_in_the_file_comes_after_what_is_before_it() {
     assert_eq!(outcome.answers.expect("a server was asked").set, 1);
     assert_eq!(server.join().expect("no panic"), 1);
     match outcome.ended {
-        Err(ImportError::Contents { source, .. }) => assert_eq!(source, RdbError { offset, fault: Fault::Type(0x63) }),
+        Err(ImportError::Contents { source, .. }) => {
+            assert_eq!(source, RdbError { offset, fault: Fault::Type { number: 0x63, version: 10 } });
+        }
         other => panic!("{other:?}"),
     }
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Real clients against the server on 1, 2 and 4 cores: redis-cli, redis-benchmark, redis-py, redis-rs, ioredis.
+"""Real clients against the server on 1, 2 and 4 cores: redis-cli, redis-benchmark, redis-py, redis-rs, ioredis; and
+`coldplate import` of what redis-server saves.
 
 Needs what tests/run prepares (a Python environment with redis-py, the Rust program, ioredis). Environment: CORES ("1
 2 4"), ONLY (a shell pattern over case names), COLDPLATE_BIN.
@@ -12,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from compat import benchmark, cli, cluster, foreign, pubsub, redis_py, tracking  # noqa: F401  (their cases register themselves)
+from compat import benchmark, cli, cluster, foreign, pubsub, rdb, redis_py, tracking  # noqa: F401  (cases register themselves)
 from compat.suite import suite
 from lib import resp
 from lib.cases import check

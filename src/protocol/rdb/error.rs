@@ -20,8 +20,8 @@ pub enum Fault {
     TooLong(u64),
     #[error("a compressed string that cannot be unpacked")]
     Compression,
-    #[error("type {0} is not known, so that its end cannot be found")]
-    Type(u8),
+    #[error("type {number} of version {version} is not known, so that its end cannot be found")]
+    Type { number: u8, version: u32 },
     #[error("a module's value with a part of kind {0}, which is not known")]
     ModulePart(u64),
     #[error("the checksum of all before is {got:016x}, and not {expected:016x} as the file says")]

@@ -84,11 +84,6 @@ enum Passed {
 }
 
 impl Reader {
-    /// The version that the file says, 0 before it has.
-    pub fn version(&self) -> u32 {
-        self.version
-    }
-
     /// Bytes of the file that have been read, all in all.
     pub fn offset(&self) -> u64 {
         self.before + self.at as u64
@@ -213,7 +208,7 @@ impl Reader {
                 self.stage = match layout(number, self.is_valkey) {
                     Some(Layout::Value(kind, parts)) => Stage::Key(Next::Value(kind, parts)),
                     Some(Layout::Other(kind, parts)) => Stage::Pass(Walk::new(parts), kind.map(Passed::Other)),
-                    None => return Err(self.error(Fault::Type(number))),
+                    None => return Err(self.error(Fault::Type { number, version: self.version })),
                 };
                 0
             }
