@@ -148,7 +148,7 @@ def import_from_redis_cli(server):
     """What redis-cli takes of a running server, through a pipe: it ends with the mark of a transfer of unknown length."""
     with redis(repl_diskless_sync_delay=0) as (source, wire), resp.connected(server) as here:
         keys = strings(wire)
-        copy = subprocess.Popen(["redis-cli", "-p", str(source.port), "--rdb", "-"], stdout=subprocess.PIPE)
+        copy = subprocess.Popen(["redis-cli", "-p", str(source.port), "--rdb", "-"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         with copy:
             lines = run_import(server, "-", stdin=copy.stdout)
         check_equal(copy.returncode, 0, "exit status of redis-cli")
