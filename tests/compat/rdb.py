@@ -1,5 +1,6 @@
-"""`coldplate import` of what redis-server writes: a file with every type and encoding that it has, whole and damaged, and a
-copy that redis-cli takes of a running server. Each string has to DUMP as it did there."""
+"""`coldplate import` of what redis-server writes: a file with every type and encoding that it has, whole and damaged, and
+a copy that redis-cli takes of a running server. Each string has to DUMP as it did there.
+"""
 
 import os
 import random
@@ -43,7 +44,8 @@ def strings(wire):
 
 
 def others(wire):
-    """Every other type, small and large, each followed by a string in the order of some file; how many there are of each."""
+    """Every other type, small and large; how many there are of each."""
+
     def fill(name, *words, count=1):
         check(not wire.ask(*words).startswith(b"-"), f"{name}: {words[:3]}")
         counts[name] = counts.get(name, 0) + count
@@ -68,7 +70,8 @@ def others(wire):
             reading = ("XREADGROUP", "GROUP", group, consumer, "COUNT", 70, "STREAMS", "stream:groups", ">")
             fill("stream", *reading, count=0)
     fill("stream", "XDEL", "stream:groups", "3-1", count=0)
-    fill("function library", "FUNCTION", "LOAD", "#!lua name=lib\nredis.register_function('f', function() return 1 end)")
+    library = "#!lua name=lib\nredis.register_function('f', function() return 1 end)"
+    fill("function library", "FUNCTION", "LOAD", library)
     # What expires and is no string is told by its type all the same.
     fill("list", "PEXPIREAT", "list:small", LATER_MS, count=0)
     return counts
@@ -119,7 +122,8 @@ def check_import(server, questions=QUESTIONS, **options):
         check_same(wire, here, keys, questions)
 
         here.ask("SET", "timed", "changed")
-        check(any(line.startswith(f"existing {len(keys)} strings") for line in run_import(server, path)), "all are there")
+        lines = run_import(server, path)
+        check(any(line.startswith(f"existing {len(keys)} strings") for line in lines), lines)
         check_equal(here.ask("GET", "timed"), b"$7\r\nchanged\r\n")
         check(run_import(server, path, "--replace")[0].startswith(f"imported {len(keys)} "), "all are set again")
         check_same(wire, here, keys, questions)
@@ -148,7 +152,8 @@ def import_from_redis_cli(server):
     """What redis-cli takes of a running server, through a pipe: it ends with the mark of a transfer of unknown length."""
     with redis(repl_diskless_sync_delay=0) as (source, wire), resp.connected(server) as here:
         keys = strings(wire)
-        copy = subprocess.Popen(["redis-cli", "-p", str(source.port), "--rdb", "-"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        command = ["redis-cli", "-p", str(source.port), "--rdb", "-"]
+        copy = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         with copy:
             lines = run_import(server, "-", stdin=copy.stdout)
         check_equal(copy.returncode, 0, "exit status of redis-cli")
@@ -167,7 +172,7 @@ def import_tells_of_damage(server):
             ("cut", whole[:-100], f"at byte {len(whole) - 100}: the file ends too early"),
             ("empty", b"", "at byte 0: the file ends too early"),
             ("text", b"SET key value\r\n", "at byte 0: an RDB file begins with REDIS or VALKEY"),
-            ("flipped", whole.replace(b"key:77", b"kez:77"), f"at byte {len(whole) - 8}: the checksum of all before is "),
+            ("flipped", whole.replace(b"key:77", b"kez:77"), f"at byte {len(whole) - 8}: the checksum of all before"),
             ("commands", whole + resp.encode("SET", "k", "v"), f"at byte {len(whole)}: the RDB file has ended"),
         ):
             path.write_bytes(content)
