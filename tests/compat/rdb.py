@@ -1,5 +1,5 @@
-"""`coldplate import` of what redis-server writes: a file with every type and encoding that it has, whole and damaged, and
-a copy that redis-cli takes of a running server. Each string has to DUMP as it did there.
+"""`coldplate import` of what redis-server writes: a file with every type and encoding that it has, whole and
+damaged, and a copy that redis-cli takes of a running server. Each string has to DUMP as it did there.
 """
 
 import os
@@ -149,7 +149,7 @@ def import_old_encodings(server):
 
 @suite.case()
 def import_from_redis_cli(server):
-    """What redis-cli takes of a running server, through a pipe: it ends with the mark of a transfer of unknown length."""
+    """What redis-cli takes of a running server, through a pipe: it ends with a mark, its length being unknown."""
     with redis(repl_diskless_sync_delay=0) as (source, wire), resp.connected(server) as here:
         keys = strings(wire)
         command = ["redis-cli", "-p", str(source.port), "--rdb", "-"]
