@@ -10,7 +10,7 @@ from pathlib import Path
 from hot.drive import Crowd, Op
 from lib import resp
 from lib.cases import Suite, check
-from lib.server import Server
+from lib.server import IS_CHECKED, Server
 
 HEAT_S_MAX = 6.0
 # Letters for each that a cold key costs.
@@ -96,11 +96,18 @@ class Stage:
         return letters / max(1, cold)
 
     def check_hot(self, share):
-        """Most operations have to have gone without a letter of their own."""
-        if share >= SHARE_MAX:
-            cooled = self.turns()[1]
-            message = f"the hot path was not taken: {share:.2f} letters for each that a cold key costs, {cooled} cooled"
-            raise (Cooled if cooled else AssertionError)(message)
+        """Most operations have to have gone without a letter of their own; of keys that cooled, a busy machine may be the
+        reason, and a build that takes a few times as long is it for sure.
+        """
+        if share < SHARE_MAX:
+            return
+        cooled = self.turns()[1]
+        message = f"the hot path was not taken: {share:.2f} letters for each that a cold key costs, {cooled} cooled"
+        if not cooled:
+            raise AssertionError(message)
+        if not IS_CHECKED:
+            raise Cooled(message)
+        self.notes.append(message)
 
 
 def play(function, traits, cores, seed):
