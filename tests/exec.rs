@@ -101,3 +101,21 @@ fn an_error_in_a_transaction_is_counted_once() {
         }
     }
 }
+
+/// A transaction that memory refuses, as it is queued or as it is to run, leaves nothing behind; so does one with a command
+/// that may not be queued.
+#[test]
+fn what_is_refused_ends_a_transaction() {
+    let mut rig = start();
+    let aborted = "-EXECABORT Transaction discarded because of previous errors.\r\n";
+    let answers = rig.say(A, "MULTI\nSHUTDOWN\nSET k 1\nEXEC\nGET k");
+    let refused = "-ERR Command not allowed inside a transaction\r\n";
+    assert_eq!(answers, format!("+OK\r\n{refused}+QUEUED\r\n{aborted}$-1\r\n"));
+    rig.say(A, "DEBUG POPULATE 1000\nMULTI\nSET k 1");
+    rig.say(B, "CONFIG SET maxmemory 1");
+    rig.pass(1000);
+    let no_room = "OOM command not allowed when used memory > 'maxmemory'.\r\n";
+    assert_eq!(rig.say(A, "EXEC"), format!("-EXECABORT Transaction discarded because of: {no_room}"));
+    let answers = rig.say(A, "MULTI\nSET k 1\nEXEC\nGET k");
+    assert_eq!(answers, format!("+OK\r\n-{no_room}{aborted}$-1\r\n"));
+}

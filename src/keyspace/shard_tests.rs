@@ -12,7 +12,7 @@ fn shard() -> Shard {
 #[test]
 fn a_stale_hint_finds_nothing() {
     let mut shard = shard();
-    let count = if cfg!(miri) { 300 } else { 5000 };
+    let count = if cfg!(miri) { 50 } else { 5000 };
     let names: Vec<Vec<u8>> = (0..count).map(|name| format!("key:{name}").into_bytes()).collect();
     let key = |shard: &Shard, bytes| Key { bytes, slot: Slot(7), hash: shard.hash(bytes), hint: None };
     for name in &names {

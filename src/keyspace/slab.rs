@@ -327,7 +327,7 @@ mod tests {
     // accounted bytes are exact, and emptied pages are given back.
     #[test]
     fn random_history_matches_a_model() {
-        const STEPS: u32 = if cfg!(miri) { 3_000 } else { 200_000 };
+        const STEPS: u32 = if cfg!(miri) { 300 } else { 200_000 };
         let mut slab = Slab::default();
         let mut live: Vec<(ItemRef, usize, u8)> = Vec::new();
         let mut dice = 88172645463325252u64;

@@ -172,6 +172,12 @@ mod tests {
         })
     }
 
+    /// The tables that the compiler has made are those that the same code makes here.
+    #[test]
+    fn tables_are_made_alike_at_run_time() {
+        assert_eq!(tables(), TABLES);
+    }
+
     /// The specification's example, and slots that Redis Cluster's documentation and clients quote.
     #[test]
     fn vectors() {

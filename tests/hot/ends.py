@@ -70,7 +70,7 @@ def misses_and_removals_are_coherent(stage):
         change()
         share = stage.measured(crowd, names, lambda: crowd.run(seconds, pipeline, handle))
         fail_if(wrong)
-        check(share < 0.7, f"the hot path was not taken: {share:.2f} letters for each that a cold key costs")
+        stage.check_hot(share)
         writes = sum(story.writes for story in stories.values())
         return f"{writes} changes ({flushes} FLUSHALL), {sum(s.absences for s in stories.values())} misses"
 

@@ -10,9 +10,13 @@ from pathlib import Path
 from hot.drive import Crowd, Op
 from lib import resp
 from lib.cases import Suite, check
-from lib.server import Server
+from lib.server import IS_CHECKED, Server
 
 HEAT_S_MAX = 6.0
+# Letters for each that a cold key costs.
+SHARE_MAX = 0.7
+# A case whose keys cool because the machine is busy with other things takes its path another time.
+ATTEMPTS_MAX = 3
 
 suite = Suite("hot")
 # Of all cases: operations, and those that the hot path spared a letter.
@@ -22,6 +26,10 @@ total = {"asked": 0, "hot": 0}
 def full(long, short):
     """A bound for the whole suite or for `tests/run quick`."""
     return short if os.environ.get("QUICK") == "1" else long
+
+
+class Cooled(AssertionError):
+    """Keys fell below the thresholds while they were played with."""
 
 
 class Stage:
@@ -87,8 +95,32 @@ class Stage:
         )
         return letters / max(1, cold)
 
+    def check_hot(self, share):
+        """Most operations have to have gone without a letter of their own; of keys that cooled, a busy machine may be the
+        reason, and a build that takes a few times as long is it for sure.
+        """
+        if share < SHARE_MAX:
+            return
+        cooled = self.turns()[1]
+        message = f"the hot path was not taken: {share:.2f} letters for each that a cold key costs, {cooled} cooled"
+        if not cooled:
+            raise AssertionError(message)
+        if not IS_CHECKED:
+            raise Cooled(message)
+        self.notes.append(message)
+
 
 def play(function, traits, cores, seed):
+    """With retries for what a busy machine does to rates, and for nothing else."""
+    for left in reversed(range(ATTEMPTS_MAX)):
+        try:
+            return attempt(function, traits, cores, seed)
+        except Cooled:
+            if not left:
+                raise
+
+
+def attempt(function, traits, cores, seed):
     """A case on a server of its own. What a failure needs to be understood is in its message."""
     rng = random.Random(f"{seed}/{function.__name__}/{cores}")
     with Server(cores=cores, log_level="debug", **traits.get("options", {})) as server:
@@ -97,7 +129,7 @@ def play(function, traits, cores, seed):
             note = function(stage)
         except AssertionError as error:
             again = f"SEED={seed} CORES={cores} ONLY='{function.__name__}*' {sys.argv[0]}"
-            raise AssertionError(f"{error}\n      the same choices (not the same timing): {again}") from None
+            raise type(error)(f"{error}\n      the same choices (not the same timing): {again}") from None
         return "; ".join([*stage.notes, *([note] if note else [])])
 
 

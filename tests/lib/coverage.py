@@ -30,17 +30,6 @@ def test_lines(path):
     return found
 
 
-def const_functions(path):
-    """The lines of each `const fn`, from its first to the brace that closes it."""
-    start = None
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        if start is None and re.match(r"\s*(pub(\([^)]*\))? )?const fn ", line):
-            start, margin = number, line[: len(line) - len(line.lstrip())]
-        if start is not None and (line == margin + "}" or number == start and line.endswith("}")):
-            yield range(start, number + 1)
-            start = None
-
-
 def read(lcov):
     """Each source's lines that have code, and how often each ran."""
     files, path = {}, None
@@ -53,12 +42,7 @@ def read(lcov):
             number, count = line[3:].split(",")[:2]
             counts[int(number)] = max(counts[int(number)], int(count))
     for path, counts in files.items():
-        uncounted = test_lines(ROOT / path)
-        # One that has not run has run in the compiler, which keeps no count: the table of commands is made there.
-        for lines in const_functions(ROOT / path):
-            if not any(counts.get(number) for number in lines):
-                uncounted.update(lines)
-        for number in uncounted & counts.keys():
+        for number in test_lines(ROOT / path) & counts.keys():
             del counts[number]
     return files
 

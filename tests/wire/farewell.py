@@ -121,5 +121,5 @@ def replies_outlive_the_server(stage):
 
 def ended(server):
     server.stopped = True
-    check_equal(server.process.wait(PATIENCE_S), 0, "exit status")
+    check_equal(server.exit_status(), 0, "exit status")
     check("panicked" not in server.log(), server.log())

@@ -206,3 +206,26 @@ const fn place_rows(rows: &'static [Spec], mut specs: Placed) -> Placed {
     }
     specs
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The index that the compiler has made is the one that the same code makes here.
+    #[test]
+    fn the_index_by_name_is_made_alike_at_run_time() {
+        for (made, compiled) in index_by_name().iter().zip(&ENTRY_OF_NAME) {
+            assert_eq!(
+                (made.word, made.length, made.exact, made.spec.name),
+                (compiled.word, compiled.length, compiled.exact, compiled.spec.name)
+            );
+        }
+    }
+
+    #[test]
+    fn the_index_by_command_is_made_alike_at_run_time() {
+        for (made, compiled) in index_by_command().into_iter().zip(SPEC_OF_COMMAND) {
+            assert_eq!((made.command, made.name), (compiled.command, compiled.name));
+        }
+    }
+}

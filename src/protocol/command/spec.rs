@@ -366,3 +366,87 @@ impl Arg {
         Arg { multiple: true, multiple_token: true, ..self }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::command::rows;
+
+    /// The same row, from the constructors.
+    fn spec_again(spec: &Spec) -> Spec {
+        let made = Spec::new(spec.name, spec.command, spec.arity, spec.group)
+            .flags(spec.flags)
+            .keys(keys_again(spec.keys))
+            .doc(spec.since, spec.complexity, spec.summary)
+            .tips(spec.tips)
+            .args(spec.args)
+            .subcommands(spec.subcommands);
+        let made = if made.acl == spec.acl { made } else { made.acl(spec.acl) };
+        match &spec.deprecated {
+            Some(Deprecated { since, replaced_by }) => made.deprecated(since, replaced_by),
+            None => made,
+        }
+    }
+
+    fn keys_again(keys: Keys) -> Keys {
+        let made = match (keys.first, keys.last, keys.step) {
+            (0, ..) => Keys::NONE,
+            (1, last, 1) if !keys.names_keys() => Keys::channels(last),
+            (1, 1, 1) => Keys::one(keys.access),
+            (1, 2, 1) if keys.others != 0 => Keys::two(keys.access, keys.others),
+            (1, -1, 1) => Keys::all(keys.access),
+            (1, -1, 2) => Keys::pairs(keys.access),
+            // The few that a row writes out.
+            _ => keys,
+        };
+        if keys.notes.is_empty() { made } else { made.notes(keys.notes) }
+    }
+
+    fn arg_again(arg: &Arg) -> Arg {
+        let mut made = match arg.kind {
+            ArgKind::Text => Arg::text(arg.name),
+            ArgKind::Integer => Arg::integer(arg.name),
+            ArgKind::Double => Arg::double(arg.name),
+            ArgKind::Key => Arg::key(arg.name),
+            ArgKind::Pattern => Arg::pattern(arg.name),
+            ArgKind::UnixTime => Arg::unix_time(arg.name),
+            ArgKind::PureToken => Arg::word(arg.name, arg.token),
+            ArgKind::OneOf => Arg::one_of(arg.name, arg.args),
+            ArgKind::Block => Arg::block(arg.name, arg.args),
+        };
+        if !arg.token.is_empty() {
+            made = made.after(arg.token);
+        }
+        if !arg.since.is_empty() {
+            made = made.since(arg.since);
+        }
+        if !arg.deprecated_since.is_empty() {
+            made = made.deprecated(arg.deprecated_since);
+        }
+        if arg.optional {
+            made = made.optional();
+        }
+        match (arg.multiple, arg.multiple_token) {
+            (true, true) => made.multiple_tokens(),
+            (true, false) => made.multiple(),
+            _ => made,
+        }
+    }
+
+    fn check_args(args: &[Arg]) {
+        for arg in args {
+            assert_eq!(format!("{:?}", arg_again(arg)), format!("{arg:?}"));
+            check_args(arg.args);
+        }
+    }
+
+    /// Proves that each row, with its keys and arguments, is what the constructors make at run time: the compiler ran them
+    /// for the table.
+    #[test]
+    fn rows_are_made_alike_at_run_time() {
+        for spec in rows().flat_map(|spec| std::iter::once(spec).chain(spec.subcommands)) {
+            assert_eq!(format!("{:?}", spec_again(spec)), format!("{spec:?}"));
+            check_args(spec.args);
+        }
+    }
+}

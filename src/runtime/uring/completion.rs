@@ -41,7 +41,8 @@ pub enum Completion {
         result: io::Result<Option<Chunk>>,
         armed: bool,
     },
-    /// The payload comes back whatever the result, which may be short of the range that was asked for.
+    /// The payload comes back whatever the result, which may be short of the range that was asked for. What follows on the
+    /// socket may be sent.
     Sent {
         token: u64,
         payload: Payload,

@@ -104,8 +104,9 @@ impl Ring {
         unsafe { self.push(entry) };
     }
 
-    /// Sends the range of the payload, and owns it until [`Completion::Sent`] returns it. Several sends on one socket
-    /// at a time may interleave; a server keeps one in flight.
+    /// Sends the range of the payload, and owns it until [`Completion::Sent`] returns it; of a shared one sent without a
+    /// copy it keeps a share longer, until the peer has acknowledged it. Several sends on one socket at a time may
+    /// interleave; a server keeps one in flight.
     ///
     /// # Panics
     /// If the range does not lie in the payload.
@@ -113,7 +114,7 @@ impl Ring {
         let send = self.sends.start(token, payload, range);
         // WAITALL: the kernel goes on after a short write, instead of a completion and a new send for each part.
         let zero_copy = options.zero_copy && self.features.send_zero_copy;
-        // What is held back for more is not acknowledged, and more comes only after the completion: each would wait.
+        // What is held back for more is not acknowledged, and for bytes with one owner more comes only after that.
         let more = options.more && !zero_copy;
         let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL | if more { libc::MSG_MORE } else { 0 };
         let entry = if zero_copy {

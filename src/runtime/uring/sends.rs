@@ -3,6 +3,7 @@
 use super::completion::Payload;
 use io_uring::cqueue;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// The most bytes that one send takes, as for any `write` on Linux.
 const SEND_BYTES_MAX: usize = 0x7fff_f000;
@@ -27,9 +28,11 @@ struct InFlight {
     payload: Payload,
     /// A zero-copy send's result, until its notification lets the payload go.
     result: i32,
+    /// The owner knows the result; what is here is a share that the kernel still reads.
+    told: bool,
 }
 
-/// A send that the kernel is done with.
+/// A send whose result is there.
 pub(super) struct Finished {
     pub token: u64,
     pub payload: Payload,
@@ -44,7 +47,7 @@ pub(super) struct Started {
 }
 
 impl Sends {
-    /// Takes the payload until `complete` returns it. The pointer stays valid that long: the slab never touches a
+    /// Takes the payload, at least until `complete` returns it. The pointer stays valid that long: the slab never touches a
     /// payload, and moving a `Vec` or `Arc` (when the slab grows) does not move the bytes that it owns.
     ///
     /// # Panics
@@ -54,21 +57,27 @@ impl Sends {
         assert!(range.start <= range.end && range.end <= payload.as_slice().len(), "{range:?} is not in the payload");
         let index = self.vacate();
         let slot = &mut self.slots[index as usize];
-        *slot = Slot::Busy(InFlight { token, payload, result: 0 });
+        *slot = Slot::Busy(InFlight { token, payload, result: 0, told: false });
         let Slot::Busy(send) = slot else { unreachable!("assigned in the line above") };
         let bytes = &send.payload.as_slice()[range];
         self.busy += 1;
         Started { index, start: bytes.as_ptr(), bytes: bytes.len().min(SEND_BYTES_MAX) as u32 }
     }
 
-    /// Accounts for one completion of a send; returns it with its payload once no other will follow.
+    /// Accounts for one completion of a send; returns what its owner is to know, once.
+    ///
+    /// A zero-copy send has two: its result, and the notification that the kernel is done with the payload, which waits for
+    /// the peer's acknowledgement, 40 ms where that is delayed. A shared payload's owner is told with the first, so that
+    /// what follows is not held up; a share stays here. An owned payload comes back with the second.
     pub fn complete(&mut self, index: u32, result: i32, flags: u32) -> Option<Finished> {
         let slot = &mut self.slots[index as usize];
         let Slot::Busy(send) = slot else { panic!("a completion for send {index}, which is not in flight") };
         if !cqueue::notif(flags) {
             send.result = result;
             if cqueue::more(flags) {
-                return None;
+                let Payload::Shared(value) = &send.payload else { return None };
+                send.told = true;
+                return Some(Finished { token: send.token, payload: Payload::Shared(Arc::clone(value)), result });
             }
         }
         let Slot::Busy(send) = std::mem::replace(slot, Slot::Free { next: self.free }) else {
@@ -76,7 +85,7 @@ impl Sends {
         };
         self.free = index + 1;
         self.busy -= 1;
-        Some(Finished { token: send.token, payload: send.payload, result: send.result })
+        (!send.told).then_some(Finished { token: send.token, payload: send.payload, result: send.result })
     }
 
     pub fn in_flight(&self) -> usize {

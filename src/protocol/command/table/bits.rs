@@ -8,7 +8,7 @@ const READ: u32 = flag::READONLY;
 const GROW: u32 = flag::WRITE | flag::DENYOOM;
 const FAST: u32 = flag::FAST;
 
-const fn row(name: &'static str, command: C, arity: i16) -> Spec {
+pub(super) const fn row(name: &'static str, command: C, arity: i16) -> Spec {
     Spec::new(name, command, arity, Group::Bitmap)
 }
 

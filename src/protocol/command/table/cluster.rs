@@ -7,17 +7,17 @@ use crate::protocol::command::flags::category::CONNECTION;
 use crate::protocol::command::flags::flag::{ADMIN, FAST, LOADING, NO_ASYNC_LOADING, NOSCRIPT, STALE};
 use crate::protocol::command::spec::{Arg, Group, Spec};
 
-const fn row(name: &'static str, command: C, arity: i16) -> Spec {
+pub(super) const fn row(name: &'static str, command: C, arity: i16) -> Spec {
     Spec::new(name, command, arity, Group::Cluster)
 }
 
 /// What changes who is in a cluster and what belongs to whom.
-const fn change(name: &'static str, command: C, arity: i16) -> Spec {
+pub(super) const fn change(name: &'static str, command: C, arity: i16) -> Spec {
     row(name, command, arity).flags(ADMIN | STALE | NO_ASYNC_LOADING)
 }
 
 /// What a connection says about itself.
-const fn mood(name: &'static str, command: C) -> Spec {
+pub(super) const fn mood(name: &'static str, command: C) -> Spec {
     row(name, command, 1).acl(CONNECTION)
 }
 

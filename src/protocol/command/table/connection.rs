@@ -8,7 +8,7 @@ use crate::protocol::command::spec::{Arg, Group, Spec};
 const FIRST: u32 = NOSCRIPT | LOADING | STALE | FAST | NO_AUTH | ALLOW_BUSY;
 const OWN: u32 = NOSCRIPT | LOADING | STALE;
 
-const fn row(name: &'static str, command: C, arity: i16) -> Spec {
+pub(super) const fn row(name: &'static str, command: C, arity: i16) -> Spec {
     Spec::new(name, command, arity, Group::Connection)
 }
 

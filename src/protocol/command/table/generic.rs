@@ -8,7 +8,7 @@ const READ: u32 = flag::READONLY;
 const WRITE: u32 = flag::WRITE;
 const FAST: u32 = flag::FAST;
 
-const fn row(name: &'static str, command: C, arity: i16) -> Spec {
+pub(super) const fn row(name: &'static str, command: C, arity: i16) -> Spec {
     Spec::new(name, command, arity, Group::Generic)
 }
 
@@ -152,7 +152,7 @@ pub static ROWS: &[Spec] = &[
 ];
 
 /// A subcommand of OBJECT: its key is the argument behind its name.
-const fn about(name: &'static str, command: C, since: &'static str, summary: &'static str) -> Spec {
+pub(super) const fn about(name: &'static str, command: C, since: &'static str, summary: &'static str) -> Spec {
     row(name, command, 3)
         .flags(READ)
         .keys(Keys { first: 2, last: 2, ..Keys::one(RO) })

@@ -7,7 +7,7 @@ use crate::protocol::command::spec::{Arg, Group, Keys, Spec};
 const LISTEN: u32 = PUBSUB | NOSCRIPT | LOADING | STALE;
 const LOOK: u32 = PUBSUB | LOADING | STALE;
 
-const fn row(name: &'static str, command: C, arity: i16) -> Spec {
+pub(super) const fn row(name: &'static str, command: C, arity: i16) -> Spec {
     Spec::new(name, command, arity, Group::PubSub)
 }
 

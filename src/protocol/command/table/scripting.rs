@@ -4,7 +4,7 @@ use crate::protocol::command::Command as C;
 use crate::protocol::command::flags::flag::{LOADING, NOSCRIPT, STALE, WRITE};
 use crate::protocol::command::spec::{Arg, Group, Spec};
 
-const fn row(name: &'static str, command: C, arity: i16) -> Spec {
+pub(super) const fn row(name: &'static str, command: C, arity: i16) -> Spec {
     Spec::new(name, command, arity, Group::Scripting)
 }
 

@@ -7,12 +7,12 @@ use crate::protocol::command::spec::{Arg, Group, Keys, Spec};
 
 const ANY_TIME: u32 = LOADING | STALE;
 
-const fn row(name: &'static str, command: C, arity: i16) -> Spec {
+pub(super) const fn row(name: &'static str, command: C, arity: i16) -> Spec {
     Spec::new(name, command, arity, Group::Server)
 }
 
 /// A subcommand of COMMAND: it is a server command in the category of connection commands.
-const fn about(name: &'static str, command: C, arity: i16) -> Spec {
+pub(super) const fn about(name: &'static str, command: C, arity: i16) -> Spec {
     row(name, command, arity).flags(ANY_TIME).acl(category::CONNECTION)
 }
 
@@ -179,7 +179,13 @@ const ASKED_OF_ALL: &[&str] = &["nondeterministic_output", "request_policy:all_n
 const ASKED_OF_SHARDS: &[&str] = &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"];
 
 /// A subcommand of LATENCY.
-const fn latency(name: &'static str, command: C, arity: i16, since: &'static str, summary: &'static str) -> Spec {
+pub(super) const fn latency(
+    name: &'static str,
+    command: C,
+    arity: i16,
+    since: &'static str,
+    summary: &'static str,
+) -> Spec {
     row(name, command, arity).flags(ADMIN | NOSCRIPT | ANY_TIME).doc(since, "O(1)", summary).tips(ASKED_OF_ALL)
 }
 

@@ -7,11 +7,11 @@ use crate::protocol::command::spec::{Arg, Group, Keys, Spec};
 const ANY_TIME: u32 = flag::NOSCRIPT | flag::LOADING | flag::STALE;
 const EASY: u32 = ANY_TIME | flag::FAST | flag::ALLOW_BUSY;
 
-const fn row(name: &'static str, command: C, arity: i16) -> Spec {
+pub(super) const fn row(name: &'static str, command: C, arity: i16) -> Spec {
     Spec::new(name, command, arity, Group::Transactions)
 }
 
-const fn keys(name: &'static str, command: C, arity: i16, group: Group) -> Spec {
+pub(super) const fn keys(name: &'static str, command: C, arity: i16, group: Group) -> Spec {
     Spec::new(name, command, arity, group)
 }
 

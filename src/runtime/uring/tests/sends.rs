@@ -1,5 +1,6 @@
 //! Sends: identity of the payload, short results, failure, zero copy, queues of every depth.
 
+use super::super::sends::Sends;
 use super::super::{Completion, Payload, Ring, RingConfig, SendOptions, Wait};
 use super::{await_bytes, await_one, both, config, ring};
 use std::io::Read;
@@ -164,6 +165,28 @@ fn zero_copy_outlives_its_ring() {
     let mut got = vec![0; 64 << 10];
     far.read_exact(&mut got).unwrap();
     assert!(got.iter().all(|&byte| byte == 7));
+}
+
+/// Proves that a zero-copy send of a shared payload is told with its result, by the completions that the kernel gives for one:
+/// the notification behind it waits for the peer's acknowledgement, and so did all that followed the value. Until then the
+/// payload is kept. Bytes with one owner come back only then.
+#[test]
+fn zero_copy_is_told_before_the_kernel_lets_go() {
+    const MORE: u32 = 1 << 1;
+    const NOTIFICATION: u32 = 1 << 3;
+    let shared = Arc::new(vec![7; 100]);
+    let mut sends = Sends::default();
+    let index = sends.start(5, Payload::Shared(shared.clone()), 0..100).index;
+    let told = sends.complete(index, 100, MORE).expect("its result is there");
+    assert_eq!((told.token, told.result), (5, 100));
+    drop(told);
+    assert_eq!((Arc::strong_count(&shared), sends.in_flight()), (2, 1));
+    assert!(sends.complete(index, 0, NOTIFICATION).is_none());
+    assert_eq!((Arc::strong_count(&shared), sends.in_flight()), (1, 0));
+    let index = sends.start(6, Payload::Owned(vec![7; 100]), 0..100).index;
+    assert!(sends.complete(index, 90, MORE).is_none());
+    let told = sends.complete(index, 0, NOTIFICATION).expect("the payload is free");
+    assert_eq!((told.token, told.result, sends.in_flight()), (6, 90, 0));
 }
 
 /// Proves an echo: what a ring receives it sends back, from the copy that it made.
