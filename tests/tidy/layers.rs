@@ -35,12 +35,12 @@ const MACHINE: [&str; 14] = [
 ];
 
 /// A package, and the files or folders that may name it.
-const ADDRESSES: [(&str, &[&str]); 20] = [
+const ADDRESSES: [(&str, &[&str]); 21] = [
     ("io_uring", &["src/runtime/uring/"]),
     ("core_affinity", &["src/runtime/worker.rs"]),
     // boot.rs: each core's thread reports once whether it could start. That is no mail, and mailboxes do not exist yet.
     ("crossbeam_channel", &["src/runtime/mailbox.rs", "src/server/boot.rs"]),
-    // What travels as plain bytes: letters, and the figures of a core in them.
+    // What travels as plain bytes: letters, and the figures of a core in them; and what the log's files begin with.
     (
         "bytemuck",
         &[
@@ -49,6 +49,7 @@ const ADDRESSES: [(&str, &[&str]); 20] = [
             "src/engine/figures.rs",
             "src/engine/gather.rs",
             "src/engine/scatter.rs",
+            "src/log/",
         ],
     ),
     // Two command lines: a server's flags are its configuration's, a load's are memtier_benchmark's.
@@ -71,6 +72,7 @@ const ADDRESSES: [(&str, &[&str]); 20] = [
     ("env_logger", &["src/server/logger.rs"]),
     ("ahash", &["src/keyspace/shard.rs"]),
     ("crc", &["src/keyspace/command/dump.rs"]),
+    ("crc32c", &["src/log/"]),
 ];
 
 fn rank(layer: &str) -> Option<usize> {
