@@ -104,17 +104,17 @@ impl FrameBuffer {
 
     /// The key has this value from here on.
     pub fn put(&mut self, slot: Slot, key: &[u8], value: &[u8], expiry_ms: Option<u64>) {
-        self.append(Record { kind: Kind::Put, slot, key, value, expiry_ms });
+        self.append(Record { kind: Kind::Put, slot, key, value, raw: false, expiry_ms });
     }
 
     /// The key is gone from here on.
     pub fn remove(&mut self, slot: Slot, key: &[u8]) {
-        self.append(Record { kind: Kind::Remove, slot, key, value: &[], expiry_ms: None });
+        self.append(Record { kind: Kind::Remove, slot, key, value: &[], raw: false, expiry_ms: None });
     }
 
     /// All keys of the shard are gone from here on.
     pub fn clear_all(&mut self) {
-        self.append(Record { kind: Kind::Clear, slot: Slot(0), key: &[], value: &[], expiry_ms: None });
+        self.append(Record { kind: Kind::Clear, slot: Slot(0), key: &[], value: &[], raw: false, expiry_ms: None });
     }
 
     /// Appends any record.

@@ -103,6 +103,9 @@ impl SegmentHeader {
         let Some(block) = block.first_chunk::<HEADER_BYTES>() else {
             return Err(LogError::HeaderCut { name, bytes: block.len() });
         };
+        if block.iter().all(|byte| *byte == 0) {
+            return Err(LogError::HeaderBlank { name });
+        }
         let wire: Wire = bytemuck::pod_read_unaligned(&block[..size_of::<Wire>()]);
         if wire.magic != MAGIC {
             return Err(LogError::HeaderMagic { name });

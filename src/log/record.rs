@@ -19,31 +19,42 @@ struct Wire {
     expiry_ms: u64,
 }
 
+/// A bit of [`Wire::flags`].
+const RAW: u8 = 1;
+
 /// What a record does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
     /// The key has this value and this expiry, whatever it had.
+    #[default]
     Put = 1,
     /// The key is gone.
     Remove = 2,
-    /// All keys of the shard are gone.
+    /// All keys of the shard are gone. The value says which slots it had, a bit each.
     Clear = 3,
 }
 
 impl Kind {
     fn parse(kind: u8) -> Option<Kind> {
-        [Kind::Put, Kind::Remove, Kind::Clear].into_iter().find(|known| *known as u8 == kind)
+        match kind {
+            1 => Some(Kind::Put),
+            2 => Some(Kind::Remove),
+            3 => Some(Kind::Clear),
+            _ => None,
+        }
     }
 }
 
 /// One change, its key and value where they were read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Record<'a> {
     pub kind: Kind,
     pub slot: Slot,
     pub key: &'a [u8],
     pub value: &'a [u8],
+    /// An edit made the value, so its encoding is `raw`.
+    pub raw: bool,
     /// Milliseconds since 1970.
     pub expiry_ms: Option<u64>,
 }
@@ -58,7 +69,7 @@ impl<'a> Record<'a> {
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         let wire = Wire {
             kind: self.kind as u8,
-            flags: 0,
+            flags: if self.raw { RAW } else { 0 },
             slot: self.slot.0,
             key_bytes: u32::try_from(self.key.len()).expect("no key is longer than an argument"),
             value_bytes: u32::try_from(self.value.len()).expect("no value is longer than an argument"),
@@ -77,11 +88,18 @@ impl<'a> Record<'a> {
         let wire: Wire = bytemuck::pod_read_unaligned(wire);
         let (key, rest) = rest.split_at_checked(wire.key_bytes as usize)?;
         let (value, rest) = rest.split_at_checked(wire.value_bytes as usize)?;
-        if wire.flags != 0 || usize::from(wire.slot) >= SLOTS {
+        if wire.flags & !RAW != 0 || usize::from(wire.slot) >= SLOTS {
             return None;
         }
         let expiry_ms = Some(wire.expiry_ms).filter(|at_ms| *at_ms != 0);
-        let record = Record { kind: Kind::parse(wire.kind)?, slot: Slot(wire.slot), key, value, expiry_ms };
+        let record = Record {
+            kind: Kind::parse(wire.kind)?,
+            slot: Slot(wire.slot),
+            key,
+            value,
+            raw: wire.flags & RAW != 0,
+            expiry_ms,
+        };
         Some((record, rest))
     }
 }

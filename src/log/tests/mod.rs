@@ -1,5 +1,10 @@
 //! Proves what is written and what is made of it, on bytes in memory.
 
+mod catalog;
+mod damage;
+mod disk;
+mod power;
+
 use super::frame::{FrameHeader, checksum, mark, seed};
 use super::*;
 use crate::types::{CoreId, Slot};
