@@ -2,7 +2,7 @@
 
 use coldplate::load;
 use coldplate::server::cli::{self, Outcome};
-use coldplate::server::{host, serve};
+use coldplate::server::{host, log_tool, serve};
 use std::process::ExitCode;
 
 #[cfg(not(feature = "system-allocator"))]
@@ -10,9 +10,12 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // The load generator's flags are memtier_benchmark's, and some of its letters mean something else to a server.
-    if std::env::args_os().nth(1).is_some_and(|first| first == "bench") {
-        return load::main(std::env::args_os().skip(2));
+    // The load generator's flags are memtier_benchmark's, and some of its letters mean something else to a server. What
+    // looks at a log takes no server's flags.
+    match std::env::args_os().nth(1) {
+        Some(first) if first == "bench" => return load::main(std::env::args_os().skip(2)),
+        Some(first) if first == "log" => return log_tool::main(std::env::args_os().skip(2)),
+        _ => {}
     }
     let invocation = match cli::parse(std::env::args_os()) {
         Ok(invocation) => invocation,

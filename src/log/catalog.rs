@@ -27,6 +27,7 @@ pub struct Chain {
     pub(super) segments: Vec<Segment>,
     /// Of its headers; none if no header can be read.
     pub(super) secret: Option<u64>,
+    pub(super) refused: Option<LogError>,
 }
 
 impl Chain {
@@ -41,6 +42,11 @@ impl Chain {
     /// Its segments in order; there is at least one.
     pub fn segments(&self) -> &[Segment] {
         &self.segments
+    }
+
+    /// Why it is not read at all, if its segments do not belong together.
+    pub fn refused(&self) -> Option<&LogError> {
+        self.refused.as_ref()
     }
 
     /// Whether keys are placed in it as by the table with this digest, and so are all of one core today as well.
@@ -61,12 +67,13 @@ pub struct Catalog {
 impl Catalog {
     /// Sorts out segments in any order, or says why they are no log.
     pub fn new(segments: Vec<Segment>) -> Result<Catalog, LogError> {
-        let (catalog, error) = Catalog::sort_out(segments);
-        error.map_or(Ok(catalog), Err)
+        let catalog = Catalog::sort_out(segments);
+        let refused = catalog.chains.iter().find_map(|chain| chain.refused.clone());
+        refused.map_or(Ok(catalog), Err)
     }
 
-    /// The same for whoever wants to see also what is refused: the first reason, if there is any.
-    pub fn sort_out(mut segments: Vec<Segment>) -> (Catalog, Option<LogError>) {
+    /// The same for whoever wants to see also what is [refused](Chain::refused).
+    pub fn sort_out(mut segments: Vec<Segment>) -> Catalog {
         segments.sort_by_key(|segment| segment.name);
         let headers = || segments.iter().flat_map(|segment| &segment.header);
         let runs_from = headers().map(|header| header.runs_from).max().unwrap_or(0);
@@ -86,16 +93,14 @@ impl Catalog {
             match catalog.chains.last_mut() {
                 _ if !counts(&segment.name) => catalog.dead.push(segment.name),
                 Some(chain) if (chain.run(), chain.core()) == (run, core) => chain.segments.push(segment.clone()),
-                _ => catalog.chains.push(Chain { segments: vec![segment.clone()], secret: None }),
+                _ => catalog.chains.push(Chain { segments: vec![segment.clone()], secret: None, refused: None }),
             }
         }
-        let mut error = None;
         for chain in &mut catalog.chains {
             let (run, number) = oldest(chain.core());
-            let checked = chain.check(if run == chain.run() { number } else { 0 });
-            error = error.or(checked.err());
+            chain.refused = chain.check(if run == chain.run() { number } else { 0 }).err();
         }
-        (catalog, error)
+        catalog
     }
 }
 

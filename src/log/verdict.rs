@@ -54,18 +54,19 @@ pub struct Torn {
     pub fault: Fault,
     /// Bytes of the frame as far as it is there, and of whole frames behind it.
     pub bytes: u64,
-    /// Whole frames behind it.
+    /// Whole frames behind it, and their records.
     pub frames: u64,
+    pub records: u64,
     /// Segments behind it.
     pub segments: u64,
 }
 
 impl fmt::Display for Torn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Torn { name, offset, sequence, fault, bytes, frames, segments } = self;
+        let Torn { name, offset, sequence, fault, bytes, frames, records, segments } = self;
         write!(f, "{name}: at {offset}: torn at frame {sequence}: {fault}; dropped {bytes} bytes")?;
         if *frames > 0 {
-            write!(f, ", with {frames} whole frames")?;
+            write!(f, ", with {frames} whole frames of {records} records")?;
         }
         if *segments > 0 {
             write!(f, ", of {segments} more segments")?;

@@ -1,7 +1,7 @@
 //! The command line: clap's arguments built from the table of parameters, and what each invocation answers.
 //!
-//! One of clap's two addresses; `bench` has flags of its own, in `load/cli.rs`. Flags are kept as text: the table reads
-//! them, so that a bad value gets the same message on the command line as in a file.
+//! `bench` and `log` have flags of their own, in `load/cli.rs` and `log_tool/cli.rs`. Flags are kept as text: the table
+//! reads them, so that a bad value gets the same message on the command line as in a file.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -51,8 +51,8 @@ impl Refusal {
 /// Reads the process's arguments, the program's name first.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Refusal> {
     let matches = command().try_get_matches_from(arguments).map_err(Refusal)?;
-    if matches.subcommand_name() == Some("bench") {
-        let first = "bench must be the first word, before its own options: see coldplate bench --help";
+    if let Some(name @ ("bench" | "log")) = matches.subcommand_name() {
+        let first = format!("{name} must be the first word, before its own options: see coldplate {name} --help");
         return Err(Refusal(command().error(clap::error::ErrorKind::ArgumentConflict, first)));
     }
     // Global arguments reach the subcommand's matches, so the innermost has them all.
@@ -110,7 +110,8 @@ pub(super) fn command() -> Command {
     let check = Command::new("check").about(
         "List every mistake in the configuration, with its line and what is allowed, and exit 1; exit 0 if none",
     );
-    // `main` looks for it first: only its line in the help comes from here.
+    // `main` looks for these first: only their lines in the help come from here.
+    let log = Command::new("log").about("Check, repair or dump a server's log: see coldplate log --help");
     let bench = Command::new("bench").about("Load a server and measure it: see coldplate bench --help");
     Command::new("coldplate")
         .version(env!("CARGO_PKG_VERSION"))
@@ -118,7 +119,7 @@ pub(super) fn command() -> Command {
         .after_help("-h prints one line an option; --help says why each exists, what it allows and its default.")
         .disable_help_subcommand(true)
         .args_override_self(true)
-        .subcommands([serve, check, bench])
+        .subcommands([serve, check, log, bench])
         .args(own_arguments())
         .args(TABLE.iter().map(argument))
 }

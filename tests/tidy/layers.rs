@@ -52,8 +52,8 @@ const ADDRESSES: [(&str, &[&str]); 21] = [
             "src/log/",
         ],
     ),
-    // Two command lines: a server's flags are its configuration's, a load's are memtier_benchmark's.
-    ("clap", &["src/server/cli.rs", "src/server/cli_tests.rs", "src/load/cli.rs"]),
+    // A command line each: a server's flags are its configuration's, a load's are memtier_benchmark's.
+    ("clap", &["src/server/cli.rs", "src/server/cli_tests.rs", "src/server/log_tool/cli.rs", "src/load/cli.rs"]),
     ("rustix", &["src/load/drive.rs", "src/load/run.rs"]),
     ("fastrand", &["src/load/"]),
     ("hdrhistogram", &["src/load/tally.rs", "src/load/report/"]),
