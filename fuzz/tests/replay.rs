@@ -123,4 +123,4 @@ macro_rules! replays {
     };
 }
 
-replays!(resp, inline, glob, number, lzf, dump, replies, config, flags, stream, commands, model);
+replays!(resp, inline, glob, number, lzf, dump, log, replies, config, flags, stream, commands, model);

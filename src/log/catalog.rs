@@ -109,7 +109,7 @@ impl Chain {
     fn check(&mut self, first: u64) -> Result<(), LogError> {
         for (at, segment) in self.segments.iter().enumerate() {
             let SegmentName { run, core, .. } = segment.name;
-            let number = if at == 0 { first } else { self.segments[at - 1].name.number + 1 };
+            let number = if at == 0 { first } else { self.segments[at - 1].name.next().number };
             let promises = at == 0 || self.segments[at..].iter().any(|later| later.header.is_ok());
             if segment.name.number != number && promises {
                 return Err(LogError::Missing { name: SegmentName { run, core, number }, later: segment.name });

@@ -35,7 +35,7 @@ impl SegmentName {
 
     /// The segment behind this one.
     pub fn next(self) -> SegmentName {
-        SegmentName { number: self.number + 1, ..self }
+        SegmentName { number: self.number.saturating_add(1), ..self }
     }
 }
 
@@ -55,7 +55,9 @@ mod tests {
     fn names_are_read_as_they_are_printed() {
         let name = SegmentName { run: 7, core: CoreId(3), number: 42 };
         assert_eq!(name.to_string(), "0000000007-0003-000000000042.log");
-        for name in [name, name.next(), SegmentName { run: u64::MAX, core: CoreId(u16::MAX), number: u64::MAX }] {
+        let last = SegmentName { run: u64::MAX, core: CoreId(u16::MAX), number: u64::MAX };
+        assert_eq!(last.next(), last, "a file's name can be anything");
+        for name in [name, name.next(), last] {
             assert_eq!(SegmentName::parse(&name.to_string()), Some(name));
         }
         for other in [

@@ -177,7 +177,7 @@ impl Replay {
                 Look::Frame(header, bytes) => {
                     let (offset, from) = (self.offset, self.start + FRAME_HEADER_BYTES);
                     self.pass(bytes);
-                    self.sequence += 1;
+                    self.sequence = self.sequence.saturating_add(1);
                     self.summary.count(&header);
                     let payload = &self.buffer[from..from + header.payload_bytes as usize];
                     let FrameHeader { sequence, durable, .. } = header;
