@@ -89,7 +89,8 @@ impl Writer {
                 if self.files.len() < SEGMENTS_MAX {
                     let name = self.header.name.next();
                     let core = CoreId(near(u64::from(name.core.0), core) as u16);
-                    self.header.name = SegmentName { run: near(name.run, run), core, number: near(name.number, number) };
+                    self.header.name =
+                        SegmentName { run: near(name.run, run), core, number: near(name.number, number) };
                     self.header.oldest = near(self.header.oldest, place);
                     self.begin();
                 }

@@ -246,6 +246,45 @@ fn an_announced_length_takes_no_memory() {
     assert!(matches!(replay.summary().verdict, Verdict::Torn(_)));
 }
 
+// A frame longer than what is read at once is read whole, and the buffer is no longer than it needs.
+#[test]
+fn a_frame_may_be_longer_than_a_piece() {
+    let mut disk = Disk::new(HEADER_BYTES + 8 * PIECE_BYTES);
+    let value: Vec<u8> = (0..3 * PIECE_BYTES + 5).map(|at| at as u8).collect();
+    disk.write(&[put(1)]);
+    disk.write(&[(Kind::Put, 1, b"long".to_vec(), value, None), put(2)]);
+    disk.write(&[put(3)]);
+    for piece in [usize::MAX, 4096, 100_001] {
+        let (frames, ended) = replay(&disk.files, piece);
+        assert_eq!(prefix(&disk.frames, &frames), 3);
+        assert_eq!(ended.expect("it is sound")[0].verdict, Verdict::Clean);
+    }
+}
+
+// A file that has become shorter since it was found ends where it ends.
+#[test]
+fn a_file_that_shrinks_while_it_is_read() {
+    let disk = sample();
+    let chain = Catalog::new(find(&disk.files)).expect("a log").chains.remove(0);
+    let mut replay = Replay::new(chain);
+    let mut frames = 0;
+    let ended = loop {
+        match replay.advance() {
+            Ok(Step::Read { .. }) if frames > 0 => replay.filled(0),
+            Ok(Step::Read { name, offset }) => {
+                let space = replay.space();
+                let bytes = space.len().min(150);
+                space[..bytes].copy_from_slice(&disk.files[&name][offset as usize..offset as usize + bytes]);
+                replay.filled(bytes);
+            }
+            Ok(Step::Frame(_)) => frames += 1,
+            ended => break ended.map(|_| ()),
+        }
+    };
+    assert!(matches!(ended, Err(LogError::Corrupt { sequence: 2, .. })), "{ended:?}");
+    assert_eq!(frames, 1);
+}
+
 // Each message says where, and what to do.
 #[test]
 fn messages() {
