@@ -10,7 +10,7 @@ const SECTOR_BYTES: usize = 512;
 
 fn record() -> impl Strategy<Value = Owned> {
     let key = prop::collection::vec(any::<u8>(), 0..20);
-    let value = prop::collection::vec(any::<u8>(), 0..900);
+    let value = prop::collection::vec(any::<u8>(), 0..400);
     let small = prop::collection::vec(any::<u8>(), 0..40);
     prop_oneof![
         8 => (0..16384u16, key.clone(), small, prop::option::of(1..u64::MAX))
@@ -23,12 +23,12 @@ fn record() -> impl Strategy<Value = Owned> {
 
 /// Frames; behind each, whether a sync follows.
 fn run() -> impl Strategy<Value = Vec<(Vec<Owned>, bool)>> {
-    prop::collection::vec((prop::collection::vec(record(), 0..5), prop::bool::weighted(0.3)), 1..40)
+    prop::collection::vec((prop::collection::vec(record(), 0..5), prop::bool::weighted(0.08)), 1..60)
 }
 
 /// A run on a disk on which every segment is there before it begins, empty or with another's bytes.
 fn write(run: &[(Vec<Owned>, bool)], stale: bool) -> (Disk, Files, Vec<(usize, u64)>) {
-    let mut disk = Disk::new(HEADER_BYTES + 6 * 1024);
+    let mut disk = Disk::new(HEADER_BYTES + 2 * 1024);
     let mut fresh = Files::new();
     let other = fill(Disk::of(99, HEADER_BYTES + 1024));
     let mut syncs = vec![(1, 0)];
@@ -42,9 +42,9 @@ fn write(run: &[(Vec<Owned>, bool)], stale: bool) -> (Disk, Files, Vec<(usize, u
     for (at, name) in disk.files.keys().enumerate() {
         let mut bytes = vec![0; disk.segment_bytes];
         if stale {
-            // Taken over: the header and the place of the first frame are wiped.
+            // Taken over: wiped are header and first frame's header.
             let old = other.files.values().nth(at % 5).expect("five of them");
-            (8192..bytes.len()).for_each(|at| bytes[at] = old[HEADER_BYTES + at % 1024]);
+            (HEADER_BYTES + FRAME_HEADER_BYTES..bytes.len()).for_each(|at| bytes[at] = old[HEADER_BYTES + at % 1024]);
         }
         fresh.insert(*name, bytes);
     }
