@@ -54,7 +54,7 @@ const ADDRESSES: [(&str, &[&str]); 21] = [
     ),
     // A command line each: a server's flags are its configuration's, a load's are memtier_benchmark's.
     ("clap", &["src/server/cli.rs", "src/server/cli_tests.rs", "src/server/log_tool/cli.rs", "src/load/cli.rs"]),
-    ("rustix", &["src/load/drive.rs", "src/load/run.rs"]),
+    ("rustix", &["src/load/drive.rs", "src/load/run.rs", "src/server/log_tool/"]),
     ("fastrand", &["src/load/"]),
     ("hdrhistogram", &["src/load/tally.rs", "src/load/report/"]),
     ("serde_json", &["src/load/report/"]),

@@ -1,9 +1,12 @@
 //! The files of a log, and reading them as the pure layer asks.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use super::ToolError;
 use crate::log::{Catalog, Chain, Frame, HEADER_BYTES, LogError, Replay, Segment, SegmentName, Step, Summary};
@@ -88,10 +91,10 @@ fn lock(dir: &Path) -> Result<Option<File>, ToolError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(&path)(error)),
     };
-    match file.try_lock() {
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Err(ToolError::InUse(dir.to_path_buf())),
-        Err(TryLockError::Error(error)) => Err(failed(&path)(error)),
+        Err(Errno::WOULDBLOCK) => Err(ToolError::InUse(dir.to_path_buf())),
+        Err(error) => Err(failed(&path)(error.into())),
     }
 }
 

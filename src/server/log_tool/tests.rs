@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FlockOperation, flock};
+
 use super::cli::{Detail, Task, parse};
 use super::{ToolError, run};
 use crate::log::{FrameBuffer, HEADER_BYTES, SegmentHeader, SegmentName};
@@ -187,7 +189,7 @@ fn a_missing_segment_takes_all_behind_it_along() {
 fn a_log_in_use_and_a_directory_without_one_are_not_touched() {
     let dir = Dir::new("locked");
     let lock = fs::File::create(dir.0.join("lock")).expect("there is room");
-    lock.try_lock().expect("nobody else has it");
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).expect("nobody else has it");
     let refused = run(Task::Check, dir.0.clone(), &mut Vec::new());
     assert!(matches!(refused, Err(ToolError::InUse(_))));
     drop(lock);
