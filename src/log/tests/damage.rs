@@ -19,7 +19,7 @@ fn no_changed_byte_is_served() {
     let mut refused = 0;
     for (name, bytes) in &disk.files {
         let mut files = disk.files.clone();
-        for at in 0..bytes.len() {
+        for (at, byte) in bytes.iter().enumerate() {
             files.get_mut(name).expect("it is there")[at] ^= 1 << (at % 8);
             match read(&disk, &files) {
                 (_, Err(LogError::Corrupt { name: found, offset, .. })) => {
@@ -30,7 +30,7 @@ fn no_changed_byte_is_served() {
                 (frames, Ok(Verdict::Clean)) => assert_eq!(frames, all, "{name} {at}: lost in silence"),
                 (frames, Ok(Verdict::Torn(_))) => assert_eq!(frames, all - 1, "{name} {at}: promised, and dropped"),
             }
-            files.get_mut(name).expect("it is there")[at] = bytes[at];
+            files.get_mut(name).expect("it is there")[at] = *byte;
         }
     }
     assert!(refused > 20_000, "{refused}");

@@ -126,7 +126,7 @@ impl Disk {
 
 pub fn put(number: u16) -> Owned {
     let key = format!("key:{number}").into_bytes();
-    (Kind::Put, number, key, vec![number as u8; usize::from(number % 50)], (number % 3 == 0).then_some(1 << 41))
+    (Kind::Put, number, key, vec![number as u8; usize::from(number % 50)], number.is_multiple_of(3).then_some(1 << 41))
 }
 
 /// Some segments, of which all but the last frames are known to be durable.

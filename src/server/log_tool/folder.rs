@@ -83,7 +83,7 @@ pub fn title(chain: &Chain) -> String {
     format!("run {}, core {}", chain.run(), chain.core().0)
 }
 
-/// What no server has locked; none where nobody may lock, as on a medium that is read-only.
+/// Locks what a server would lock; none where no server of this machine ever was.
 fn lock(dir: &Path) -> Result<Option<File>, ToolError> {
     let path = dir.join(LOCK);
     let file = match File::open(&path) {
