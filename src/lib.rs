@@ -9,6 +9,7 @@ pub mod protocol;
 pub mod keyspace;
 
 pub mod heat;
+pub mod log;
 pub mod replica;
 pub mod routing;
 pub mod session;

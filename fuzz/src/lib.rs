@@ -6,6 +6,7 @@
 mod commands;
 mod config;
 mod glob;
+mod log;
 mod model;
 mod number;
 mod payload;
@@ -20,6 +21,7 @@ mod wire;
 pub use commands::commands;
 pub use config::{config, flags};
 pub use glob::glob;
+pub use log::log;
 pub use model::model;
 pub use number::number;
 pub use payload::{dump, lzf};
@@ -40,13 +42,14 @@ const fn target(name: &'static str, run: fn(&[u8]), permille: usize) -> Target {
     Target { name, run, permille }
 }
 
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     target("resp", resp, 1000),
     target("inline", inline, 1000),
     target("glob", glob, 1000),
     target("number", number, 1000),
     target("lzf", lzf, 100),
     target("dump", dump, 100),
+    target("log", log, 100),
     target("rdb", rdb, 500),
     target("replies", replies, 1000),
     target("config", config, 50),

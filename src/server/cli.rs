@@ -1,6 +1,6 @@
 //! The command line: clap's arguments built from the table of parameters, and what each invocation answers.
 //!
-//! `bench` and `import` have flags of their own, in `load/cli.rs` and `import/cli.rs`. Flags are kept as text: the table
+//! `bench`, `import` and `log` have flags of their own, in the `cli.rs` of each. Flags are kept as text: the table
 //! reads them, so that a bad value gets the same message on the command line as in a file.
 
 use std::ffi::OsString;
@@ -51,7 +51,7 @@ impl Refusal {
 /// Reads the process's arguments, the program's name first.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Refusal> {
     let matches = command().try_get_matches_from(arguments).map_err(Refusal)?;
-    if let Some(name @ ("bench" | "import")) = matches.subcommand_name() {
+    if let Some(name @ ("bench" | "import" | "log")) = matches.subcommand_name() {
         let first = format!("{name} must be the first word, before its own options: see coldplate {name} --help");
         return Err(Refusal(command().error(clap::error::ErrorKind::ArgumentConflict, first)));
     }
@@ -112,6 +112,7 @@ pub(super) fn command() -> Command {
     );
     // `main` looks for these first: only their lines in the help come from here.
     let import = Command::new("import").about("Bring strings from a Redis RDB file: see coldplate import --help");
+    let log = Command::new("log").about("Check, repair or dump a server's log: see coldplate log --help");
     let bench = Command::new("bench").about("Load a server and measure it: see coldplate bench --help");
     Command::new("coldplate")
         .version(env!("CARGO_PKG_VERSION"))
@@ -119,7 +120,7 @@ pub(super) fn command() -> Command {
         .after_help("-h prints one line an option; --help says why each exists, what it allows and its default.")
         .disable_help_subcommand(true)
         .args_override_self(true)
-        .subcommands([serve, check, import, bench])
+        .subcommands([serve, check, log, import, bench])
         .args(own_arguments())
         .args(TABLE.iter().map(argument))
 }

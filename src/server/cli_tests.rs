@@ -53,9 +53,10 @@ fn the_names_that_a_redis_user_tries() {
 }
 
 #[test]
-fn bench_and_import_come_first_or_not_at_all() {
+fn bench_import_and_log_come_first_or_not_at_all() {
     assert!(usage_error("--port 1 bench").contains("bench must be the first word"));
     assert!(usage_error("--port 1 import").contains("import must be the first word"));
+    assert!(usage_error("--port 1 log").contains("log must be the first word"));
     assert!(usage_error("--help").contains("  bench   Load a server and measure it"));
     assert!(usage_error("--help").contains("  import  Bring strings from a Redis RDB file"));
 }

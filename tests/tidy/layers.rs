@@ -38,12 +38,16 @@ const MACHINE: [&str; 14] = [
 ];
 
 /// A package, and the files or folders that may name it.
-const ADDRESSES: [(&str, &[&str]); 20] = [
+const ADDRESSES: [(&str, &[&str]); 21] = [
     ("io_uring", &["src/runtime/uring/"]),
-    ("core_affinity", &["src/runtime/worker.rs"]),
+    ("core_affinity", &["src/runtime/worker/mod.rs"]),
     // boot.rs: each core's thread reports once whether it could start. That is no mail, and mailboxes do not exist yet.
-    ("crossbeam_channel", &["src/runtime/mailbox.rs", "src/server/boot.rs"]),
-    // What travels as plain bytes: letters, and the figures of a core in them.
+    // disk/ and storage.rs: the thread that keeps the log's files is asked, and answers.
+    (
+        "crossbeam_channel",
+        &["src/runtime/mailbox.rs", "src/runtime/disk/", "src/server/boot.rs", "src/server/storage.rs"],
+    ),
+    // What travels as plain bytes: letters, and the figures of a core in them; and what the log's files begin with.
     (
         "bytemuck",
         &[
@@ -52,11 +56,24 @@ const ADDRESSES: [(&str, &[&str]); 20] = [
             "src/engine/figures.rs",
             "src/engine/gather.rs",
             "src/engine/scatter.rs",
+            "src/log/",
         ],
     ),
-    // Three command lines: a server's flags are its configuration's, a load's memtier_benchmark's, an import's redis-cli's.
-    ("clap", &["src/server/cli.rs", "src/server/cli_tests.rs", "src/load/cli.rs", "src/import/cli.rs"]),
-    ("rustix", &["src/load/drive.rs", "src/load/run.rs"]),
+    // A command line each: a server's flags are its configuration's, a load's memtier_benchmark's, an import's redis-cli's.
+    (
+        "clap",
+        &[
+            "src/server/cli.rs",
+            "src/server/cli_tests.rs",
+            "src/server/log_tool/cli.rs",
+            "src/load/cli.rs",
+            "src/import/cli.rs",
+        ],
+    ),
+    (
+        "rustix",
+        &["src/load/drive.rs", "src/load/run.rs", "src/runtime/disk/", "src/server/log_tool/", "src/server/storage.rs"],
+    ),
     ("fastrand", &["src/load/"]),
     ("hdrhistogram", &["src/load/tally.rs", "src/load/report/"]),
     ("serde_json", &["src/load/report/"]),
@@ -74,6 +91,7 @@ const ADDRESSES: [(&str, &[&str]); 20] = [
     ("env_logger", &["src/server/logger.rs"]),
     ("ahash", &["src/keyspace/shard.rs"]),
     ("crc", &["src/protocol/rdb/checksum.rs"]),
+    ("crc32c", &["src/log/"]),
 ];
 
 fn rank(layer: &str) -> Option<usize> {

@@ -1,0 +1,156 @@
+//! Frames: what one turn of a shard changes, under one checksum, so that it is there as a whole or not at all.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::record::{Kind, Record, record_bytes};
+use crate::types::Slot;
+
+/// Each frame begins at a multiple of this.
+pub const FRAME_ALIGN: usize = 16;
+/// What stands before a frame's records.
+pub const FRAME_HEADER_BYTES: usize = size_of::<FrameHeader>();
+/// A frame's records take no more: lengths are of 32 bits.
+pub const FRAME_BYTES_MAX: usize = u32::MAX as usize - FRAME_ALIGN;
+
+/// Where the checksum stands, which leaves itself out.
+const CRC_AT: usize = FRAME_HEADER_BYTES - 4;
+/// Memory that is kept from one frame to the next.
+const KEPT_BYTES_MAX: usize = 1024 * 1024;
+
+/// A frame's header as it lies in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub(super) struct FrameHeader {
+    /// [`mark`] of the segment's nonce.
+    pub mark: u32,
+    /// Bytes of all records, without header and padding.
+    pub payload_bytes: u32,
+    pub sequence: u64,
+    pub durable: u64,
+    pub records: u32,
+    pub crc: u32,
+}
+
+impl FrameHeader {
+    /// Reads the header that `bytes` begin with.
+    #[inline]
+    pub fn read(bytes: &[u8]) -> FrameHeader {
+        bytemuck::pod_read_unaligned(&bytes[..FRAME_HEADER_BYTES])
+    }
+
+    /// Bytes of the whole frame, padding too.
+    #[inline]
+    pub fn frame_bytes(&self) -> u64 {
+        (FRAME_HEADER_BYTES as u64 + u64::from(self.payload_bytes)).next_multiple_of(FRAME_ALIGN as u64)
+    }
+}
+
+/// What the frames of a segment begin with: half of the nonce, so that stale frames are passed over at a glance. Never 0,
+/// as what was never written is.
+pub(super) fn mark(nonce: u64) -> u32 {
+    (nonce >> 32) as u32 | 1
+}
+
+/// The checksum's start for a segment.
+pub(super) fn seed(nonce: u64) -> u32 {
+    crc32c::crc32c(&nonce.to_le_bytes())
+}
+
+/// The checksum of a whole frame, padding too.
+#[inline]
+pub(super) fn checksum(seed: u32, frame: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c_append(seed, &frame[..CRC_AT]), &frame[FRAME_HEADER_BYTES..])
+}
+
+/// One frame under construction. Its memory is used again for the next.
+#[derive(Debug)]
+pub struct FrameBuffer {
+    /// Room for the header, then records, and once it is sealed padding.
+    bytes: Vec<u8>,
+    /// Where the records end.
+    end: usize,
+    records: u32,
+}
+
+impl Default for FrameBuffer {
+    fn default() -> FrameBuffer {
+        FrameBuffer::new()
+    }
+}
+
+impl FrameBuffer {
+    pub fn new() -> FrameBuffer {
+        FrameBuffer { bytes: vec![0; FRAME_HEADER_BYTES], end: FRAME_HEADER_BYTES, records: 0 }
+    }
+
+    /// Whether it has no record. Sealed like this it only says what is durable.
+    pub fn is_empty(&self) -> bool {
+        self.records == 0
+    }
+
+    pub fn records(&self) -> u32 {
+        self.records
+    }
+
+    /// Bytes that the frame takes once it is sealed.
+    pub fn len_bytes(&self) -> usize {
+        self.end.next_multiple_of(FRAME_ALIGN)
+    }
+
+    /// Whether one more record of so much fits. Of an empty frame every record does.
+    pub fn has_room(&self, key_bytes: usize, value_bytes: usize) -> bool {
+        self.end - FRAME_HEADER_BYTES + record_bytes(key_bytes, value_bytes) <= FRAME_BYTES_MAX
+    }
+
+    /// The key has this value from here on.
+    pub fn put(&mut self, slot: Slot, key: &[u8], value: &[u8], expiry_ms: Option<u64>) {
+        self.append(Record { kind: Kind::Put, slot, key, value, raw: false, expiry_ms });
+    }
+
+    /// The key is gone from here on.
+    pub fn remove(&mut self, slot: Slot, key: &[u8]) {
+        self.append(Record { kind: Kind::Remove, slot, key, value: &[], raw: false, expiry_ms: None });
+    }
+
+    /// All keys of the shard are gone from here on.
+    pub fn clear_all(&mut self) {
+        self.append(Record { kind: Kind::Clear, slot: Slot(0), key: &[], value: &[], raw: false, expiry_ms: None });
+    }
+
+    /// Appends any record.
+    pub fn append(&mut self, record: Record) {
+        assert!(self.has_room(record.key.len(), record.value.len()), "a frame stays below 4 GiB: see has_room");
+        self.bytes.truncate(self.end);
+        record.encode(&mut self.bytes);
+        self.end = self.bytes.len();
+        self.records += 1;
+    }
+
+    /// The whole frame, ready to be written at a multiple of [`FRAME_ALIGN`]. Sequences count from 1; `durable` is the
+    /// highest that is on stable storage, 0 for none; `nonce` is the [segment's](super::SegmentHeader::nonce).
+    /// May be called again, for another segment; then [`reset`](Self::reset).
+    pub fn seal(&mut self, sequence: u64, durable: u64, nonce: u64) -> &[u8] {
+        assert!(durable < sequence, "a frame is not durable before it is written");
+        let mut header = FrameHeader {
+            mark: mark(nonce),
+            payload_bytes: (self.end - FRAME_HEADER_BYTES) as u32,
+            sequence,
+            durable,
+            records: self.records,
+            crc: 0,
+        };
+        self.bytes.resize(self.len_bytes(), 0);
+        self.bytes[..FRAME_HEADER_BYTES].copy_from_slice(bytemuck::bytes_of(&header));
+        header.crc = checksum(seed(nonce), &self.bytes);
+        self.bytes[..FRAME_HEADER_BYTES].copy_from_slice(bytemuck::bytes_of(&header));
+        &self.bytes
+    }
+
+    /// Empties it for the next frame.
+    pub fn reset(&mut self) {
+        self.bytes.truncate(FRAME_HEADER_BYTES);
+        self.bytes.shrink_to(KEPT_BYTES_MAX);
+        self.end = FRAME_HEADER_BYTES;
+        self.records = 0;
+    }
+}
