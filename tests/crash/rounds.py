@@ -1,0 +1,93 @@
+"""kill -9 in the middle of full load, a restart over what is left, and on with the same folder.
+
+What write() has taken is the kernel's, and a killed process cannot take it back. So under every policy that writes
+before it answers, `everysec` and `no` among them, each answered write has to be there.
+"""
+
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from crash.load import Load
+from crash.stage import CLIENTS, SEED, Ledger, Subject, draw, fail_if, need_log, number, start, suite, unexpected
+
+ROUNDS = number("ROUNDS", 5, 2)
+LOAD_S_MAX = 2.5
+PRESS_CLIENTS = 20
+
+
+def press(port, seconds):
+    """More load than the ledger's clients make: redis-benchmark on keys that nobody checks."""
+    if shutil.which("redis-benchmark") is None:
+        return None
+    words = ["redis-benchmark", "-p", port, "-c", PRESS_CLIENTS, "-P", 16, "-n", 100_000_000, "-r", 20_000, "-q"]
+    words = ["timeout", seconds + 20, *words, "SET", "press:__rand_int__", "x" * 64]
+    return subprocess.Popen([str(word) for word in words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def one_round(subject, ledger, rng, label):
+    """Load, at times a rewrite in the middle of it, and the crash; how long it took."""
+    seconds = rng.uniform(0.05, LOAD_S_MAX)
+    rewrite_s = rng.uniform(0, seconds) if rng.random() < 0.5 else None
+    pressed = press(subject.port, seconds) if rng.random() < 0.5 else None
+    load = Load(subject.port, CLIENTS, label, seconds + 5)
+    try:
+        if rewrite_s is not None:
+            time.sleep(rewrite_s)
+            subject.ask("BGREWRITEAOF")
+        time.sleep(seconds - (rewrite_s or 0))
+    finally:
+        subject.crash()
+        if pressed is not None:
+            pressed.terminate()
+            pressed.wait()
+    load.collect(ledger)
+
+
+def kill_rounds(policy):
+    need_log()
+    ledger, notes, answered = Ledger(), {}, 0
+    folder = Path(tempfile.mkdtemp(prefix="coldplate-crash-"))
+    subject = start(folder, notes, appendfsync=policy)
+    try:
+        for turn in range(ROUNDS):
+            one_round(subject, ledger, draw("round", policy, turn), f"{policy}{turn}")
+            subject.__exit__(None, None, None)
+            subject = start(folder, notes, appendfsync=policy)
+            kept = subject.kept(ledger.keys())
+            fail_if(ledger.judge(kept) + unexpected(ledger), f"round {turn} of SEED={SEED}")
+            answered += ledger.answered()
+            ledger.settle(kept)
+    finally:
+        subject.kill()
+        shutil.rmtree(subject.dir, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+    repaired = f", {notes['repaired']} logs repaired first" if notes else ""
+    return f"{ROUNDS} rounds, {answered} answered writes checked, {len(kept)} keys at the end{repaired}"
+
+
+@suite.case()
+def kill_always():
+    return kill_rounds("always")
+
+
+@suite.case()
+def kill_everysec():
+    return kill_rounds("everysec")
+
+
+@suite.case()
+def kill_no():
+    return kill_rounds("no")
+
+
+def lost_by_kill(**options):
+    """One round of a server that is not what it is taken for; the complaints."""
+    ledger = Ledger()
+    with tempfile.TemporaryDirectory(prefix="coldplate-crash-") as folder:
+        with Subject(Path(folder), **options) as subject:
+            one_round(subject, ledger, draw("planted"), "planted")
+        with Subject(Path(folder), **options) as subject:
+            return ledger.judge(subject.kept(ledger.keys()))

@@ -1,0 +1,138 @@
+"""What a case plays on: a server with a log, asked what it kept, and Redis's own tools where the subject is Redis."""
+
+import functools
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from crash.ledger import Ledger
+from lib import resp
+from lib.cases import Skip, Suite, check
+from lib.server import IS_CHECKED, Server, ServerError, default_binary
+
+LOADING_S_MAX = 600 if IS_CHECKED else 120
+SEED = int(os.environ.get("SEED") or random.SystemRandom().randrange(1 << 32))
+QUICK = os.environ.get("QUICK") == "1"
+CORES = int(os.environ.get("CORES") or 2)
+CLIENTS = int(os.environ.get("CLIENTS") or 24)
+KEYS_AT_ONCE = 512
+
+suite = Suite("crash", case_s_max=int(os.environ.get("CASE_S") or 3600))
+
+
+def number(name, full, quick):
+    """A bound from the environment, with its defaults for the long and for the quick form."""
+    return int(os.environ.get(name) or (quick if QUICK else full))
+
+
+@functools.cache
+def has_log():
+    """Whether the binary keeps a log at all."""
+    binary = default_binary()
+    if Path(binary).name == "redis-server":
+        return True
+    told = subprocess.run([binary, "serve", "--help"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    return "--appendonly" in told.stdout
+
+
+def need_log():
+    if not has_log():
+        raise Skip("this binary has no --appendonly")
+
+
+class Subject(Server):
+    """The server under test, with its log in a folder that outlives it. It dies with this process."""
+
+    def __init__(self, folder, appendfsync="always", appendonly="yes", **options):
+        super().__init__(cores=CORES, appendonly=appendonly, appendfsync=appendfsync, dir=folder, **options)
+        self.folder = folder
+
+    def command_line(self):
+        apart = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+        return [*apart, *super().command_line()]
+
+    def __enter__(self):
+        super().__enter__()
+        try:
+            self._await_loaded()
+        except BaseException:
+            self.__exit__(*sys.exc_info())
+            raise
+        return self
+
+    def _await_loaded(self):
+        deadline = time.monotonic() + LOADING_S_MAX
+        while True:
+            with resp.connected(self) as wire:
+                if wire.ask("PING") == b"+PONG\r\n":
+                    return
+            check(time.monotonic() < deadline, f"still loading after {LOADING_S_MAX} s")
+            time.sleep(0.01)
+
+    def crash(self):
+        """kill -9, by pid. What it left in memory is gone, what it wrote is not."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.stopped = True
+
+    def kept(self, keys):
+        """key -> (value, expiry in ms or -1) of all that is there, keys that nobody asks for included."""
+        found = {}
+        with resp.connected(self) as wire:
+            there = sorted(set(resp.decode(wire.ask("KEYS", "*"))) | set(keys))
+            for start in range(0, len(there), KEYS_AT_ONCE):
+                part = [key for key in there[start : start + KEYS_AT_ONCE] if not key.startswith(b"press:")]
+                wire.send(b"".join(resp.encode("GET", key) + resp.encode("PEXPIRETIME", key) for key in part))
+                for key in part:
+                    value, expiry = resp.decode(wire.reply()), resp.decode(wire.reply())
+                    if value is not None:
+                        found[key] = (value, expiry)
+        return found
+
+    def ask(self, *words):
+        with resp.connected(self) as wire:
+            return resp.decode(wire.ask(*words))
+
+
+def repair(folder):
+    """Cuts the log of Redis where it stops making sense, with Redis's tool; whether there was one to cut."""
+    files = sorted((folder / "appendonlydir").glob("*.manifest"))
+    if not files:
+        return False
+    done = subprocess.run(["redis-check-aof", "--fix", files[0]], input=b"y\n" * 9, capture_output=True)
+    return done.returncode == 0
+
+
+def start(folder, notes, **options):
+    """A server over what a crash left. Redis refuses a log whose end is zeroed or garbage: its tool is let at it once."""
+    subject = Subject(folder, **options)
+    try:
+        return subject.__enter__()
+    except ServerError:
+        if not subject.is_redis or not repair(folder):
+            raise
+        notes["repaired"] = notes.get("repaired", 0) + 1
+        return Subject(folder, **options).__enter__()
+
+
+def fail_if(complaints, what=""):
+    shown = "; ".join(complaints[:3])
+    check(not complaints, f"{what + ': ' if what else ''}{len(complaints)} complaints: {shown}")
+
+
+def draw(*parts):
+    """A generator of its own for each part of a run, all from the one seed."""
+    return random.Random("/".join(map(str, (SEED, *parts))))
+
+
+def unexpected(ledger):
+    """Errors that no client should have been answered."""
+    return [f"answered {count} times: {text}" for text, count in ledger.errors.items()]
+
+
+__all__ = ["CLIENTS", "Ledger", "SEED", "Subject", "draw", "fail_if", "need_log", "number", "start", "suite", "unexpected"]
