@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from crash.load import Load
-from crash.stage import CLIENTS, SEED, Ledger, Subject, draw, fail_if, need_log, number, start, suite, unexpected
+from crash.stage import CLIENTS, SEED, Ledger, draw, fail_if, need_log, number, start, suite, unexpected
 
 ROUNDS = number("ROUNDS", 5, 2)
 LOAD_S_MAX = 2.5
@@ -27,10 +27,10 @@ def press(port, seconds):
     return subprocess.Popen([str(word) for word in words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def one_round(subject, ledger, rng, label):
+def one_round(subject, ledger, rng, label, may_rewrite=True):
     """Load, at times a rewrite in the middle of it, and the crash; how long it took."""
     seconds = rng.uniform(0.05, LOAD_S_MAX)
-    rewrite_s = rng.uniform(0, seconds) if rng.random() < 0.5 else None
+    rewrite_s = rng.uniform(0, seconds) if may_rewrite and rng.random() < 0.5 else None
     pressed = press(subject.port, seconds) if rng.random() < 0.5 else None
     load = Load(subject.port, CLIENTS, label, seconds + 5)
     try:
@@ -81,13 +81,3 @@ def kill_everysec():
 @suite.case()
 def kill_no():
     return kill_rounds("no")
-
-
-def lost_by_kill(**options):
-    """One round of a server that is not what it is taken for; the complaints."""
-    ledger = Ledger()
-    with tempfile.TemporaryDirectory(prefix="coldplate-crash-") as folder:
-        with Subject(Path(folder), **options) as subject:
-            one_round(subject, ledger, draw("planted"), "planted")
-        with Subject(Path(folder), **options) as subject:
-            return ledger.judge(subject.kept(ledger.keys()))

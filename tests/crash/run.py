@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from crash import rounds  # noqa: F401  (their cases register themselves)
+from crash import planted, rounds, cuts  # noqa: F401  (their cases register themselves)
 from crash.stage import SEED, suite
 
 

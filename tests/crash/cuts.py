@@ -1,0 +1,210 @@
+"""Power cuts: a run is recorded below the file system, and then cut at each boundary of a write or of a flush.
+
+For each cut the disk is made as it would be (replay.py), mounted, so that the kernel replays its journal, and a server
+is started on it. What had been answered when the cut came has to be there. Then it writes, is killed and started
+once more: a torn end that was passed over must not swallow what comes behind it.
+"""
+
+import contextlib
+import os
+import pickle
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from crash.disk import Disk, Unmountable, missing, mounted, scratch, stand_apart
+from crash.load import Load
+from crash.replay import Cutter, Loss, Recording, copy_sparse
+from crash.stage import SEED, Ledger, Subject, draw, fail_if, need_log, number, start, suite, unexpected
+from lib.cases import Skip, check
+from lib.server import ServerError
+
+CLIENTS = 16
+SECONDS = 2.0
+EVERYSEC_SECONDS = 6.0
+# Redis's promise for everysec: two seconds in the worst case.
+EVERYSEC_NS = 2_000_000_000
+# A file system that asks more of a sector than that it be whole is mounted again with whole blocks.
+BLOCK_BYTES = 4096
+AGAIN_EVERY = 4
+COMPLAINTS_MAX = 5
+CUTS = os.environ.get("CUTS")
+KINDS = (os.environ.get("FS") or ("ext4" if os.environ.get("QUICK") == "1" else "ext4 xfs")).split()
+
+
+class Run:
+    """A recorded run: base image, recording, ledger, and when the server was started. A folder of files, so that it can be kept."""
+
+    def __init__(self, folder, kind):
+        self.folder, self.kind = folder, kind
+        self.ledger = Ledger()
+        self.start_ns = 0
+
+    def save(self):
+        (self.folder / "ledger").write_bytes(pickle.dumps((self.kind, self.ledger, self.start_ns)))
+
+    @classmethod
+    def load(cls, folder):
+        run = cls(folder, None)
+        run.kind, run.ledger, run.start_ns = pickle.loads((folder / "ledger").read_bytes())
+        return run
+
+    def keep(self):
+        """Moves it to where it stays."""
+        kept = Path(tempfile.mkdtemp(prefix="coldplate-crash-kept-", dir="/var/tmp"))
+        for name in ("base.img", "recording", "ledger"):
+            copy_sparse(self.folder / name, kept / name)
+        return kept
+
+
+def record(folder, kind, policy, seconds, **orders):
+    """Plays the load on a recorded disk; the server is killed at the end of it."""
+    run = Run(folder, kind)
+    rng = draw("cuts", kind, policy, *orders)
+    with Disk(kind) as disk:
+        home = disk.point / "data"
+        home.mkdir()
+        os.sync()
+        disk.order(**orders)
+        run.start_ns = time.monotonic_ns()
+        with Subject(home, appendfsync=policy) as subject:
+            load = Load(subject.port, CLIENTS, f"{kind}-{policy}", seconds)
+            time.sleep(rng.uniform(0, seconds / 2))
+            subject.ask("BGREWRITEAOF")
+            load.collect(run.ledger)
+            subject.crash()
+        disk.order(lie=False, hold=0)
+        for path in (disk.base, disk.recording):
+            copy_sparse(path, folder / path.name)
+    run.save()
+    return run
+
+
+def choose(run, recording, rng):
+    """The cuts to be made: always the first moments, when the log's folder is made; of the rest as many as are asked for."""
+    first = recording.first_after(run.start_ns)
+    boundaries = range(first, len(recording.steps) + 1)
+    check(len(boundaries) > 20, f"only {len(boundaries)} steps were recorded")
+    if CUTS == "all":
+        return list(boundaries)
+    count = min(number("CUTS", 120, 30), len(boundaries))
+    early = list(boundaries[: count // 6])
+    return sorted({*early, *rng.sample(boundaries, count - len(early))})
+
+
+class Judge:
+    """Makes one cut after the other and collects what is wrong."""
+
+    def __init__(self, run, policy):
+        self.run = run
+        self.window_ns = EVERYSEC_NS if policy == "everysec" else 0
+        self.policy = policy
+        self.notes = {}
+        self.complaints = []
+        self.cuts = 0
+        self.bound = 0
+
+    def play(self, folder, cuts, recording):
+        stand_apart()
+        point = folder / "mnt"
+        point.mkdir(exist_ok=True)
+        cutter = Cutter(self.run.folder / "base.img", recording, folder / "safe.img", folder / "cut.img")
+        with contextlib.closing(cutter):
+            for at in cuts:
+                rng = draw("cut", at)
+                self.cut(cutter, recording, at, rng.choice(Loss.WAYS), point)
+                if len(self.complaints) >= COMPLAINTS_MAX:
+                    break
+
+    def cut(self, cutter, recording, at, way, point):
+        self.cuts += 1
+        for sector_bytes in (512, BLOCK_BYTES):
+            cutter.cut(at, Loss(way, draw("loss", at)), sector_bytes)
+            try:
+                with mounted(cutter.image, point, self.run.kind):
+                    wrong = self.inspect(recording, at, point / "data")
+                    self.complaints += [f"cut {at} ({way}): {text}" for text in wrong]
+                return
+            except Unmountable as error:
+                self.notes["mounted with whole blocks only"] = self.notes.get("mounted with whole blocks only", 0) + 1
+                refusal = str(error)
+        self.complaints.append(f"cut {at} ({way}): the file system is gone: {refusal}")
+
+    def inspect(self, recording, at, home):
+        answered_ns = recording.acknowledged_ns(at)
+        if self.window_ns:
+            answered_ns = min(answered_ns, recording.steps[at - 1].time_ns) - self.window_ns
+        ledger = self.run.ledger
+        # Gone only where the disk lies.
+        home.mkdir(exist_ok=True)
+        try:
+            subject = start(home, self.notes, appendfsync=self.policy)
+        except ServerError as error:
+            return [f"the server does not start: {error}"]
+        try:
+            kept = subject.kept(ledger.keys())
+            wrong = ledger.judge(kept, answered_ns, recording.sent_ns(at))
+            if not wrong and at % AGAIN_EVERY == 0:
+                wrong = self.again(subject, ledger, kept, home)
+            return wrong
+        finally:
+            subject.crash()
+            shutil.rmtree(subject.dir, ignore_errors=True)
+
+    def again(self, subject, ledger, kept, home):
+        """Writes behind what was found, and looks once more after a kill."""
+        behind = {b"again:%d" % n: (b"%d" % n, -1) for n in range(20)}
+        for key, (value, _) in behind.items():
+            subject.ask("SET", key, value)
+        subject.crash()
+        with Subject(home, appendfsync=self.policy) as second:
+            found = second.kept([*ledger.keys(), *behind])
+            second.crash()
+        wanted = {**kept, **behind}
+        differing = [key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key)]
+        return [f"after one more start {key.decode()} differs" for key in differing[:1]]
+
+
+def power_cuts(kind, policy, seconds=SECONDS, judged_as=None, **orders):
+    """Records and judges; a run with complaints is kept."""
+    need_log()
+    if lacking := missing(kind):
+        raise Skip(f"power cuts need {lacking}")
+    folder = scratch()
+    try:
+        run = record(folder, kind, policy, seconds, **orders)
+        recording = Recording(folder / "recording")
+        judge = Judge(run, judged_as or policy)
+        judge.play(folder, choose(run, recording, draw("choice", kind, policy)), recording)
+        judge.complaints += unexpected(run.ledger)
+        where = f" (run kept in {run.keep()})" if judge.complaints and judged_as is None else ""
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    steps = len(recording.steps)
+    flushes = sum(step.is_flush for step in recording.steps)
+    note = f"{judge.cuts} cuts of {steps} steps, {flushes} of them flushes; {run.ledger.answered()} answered writes"
+    extra = "".join(f"; {count} {what}" for what, count in judge.notes.items())
+    return judge.complaints, f"{note}{extra}", where
+
+
+def hold_up(kind, policy, *rest, **orders):
+    complaints, note, where = power_cuts(kind, policy, *rest, **orders)
+    fail_if(complaints, f"SEED={SEED}{where}; {note}")
+    return note
+
+
+for _kind in KINDS:
+
+    @suite.case(f"power_cut_always_{_kind}")
+    def power_cut_always(kind=_kind):
+        return hold_up(kind, "always")
+
+    @suite.case(f"power_cut_always_late_{_kind}")
+    def power_cut_always_late(kind=_kind):
+        """The disk answers a third of its writes late and out of order: who flushes before the answer flushes too little."""
+        return hold_up(kind, "always", hold=0.3)
+
+    @suite.case(f"power_cut_everysec_{_kind}")
+    def power_cut_everysec(kind=_kind):
+        return hold_up(kind, "everysec", EVERYSEC_SECONDS)
