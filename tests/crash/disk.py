@@ -24,10 +24,10 @@ MKFS = {
     "xfs": ["-q", "-f", "-K"],
 }
 # A copy of a mounted xfs has its identity, too.
-OPTIONS = {"ext4": "noatime", "xfs": "noatime,nouuid"}
+OPTIONS = {"ext4": b"", "xfs": b"nouuid"}
 ASK_S_MAX = 30
 READY_S_MAX = 10
-CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 1 << 18
+CLONE_NEWNS, MS_REC, MS_PRIVATE, MS_NOATIME = 0x20000, 0x4000, 1 << 18, 1 << 10
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _is_apart = False
@@ -44,7 +44,7 @@ def missing(kind):
     for path in ("/dev/fuse", "/dev/loop-control"):
         if not os.path.exists(path):
             return path
-    for program in ("losetup", "mount", "umount", f"mkfs.{kind}"):
+    for program in ("losetup", "fallocate", f"mkfs.{kind}"):
         if shutil.which(program) is None:
             return program
     if kind not in Path("/proc/filesystems").read_text().split():
@@ -92,9 +92,8 @@ def mounted(image, point, kind, direct=False):
     stand_apart()
     device = call("losetup", "-f", "--show", f"--direct-io={'on' if direct else 'off'}", str(image))
     try:
-        call("mount", "-o", OPTIONS[kind], device, str(point))
-    except OSError as error:
-        raise Unmountable(str(error)) from None
+        if _libc.mount(device.encode(), os.fsencode(point), kind.encode(), MS_NOATIME, OPTIONS[kind]) != 0:
+            raise Unmountable(os.strerror(ctypes.get_errno()))
     finally:
         # In use, it detaches itself when it is unmounted; otherwise at once.
         call("losetup", "-d", device)

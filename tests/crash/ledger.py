@@ -73,8 +73,8 @@ class Group:
     keys: tuple
     base: dict = field(default_factory=dict)
     steps: list = field(default_factory=list)
-    # What readers were answered: (key, value or None, when).
-    sightings: list = field(default_factory=list)
+    # What readers were answered, (key, value or None), and when first.
+    sightings: dict = field(default_factory=dict)
     # The replay of these steps, for many judgements of one run.
     replayed: tuple = None
 
@@ -85,7 +85,7 @@ class Group:
         least = max((n + 1 for n, step in enumerate(self.steps) if binds(step, answered_ns)), default=0)
         most = sum(step.sent_ns <= sent_ns for step in self.steps)
         complaints = []
-        for key, value, when_ns in self.sightings:
+        for (key, value), when_ns in self.sightings.items():
             if when_ns < answered_ns:
                 at = first.get((key, value))
                 if at is None:
@@ -105,7 +105,6 @@ class Group:
 
     def _replay(self):
         """The possible states after each number of steps, and when each value that was seen could first be seen."""
-        wanted = {(key, value) for key, value, _ in self.sightings}
         states, first = [[self.base]], {}
         for n in range(len(self.steps) + 1):
             if n:
@@ -114,11 +113,11 @@ class Group:
                 if step.refused:
                     done = (done + [state for state in states[-1] if state not in done])[:STATES_MAX]
                 states.append(done)
-            if len(first) < len(wanted):
+            if len(first) < len(self.sightings):
                 for key in self.keys:
                     for state in states[-1]:
                         seen = (key, state.get(key, (None, -1))[0])
-                        if seen in wanted:
+                        if seen in self.sightings:
                             first.setdefault(seen, n)
         return states, first
 
@@ -157,12 +156,12 @@ class Counter:
     name: bytes
     base: int = 0
     steps: list = field(default_factory=list)
-    # (value, when): replies to INCR and to GET.
-    sightings: list = field(default_factory=list)
+    # Replies to INCR and to GET, and when first.
+    sightings: dict = field(default_factory=dict)
 
     def judge(self, kept, answered_ns=NEVER, sent_ns=NEVER):
         least = self.base + sum(binds(step, answered_ns) for step in self.steps)
-        least = max([least, *(value for value, when_ns in self.sightings if when_ns < answered_ns)])
+        least = max([least, *(value for value, when_ns in self.sightings.items() if when_ns < answered_ns)])
         most = self.base + sum(step.sent_ns <= sent_ns for step in self.steps)
         if least <= kept <= most:
             return []
@@ -207,18 +206,23 @@ class Ledger:
         for name, group in other.groups.items():
             mine = self.groups.setdefault(name, Group(name, group.keys))
             mine.steps += group.steps
-            mine.sightings += group.sightings
+            mine.sightings = earliest(mine.sightings, group.sightings)
             mine.replayed = None
         for name, counter in other.counters.items():
             mine = self.counters.setdefault(name, Counter(name))
             mine.steps += counter.steps
-            mine.sightings += counter.sightings
+            mine.sightings = earliest(mine.sightings, counter.sightings)
         for text, count in other.errors.items():
             self.errors[text] = self.errors.get(text, 0) + count
 
     def answered(self):
         parts = [*self.groups.values(), *self.counters.values()]
         return sum(step.answered_ns is not None for part in parts for step in part.steps)
+
+
+def earliest(mine, others):
+    """Both, and where both saw the same, the earlier time."""
+    return {seen: min(mine.get(seen, NEVER), others.get(seen, NEVER)) for seen in mine.keys() | others.keys()}
 
 
 def share(group, kept):

@@ -30,8 +30,7 @@ COLLECT_S_MAX = 60
 class Client:
     """One connection: draws what to send next, and books the replies."""
 
-    def __init__(self, number, rng, ledger, readable, sock, label):
-        self.number = number
+    def __init__(self, number, rng, ledger, readable, sock, label, hot):
         self.rng = rng
         self.ledger = ledger
         self.readable = readable
@@ -40,6 +39,9 @@ class Client:
         self.depth = rng.choice(DEPTHS)
         self.names = group_names(number)
         self.serial = 0
+        # What is read by all and written by one gets hot, and so does what is counted by all.
+        self.looks, self.counts = (0.5, 0.2) if hot else (0.12, 0.05)
+        self.counters = COUNTERS[:1] if hot else COUNTERS
         self.appends = {}
         self.buf = bytearray()
         # (how many replies, what to do with the last, the step) in the order in which they were sent.
@@ -54,9 +56,9 @@ class Client:
         now = time.monotonic_ns()
         for _ in range(self.depth):
             roll = self.rng.random()
-            if roll < 0.12 or len(self.barred) == len(self.names):
+            if roll < self.looks or len(self.barred) == len(self.names):
                 out.append(self._look())
-            elif roll < 0.17:
+            elif roll < self.looks + self.counts:
                 out.append(self._count(now))
             else:
                 out.append(self._write(now))
@@ -71,7 +73,7 @@ class Client:
 
     def _look(self):
         if self.rng.random() < 0.3:
-            key = self.rng.choice(COUNTERS)
+            key = self.rng.choice(self.counters)
             self.waiting.append((1, functools.partial(self._saw_counter, key), None))
         else:
             name = self.rng.choice(self.readable)
@@ -80,13 +82,13 @@ class Client:
         return resp.encode(b"GET", key)
 
     def _saw(self, name, key, value, now):
-        self._group(name).sightings.append((key, value, now))
+        self._group(name).sightings.setdefault((key, value), now)
 
     def _saw_counter(self, key, value, now):
-        self._counter(key).sightings.append((int(value or 0), now))
+        self._counter(key).sightings.setdefault(int(value or 0), now)
 
     def _count(self, now):
-        key = self.rng.choice(COUNTERS)
+        key = self.rng.choice(self.counters)
         step = Step((), now)
         self._counter(key).steps.append(step)
         self.waiting.append((1, functools.partial(self._saw_counter, key), step))
@@ -199,16 +201,16 @@ def group_names(client):
     return [b"{c%d.%d}" % (client, n) for n in range(GROUPS_PER_CLIENT)]
 
 
-def work(pipe, port, numbers, clients, seed, end_s):
+def work(pipe, port, numbers, clients, label, end_s, hot):
     """One process of the load: until its time is over or the server is gone."""
     ledger, poll, active = Ledger(), select.epoll(), {}
-    readable = [name for number in range(clients) for name in group_names(number)]
+    readable = [name for number in range(1 if hot else clients) for name in group_names(number)]
     for number in numbers:
         sock = socket.create_connection(("127.0.0.1", port), timeout=10)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setblocking(False)
-        rng = random.Random(f"{seed}/{number}")
-        active[sock.fileno()] = Client(number, rng, ledger, readable, sock, str(seed).encode())
+        rng = random.Random(f"{label}/{number}")
+        active[sock.fileno()] = Client(number, rng, ledger, readable, sock, label.encode(), hot)
         poll.register(sock.fileno(), select.EPOLLIN)
     pipe.send("ready")
     while active:
@@ -245,16 +247,19 @@ def drop(active, poll, fd):
 
 
 class Load:
-    """`load = Load(port, clients, seed, seconds)` writes from there on; `load.collect(ledger)` ends it."""
+    """`load = Load(port, clients, label, seconds)` writes from there on; `load.collect(ledger)` waits for its end.
 
-    def __init__(self, port, clients, seed, seconds, processes=2):
+    The label is part of each value and the seed of all that is drawn. `hot`: most operations meet on a few keys.
+    """
+
+    def __init__(self, port, clients, label, seconds, hot=False, processes=2):
         context = multiprocessing.get_context("fork")
         self.parts = []
         end_s = time.monotonic() + seconds
         for part in range(processes):
             near, far = context.Pipe()
             numbers = range(part, clients, processes)
-            process = context.Process(target=work, args=(far, port, numbers, clients, seed, end_s), daemon=True)
+            process = context.Process(target=work, args=(far, port, numbers, clients, label, end_s, hot), daemon=True)
             process.start()
             far.close()
             self.parts.append((process, near))

@@ -62,12 +62,12 @@ def planted_states():
 def planted_sightings():
     """What a reader was answered stays, answered to its writer or not."""
     group, states = story()
-    group.sightings.append((KEYS[0], b"five", 70))
+    group.sightings[KEYS[0], b"five"] = 70
     verdict(group, states[5], "")
     verdict(group, states[4], "LOST")
     verdict(group, states[4], "", answered_ns=70)
     group, states = story()
-    group.sightings.append((KEYS[0], b"nobody's", 70))
+    group.sightings[KEYS[0], b"nobody's"] = 70
     verdict(group, states[4], "never sent")
 
 
@@ -86,7 +86,7 @@ def planted_refusals():
 @suite.case()
 def planted_counters():
     steps = [Step((), 10 * n, 10 * n + 5 if n < 3 else None) for n in range(5)]
-    counter = Counter(b"{n}", base=7, steps=steps, sightings=[(11, 60)])
+    counter = Counter(b"{n}", base=7, steps=steps, sightings={11: 60})
     for kept, good in ((9, False), (10, False), (11, True), (12, True), (13, False)):
         check(bool(counter.judge(kept)) != good, f"{kept} after 7 and three to five more")
     check(not counter.judge(10, answered_ns=50), "a sighting later than the cut binds")

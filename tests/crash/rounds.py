@@ -1,5 +1,7 @@
 """kill -9 in the middle of full load, a restart over what is left, and on with the same folder.
 
+Some rounds end with SIGTERM instead, some keys get hot in some, and the number of cores changes from round to round.
+
 What write() has taken is the kernel's, and a killed process cannot take it back. So under every policy that writes
 before it answers, `everysec` and `no` among them, each answered write has to be there.
 """
@@ -11,11 +13,12 @@ import time
 from pathlib import Path
 
 from crash.load import Load
-from crash.stage import CLIENTS, SEED, Ledger, draw, fail_if, need_log, number, start, suite, unexpected
+from crash.stage import CLIENTS, CORES, SEED, Ledger, draw, fail_if, need_log, number, start, suite, unexpected
 
 ROUNDS = number("ROUNDS", 5, 2)
 LOAD_S_MAX = 2.5
 PRESS_CLIENTS = 20
+SIGTERM_SHARE = 0.15
 
 
 def press(port, seconds):
@@ -32,12 +35,14 @@ def one_round(subject, ledger, rng, label, may_rewrite=True):
     seconds = rng.uniform(0.05, LOAD_S_MAX)
     rewrite_s = rng.uniform(0, seconds) if may_rewrite and rng.random() < 0.5 else None
     pressed = press(subject.port, seconds) if rng.random() < 0.5 else None
-    load = Load(subject.port, CLIENTS, label, seconds + 5)
+    load = Load(subject.port, CLIENTS, f"{SEED}.{label}", seconds + 5, hot=rng.random() < 0.3)
     try:
         if rewrite_s is not None:
             time.sleep(rewrite_s)
             subject.ask("BGREWRITEAOF")
         time.sleep(seconds - (rewrite_s or 0))
+        if rng.random() < SIGTERM_SHARE:
+            subject.stop()
     finally:
         subject.crash()
         if pressed is not None:
@@ -53,17 +58,22 @@ def kill_rounds(policy):
     subject = start(folder, notes, appendfsync=policy)
     try:
         for turn in range(ROUNDS):
-            one_round(subject, ledger, draw("round", policy, turn), f"{policy}{turn}")
-            subject.__exit__(None, None, None)
-            subject = start(folder, notes, appendfsync=policy)
+            rng = draw("round", policy, turn)
+            one_round(subject, ledger, rng, f"{policy}{turn}")
+            shutil.rmtree(subject.dir, ignore_errors=True)
+            subject = start(folder, notes, appendfsync=policy, cores=rng.randrange(1, CORES + 2))
             kept = subject.kept(ledger.keys())
             fail_if(ledger.judge(kept) + unexpected(ledger), f"round {turn} of SEED={SEED}")
             answered += ledger.answered()
             ledger.settle(kept)
-    finally:
-        subject.kill()
-        shutil.rmtree(subject.dir, ignore_errors=True)
+    except BaseException:
+        print(f"the log is kept in {folder}", flush=True)
+        raise
+    else:
         shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        subject.crash()
+        shutil.rmtree(subject.dir, ignore_errors=True)
     repaired = f", {notes['repaired']} logs repaired first" if notes else ""
     return f"{ROUNDS} rounds, {answered} answered writes checked, {len(kept)} keys at the end{repaired}"
 

@@ -3,12 +3,13 @@
 
 Environment: COLDPLATE_BIN (redis-server shows what Redis does), SEED (default: drawn, and printed), ONLY (a shell
 pattern over case names), QUICK=1, CORES (default 2), CLIENTS (24); ROUNDS of kill -9 (default 5, quick 2), CUTS a run
-(default 120, quick 30; `all` cuts at each write's and flush's boundary), FS (default "ext4 xfs", quick "ext4"). A seed
+(default 120, quick 30; `all` cuts at each boundary of a write or flush), WAYS=all (each cut loses in all ways), FS (default "ext4 xfs", quick "ext4"). A seed
 repeats all choices; the moments at which a kill meets the server it cannot repeat, so a recording that shows a loss is
 kept and its cuts can be played again.
 
     tests/crash/run.py                             short
     ROUNDS=50 CUTS=all tests/crash/run.py          long
+    tests/crash/run.py replay FOLDER [CUT...]      a kept run once more; give it the SEED that was printed with it
 """
 
 import gc
@@ -31,6 +32,8 @@ def main():
     signal.signal(signal.SIGTERM, end)
     gc.disable()
     print(f"SEED={SEED}", flush=True)
+    if sys.argv[1:2] == ["replay"]:
+        return cuts.replay(*sys.argv[2:])
     for label, function, _traits in suite.chosen():
         suite.record(label, function)
     return suite.close()

@@ -4,7 +4,6 @@ import functools
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -48,8 +47,8 @@ def need_log():
 class Subject(Server):
     """The server under test, with its log in a folder that outlives it. It dies with this process."""
 
-    def __init__(self, folder, appendfsync="always", appendonly="yes", **options):
-        super().__init__(cores=CORES, appendonly=appendonly, appendfsync=appendfsync, dir=folder, **options)
+    def __init__(self, folder, appendfsync="always", appendonly="yes", cores=CORES, **options):
+        super().__init__(cores=cores, appendonly=appendonly, appendfsync=appendfsync, dir=folder, **options)
         self.folder = folder
 
     def command_line(self):
@@ -76,8 +75,7 @@ class Subject(Server):
 
     def crash(self):
         """kill -9, by pid. What it left in memory is gone, what it wrote is not."""
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+        self.kill()
         self.stopped = True
 
     def kept(self, keys):
@@ -135,4 +133,4 @@ def unexpected(ledger):
     return [f"answered {count} times: {text}" for text, count in ledger.errors.items()]
 
 
-__all__ = ["CLIENTS", "Ledger", "SEED", "Subject", "draw", "fail_if", "need_log", "number", "start", "suite", "unexpected"]
+__all__ = ["CLIENTS", "CORES", "Ledger", "SEED", "Subject", "draw", "fail_if", "need_log", "number", "start", "suite", "unexpected"]
