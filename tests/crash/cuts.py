@@ -15,9 +15,10 @@ import time
 from pathlib import Path
 
 from crash.disk import Disk, Unmountable, missing, mounted, scratch, stand_apart
+from crash.ledger import Ledger
 from crash.load import Load
 from crash.replay import Cutter, Loss, Recording, copy_sparse
-from crash.stage import SEED, Ledger, Subject, draw, fail_if, need_log, number, start, suite, unexpected
+from crash.stage import SEED, Subject, draw, fail_if, need_log, number, start, suite, unexpected
 from lib.cases import Skip, check
 from lib.server import ServerError
 
@@ -36,7 +37,7 @@ KINDS = (os.environ.get("FS") or ("ext4" if os.environ.get("QUICK") == "1" else 
 
 
 class Run:
-    """A recorded run: base image, recording, ledger, when the server was started. A folder of files, so it can be kept."""
+    """A recorded run, a folder of files: base image, recording, ledger, and when the server was started."""
 
     def __init__(self, folder, kind, policy):
         self.folder, self.kind, self.policy = folder, kind, policy
@@ -85,7 +86,7 @@ def record(folder, kind, policy, seconds, hot=False, **orders):
 
 
 def choose(run, recording, rng):
-    """The cuts to be made: the first moments, when the log's folder is made, and of the rest as many as are asked for."""
+    """The cuts to be made: the first moments, when the log's folder is made, and as many others as are asked for."""
     first = recording.first_after(run.start_ns)
     boundaries = range(first, len(recording.steps) + 1)
     check(len(boundaries) > 20, f"only {len(boundaries)} steps were recorded")
@@ -218,7 +219,7 @@ for _kind in KINDS:
 
     @suite.case(f"power_cut_always_late_{_kind}")
     def power_cut_always_late(kind=_kind):
-        """The disk answers a third of its writes late and out of order: who flushes before the answer flushes too little."""
+        """A third of the writes is answered late and out of order: who flushes before the answer flushes too little."""
         return hold_up(kind, "always", hold=0.3)
 
     @suite.case(f"power_cut_everysec_{_kind}")

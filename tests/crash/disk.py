@@ -49,6 +49,10 @@ def missing(kind):
             return program
     if kind not in Path("/proc/filesystems").read_text().split():
         return f"{kind} in the kernel"
+    try:
+        stand_apart()
+    except OSError as error:
+        return f"the right to mount ({error})"
     return None
 
 

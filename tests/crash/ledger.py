@@ -125,18 +125,21 @@ class Group:
         name = self.name.decode()
         for n in range(least - 1, -1, -1):
             if kept in states[n]:
-                return f"{name}: LOST {least - n} of {least} steps that were answered or seen, the first {self._tell(n)}"
+                lost = f"LOST {least - n} of {least} steps that were answered or seen"
+                return f"{name}: {lost}, the first {self._tell(n)}"
         for n in range(most + 1, len(states)):
             if kept in states[n]:
                 return f"{name}: {n - most} steps FROM THE FUTURE: only {most} had been sent"
         foreign = []
         for key in self.keys:
-            at = [n for n in range(len(states)) if any(kept.get(key) == state.get(key) for state in states[n])]
-            if not at:
-                foreign.append(f"{key.decode()} holds {describe(kept.get(key, (None,))[0])}, expiry {kept.get(key, (None, -1))[1]}")
+            held = kept.get(key)
+            if not any(held == state.get(key) for possible in states for state in possible):
+                value, expiry = held or (None, -1)
+                foreign.append(f"{key.decode()} holds {describe(value)}, expiry {expiry}")
+        counts = f"answered {least}, sent {most}"
         if foreign:
-            return f"{name}: NEVER SO: {'; '.join(foreign)} (answered {least}, sent {most})"
-        return f"{name}: HALF or out of order: each key is as some step left it, not all by the same (answered {least}, sent {most})"
+            return f"{name}: NEVER SO: {'; '.join(foreign)} ({counts})"
+        return f"{name}: HALF or out of order: each key is as some step left it, not all by the same ({counts})"
 
     def _tell(self, n):
         if n >= len(self.steps):

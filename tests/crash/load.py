@@ -1,7 +1,7 @@
 """Clients that write at full speed and keep the ledger: a few processes, each with many connections.
 
-A client has groups of keys that only it writes; it reads anybody's. Some clients pipeline. What was sent is noted before
-the bytes go out, what was answered after they came in; so a ledger claims too little about the server, never too much.
+A client has groups of keys that only it writes; it reads anybody's. Some clients pipeline. What was sent is noted
+before the bytes go out, what was answered after they came in; so a ledger claims too little, never too much.
 """
 
 import functools

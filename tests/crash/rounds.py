@@ -12,8 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from crash.ledger import Ledger
 from crash.load import Load
-from crash.stage import CLIENTS, CORES, SEED, Ledger, draw, fail_if, need_log, number, start, suite, unexpected
+from crash.stage import CLIENTS, CORES, SEED, draw, fail_if, need_log, number, start, suite, unexpected
 
 ROUNDS = number("ROUNDS", 5, 2)
 LOAD_S_MAX = 2.5

@@ -9,7 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-from crash.ledger import Ledger
 from lib import resp
 from lib.cases import Skip, Suite, check
 from lib.server import IS_CHECKED, Server, ServerError, default_binary
@@ -107,7 +106,7 @@ def repair(folder):
 
 
 def start(folder, notes, **options):
-    """A server over what a crash left. Redis refuses a log whose end is zeroed or garbage: its tool is let at it once."""
+    """A server over what a crash left. Redis refuses a log whose end is zeroed or garbage: its tool may mend that."""
     subject = Subject(folder, **options)
     try:
         return subject.__enter__()
@@ -131,6 +130,3 @@ def draw(*parts):
 def unexpected(ledger):
     """Errors that no client should have been answered."""
     return [f"answered {count} times: {text}" for text, count in ledger.errors.items()]
-
-
-__all__ = ["CLIENTS", "CORES", "Ledger", "SEED", "Subject", "draw", "fail_if", "need_log", "number", "start", "suite", "unexpected"]
