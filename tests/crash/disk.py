@@ -108,9 +108,12 @@ def mounted(image, point, kind, direct=False):
 
 
 def scratch():
-    """A folder for images, in memory where there is some."""
-    inside = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    return Path(tempfile.mkdtemp(prefix="coldplate-crash-", dir=inside))
+    """A folder for images, in memory where there is some. Those of runs that were killed go."""
+    inside = Path("/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir())
+    for old in inside.glob("coldplate-crash-[0-9]*-*"):
+        if not Path("/proc", old.name.split("-")[2]).exists():
+            shutil.rmtree(old, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"coldplate-crash-{os.getpid()}-", dir=inside))
 
 
 class Disk:
