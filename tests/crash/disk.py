@@ -6,10 +6,13 @@ are in, a loop device detaches itself when it is unmounted, and the medium dies 
 
 import contextlib
 import ctypes
+import errno
+import fcntl
 import json
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -27,6 +30,11 @@ MKFS = {
 OPTIONS = {"ext4": b"", "xfs": b"nouuid"}
 ASK_S_MAX = 30
 READY_S_MAX = 10
+# struct loop_config, of which all else is zero: descriptor, block size, flags, the name that losetup shows.
+LOOP_CONFIG = struct.Struct("<II52xI64s176x")
+LOOP_CTL_GET_FREE, LOOP_CONFIGURE = 0x4C82, 0x4C0A
+LO_AUTOCLEAR, LO_DIRECT_IO = 4, 16
+LOOP_TRIES = 20
 CLONE_NEWNS, MS_REC, MS_PRIVATE, MS_NOATIME = 0x20000, 0x4000, 1 << 18, 1 << 10
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -44,7 +52,7 @@ def missing(kind):
     for path in ("/dev/fuse", "/dev/loop-control"):
         if not os.path.exists(path):
             return path
-    for program in ("losetup", "fallocate", f"mkfs.{kind}"):
+    for program in ("fallocate", f"mkfs.{kind}"):
         if shutil.which(program) is None:
             return program
     if kind not in Path("/proc/filesystems").read_text().split():
@@ -91,16 +99,38 @@ def umount(point):
 
 
 @contextlib.contextmanager
+def attached(image, direct):
+    """A loop device on a file, open for so long; it detaches itself when nobody uses it any more."""
+    flags = LO_AUTOCLEAR | (LO_DIRECT_IO if direct else 0)
+    with open("/dev/loop-control", "r+b", buffering=0) as control, open(image, "r+b") as file:
+        config = LOOP_CONFIG.pack(file.fileno(), 0, flags, os.fsencode(image)[-63:])
+        for _ in range(LOOP_TRIES):
+            device = b"/dev/loop%d" % fcntl.ioctl(control, LOOP_CTL_GET_FREE)
+            loop = os.open(device, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                fcntl.ioctl(loop, LOOP_CONFIGURE, config)
+                break
+            except OSError as error:
+                os.close(loop)
+                # Somebody else has taken it.
+                if error.errno != errno.EBUSY:
+                    raise
+        else:
+            raise OSError("no free loop device")
+    try:
+        yield device
+    finally:
+        os.close(loop)
+
+
+@contextlib.contextmanager
 def mounted(image, point, kind, direct=False):
     """The file system of an image, mounted; the kernel replays its journal, as after a real cut."""
     stand_apart()
-    device = call("losetup", "-f", "--show", f"--direct-io={'on' if direct else 'off'}", str(image))
-    try:
-        if _libc.mount(device.encode(), os.fsencode(point), kind.encode(), MS_NOATIME, OPTIONS[kind]) != 0:
+    # The mount holds the device from there on; without one it detaches itself as it is closed.
+    with attached(image, direct) as device:
+        if _libc.mount(device, os.fsencode(point), kind.encode(), MS_NOATIME, OPTIONS[kind]) != 0:
             raise Unmountable(os.strerror(ctypes.get_errno()))
-    finally:
-        # In use, it detaches itself when it is unmounted; otherwise at once.
-        call("losetup", "-d", device)
     try:
         yield
     finally:

@@ -9,6 +9,7 @@ Times are of the monotonic clock, which all processes of a machine share, each t
 before its first byte is, and answered after its last byte was read.
 """
 
+import bisect
 import zlib
 from dataclasses import dataclass, field
 
@@ -82,8 +83,10 @@ class Group:
         """Complaints about what a crash left: replies before `answered_ns` bind, sends up to `sent_ns` may be there."""
         self.replayed = self.replayed or self._replay()
         states, first = self.replayed
-        least = max((n + 1 for n, step in enumerate(self.steps) if binds(step, answered_ns)), default=0)
-        most = sum(step.sent_ns <= sent_ns for step in self.steps)
+        # One writer sends in order, so that both ends are found without looking at all steps.
+        numbers = range(len(self.steps), 0, -1)
+        least = next((n for n in numbers if binds(self.steps[n - 1], answered_ns)), 0)
+        most = bisect.bisect_right(self.steps, sent_ns, key=lambda step: step.sent_ns)
         complaints = []
         for (key, value), when_ns in self.sightings.items():
             if when_ns < answered_ns:
