@@ -61,8 +61,8 @@ class Run:
         return kept
 
 
-def record(folder, kind, policy, seconds, hot=False, **orders):
-    """Plays the load on a recorded disk; the server is killed at the end of it."""
+def record(folder, kind, policy, seconds, hot=False, meddle=None, **orders):
+    """Plays the load on a recorded disk, by `meddle` not left in peace; the server is killed at the end of it."""
     run = Run(folder, kind, policy)
     rng = draw("cuts", kind, policy, *orders)
     with Disk(kind) as disk:
@@ -74,7 +74,10 @@ def record(folder, kind, policy, seconds, hot=False, **orders):
         with Subject(home, appendfsync=policy) as subject:
             load = Load(subject.port, CLIENTS, f"{SEED}.{kind}", seconds, hot)
             time.sleep(rng.uniform(0, seconds / 2))
-            subject.ask("BGREWRITEAOF")
+            if meddle is None:
+                subject.ask("BGREWRITEAOF")
+            else:
+                meddle(disk, subject)
             load.collect(run.ledger)
             subject.crash()
         disk.order(lie=False, hold=0)
@@ -100,8 +103,9 @@ def choose(run, recording, rng):
 class Judge:
     """Makes one cut after the other and collects what is wrong."""
 
-    def __init__(self, run, policy):
+    def __init__(self, run, policy, again_every=AGAIN_EVERY):
         self.run = run
+        self.again_every = again_every
         self.window_ns = EVERYSEC_NS if policy == "everysec" else 0
         self.policy = policy
         self.notes = {}
@@ -139,7 +143,7 @@ class Judge:
         answered_ns = recording.acknowledged_ns(at)
         if self.window_ns:
             answered_ns = min(answered_ns, recording.steps[at - 1].time_ns) - self.window_ns
-        ledger, is_again = self.run.ledger, at % AGAIN_EVERY == 0
+        ledger, is_again = self.run.ledger, self.again_every and at % self.again_every == 0
         # Gone only where the disk lies.
         home.mkdir(exist_ok=True)
         try:
@@ -171,18 +175,22 @@ class Judge:
         return [f"after one more start {key.decode()} differs" for key in differing[:1]]
 
 
-def power_cuts(kind, policy, seconds=SECONDS, judged_as=None, **orders):
+def power_cuts(kind, policy, seconds=SECONDS, judged_as=None, meddle=None, **orders):
     """Records and judges; a run with complaints is kept."""
     need_log()
     if lacking := missing(kind):
         raise Skip(f"power cuts need {lacking}")
     folder = scratch()
     try:
-        run = record(folder, kind, policy, seconds, **orders)
+        run = record(folder, kind, policy, seconds, meddle=meddle, **orders)
         recording = Recording(folder / "recording")
-        judge = Judge(run, judged_as or policy)
+        judge = Judge(run, judged_as or policy, AGAIN_EVERY if meddle is None else 0)
         judge.play(folder, choose(run, recording, draw("choice", kind, policy)), recording)
-        judge.complaints += unexpected(run.ledger)
+        refused = sum(run.ledger.errors.values())
+        if meddle is None:
+            judge.complaints += unexpected(run.ledger)
+        elif refused:
+            judge.notes["refused: " + max(run.ledger.errors, key=run.ledger.errors.get)] = refused
         where = f"; again: {sys.argv[0]} replay {run.keep()}" if judge.complaints and judged_as is None else ""
     finally:
         shutil.rmtree(folder, ignore_errors=True)

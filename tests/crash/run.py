@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from crash import planted, promises, rounds, cuts  # noqa: F401  (their cases register themselves)
+from crash import faults, planted, promises, rounds, cuts  # noqa: F401  (their cases register themselves)
 from crash.stage import SEED, suite
 
 
