@@ -165,7 +165,9 @@ class Judge:
         """Writes behind what was found, and looks once more after a kill."""
         behind = {b"again:%d" % n: (b"%d" % n, -1) for n in range(20)}
         for key, (value, _) in behind.items():
-            subject.ask("SET", key, value)
+            reply = subject.ask("SET", key, value)
+            if reply != b"+OK":
+                return [f"a write behind what was found is answered {reply!r}"]
         subject.crash()
         with Subject(home, appendfsync="always") as second:
             found = second.kept([*ledger.keys(), *behind])

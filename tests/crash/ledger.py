@@ -87,16 +87,16 @@ class Group:
         numbers = range(len(self.steps), 0, -1)
         least = next((n for n in numbers if binds(self.steps[n - 1], answered_ns)), 0)
         most = bisect.bisect_right(self.steps, sent_ns, key=lambda step: step.sent_ns)
-        complaints = []
+        complaints, why = [], "answered"
         for (key, value), when_ns in self.sightings.items():
             if when_ns < answered_ns:
                 at = first.get((key, value))
                 if at is None:
                     complaints.append(f"{key.decode()} was read as {describe(value)}, which was never sent")
-                else:
-                    least = max(least, at)
+                elif at > least:
+                    least, why = at, f"answered or seen, {key.decode()} as {describe(value)} by a reader"
         if not any(kept in states[n] for n in range(least, max(most, least) + 1)):
-            complaints.append(self._diagnose(kept, states, least, most))
+            complaints.append(self._diagnose(kept, states, least, most, why))
         return complaints
 
     def settle(self, kept):
@@ -124,12 +124,11 @@ class Group:
                             first.setdefault(seen, n)
         return states, first
 
-    def _diagnose(self, kept, states, least, most):
+    def _diagnose(self, kept, states, least, most, why):
         name = self.name.decode()
         for n in range(least - 1, -1, -1):
             if kept in states[n]:
-                lost = f"LOST {least - n} of {least} steps that were answered or seen"
-                return f"{name}: {lost}, the first {self._tell(n)}"
+                return f"{name}: LOST {least - n} of {least} steps ({why}), the first {self._tell(n)}"
         for n in range(most + 1, len(states)):
             if kept in states[n]:
                 return f"{name}: {n - most} steps FROM THE FUTURE: only {most} had been sent"

@@ -184,8 +184,10 @@ class Client:
         return True
 
     def _book(self, raw, book, step, now):
-        if raw.startswith(b"-"):
-            text = raw.decode(errors="replace").strip()
+        # An error, be it one inside of what EXEC was answered.
+        at = 0 if raw.startswith(b"-") else raw.find(b"\r\n-") + 2 if raw.startswith(b"*") else -1
+        if at == 0 or at > 1:
+            text = ("in EXEC: " if at else "") + raw[at : raw.index(b"\r\n", at)].decode(errors="replace")
             self.ledger.errors[text] = self.ledger.errors.get(text, 0) + 1
             if step is not None:
                 step.refused = True

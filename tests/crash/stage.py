@@ -19,6 +19,8 @@ QUICK = os.environ.get("QUICK") == "1"
 CORES = int(os.environ.get("CORES") or 2)
 CLIENTS = int(os.environ.get("CLIENTS") or 24)
 KEYS_AT_ONCE = 512
+# Small, so that a run ends and begins many, and that all fit on a small disk.
+SEGMENT_BYTES = os.environ.get("SEGMENT_BYTES") or "1mb"
 # Keys that nobody checks: of a load beside the ledger's, and of questions whether a write is taken.
 IGNORED = (b"press:", b"probe:")
 # What `everysec` may lose to a power cut; two seconds are Redis's promise in the worst case.
@@ -54,7 +56,8 @@ class Subject(Server):
 
     def __init__(self, folder, appendfsync="always", appendonly="yes", cores=CORES, **options):
         super().__init__(cores=cores, appendonly=appendonly, appendfsync=appendfsync, dir=folder, **options)
-        self.folder = folder
+        if not self.is_redis:
+            self.options.setdefault("log_segment_bytes", SEGMENT_BYTES)
 
     def command_line(self):
         apart = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
