@@ -4,6 +4,7 @@ A client has groups of keys that only it writes; it reads anybody's. Some client
 before the bytes go out, what was answered after they came in; so a ledger claims too little, never too much.
 """
 
+import contextlib
 import functools
 import multiprocessing
 import random
@@ -24,17 +25,21 @@ END_MS = 4_102_444_800_000
 FILLERS = (8, 24, 24, 60, 60, 200, 1500)
 LARGE_BYTES = (5000, 20_000, 70_000)
 IDLE_S, SENDING_S = 0.05, 0.001
+REPLY_S_MAX = 5
 COLLECT_S_MAX = 60
+# So often a client comes back.
+LOSSES_MAX = 20
 
 
 class Client:
     """One connection: draws what to send next, and books the replies."""
 
-    def __init__(self, number, rng, ledger, readable, sock, label, hot):
+    def __init__(self, number, rng, ledger, readable, label, hot):
         self.rng = rng
         self.ledger = ledger
         self.readable = readable
-        self.sock = sock
+        self.sock = None
+        self.losses = 0
         self.label = label
         self.depth = rng.choice(DEPTHS)
         self.names = group_names(number)
@@ -191,7 +196,7 @@ class Client:
             self.ledger.errors[text] = self.ledger.errors.get(text, 0) + 1
             if step is not None:
                 step.refused = True
-                self.barred.update(key[: key.index(b"}") + 1] for _, key, _ in step.deeds)
+                self.bar(step)
             return
         if step is not None:
             step.answered_ns = now
@@ -199,53 +204,89 @@ class Client:
             book(resp.decode(raw), now)
 
 
+    def bar(self, step):
+        self.barred.update(key[: key.index(b"}") + 1] for _, key, _ in step.deeds)
+
+    def forget(self):
+        """The connection is lost, and with it the answers that were due."""
+        self.losses += 1
+        for _, _, step in self.waiting:
+            if step is not None:
+                self.bar(step)
+        self.waiting.clear()
+        self.buf.clear()
+        self.out = b""
+
+
 def group_names(client):
     return [b"{c%d.%d}" % (client, n) for n in range(GROUPS_PER_CLIENT)]
 
 
-def work(pipe, port, numbers, clients, label, end_s, hot):
+class Part:
     """One process of the load: until its time is over or the server is gone."""
-    ledger, poll, active = Ledger(), select.epoll(), {}
+
+    def __init__(self, port, end_s):
+        self.port = port
+        self.end_s = end_s
+        self.poll = select.epoll()
+        self.active = {}
+
+    def connect(self, client):
+        client.sock = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.sock.setblocking(False)
+        self.active[client.sock.fileno()] = client
+        self.poll.register(client.sock.fileno(), select.EPOLLIN)
+
+    def run(self):
+        while self.active:
+            over, sending = time.monotonic() > self.end_s, False
+            for fd, client in list(self.active.items()):
+                if client.out:
+                    sending = True
+                    self.serve(client.flush, fd)
+                elif not client.waiting and over:
+                    self.drop(fd)
+                elif not client.waiting:
+                    self.serve(client.draw, fd)
+            # A reply that takes longer counts as none.
+            if time.monotonic() > self.end_s + REPLY_S_MAX:
+                break
+            for fd, _ in self.poll.poll(SENDING_S if sending else IDLE_S):
+                if fd in self.active and not self.active[fd].receive():
+                    self.lose(fd)
+
+    def serve(self, call, fd):
+        try:
+            call()
+        except OSError:
+            self.lose(fd)
+
+    def drop(self, fd):
+        self.poll.unregister(fd)
+        client = self.active.pop(fd)
+        client.sock.close()
+        return client
+
+    def lose(self, fd):
+        """The server has closed: if it is there, the client comes back, and leaves what was not answered as it is."""
+        client = self.drop(fd)
+        client.forget()
+        if client.losses <= LOSSES_MAX and time.monotonic() < self.end_s:
+            with contextlib.suppress(OSError):
+                self.connect(client)
+
+
+def work(pipe, port, numbers, clients, label, end_s, hot):
+    ledger, part = Ledger(), Part(port, end_s)
     readable = [name for number in range(1 if hot else clients) for name in group_names(number)]
     for number in numbers:
-        sock = socket.create_connection(("127.0.0.1", port), timeout=10)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setblocking(False)
         rng = random.Random(f"{label}/{number}")
-        active[sock.fileno()] = Client(number, rng, ledger, readable, sock, label.encode(), hot)
-        poll.register(sock.fileno(), select.EPOLLIN)
+        part.connect(Client(number, rng, ledger, readable, label.encode(), hot))
     pipe.send("ready")
-    while active:
-        over, sending = time.monotonic() > end_s, False
-        for fd, client in list(active.items()):
-            if client.out:
-                sending = True
-                serve(client.flush, active, poll, fd)
-            elif not client.waiting:
-                if over:
-                    drop(active, poll, fd)
-                else:
-                    serve(client.draw, active, poll, fd)
-        # A reply that takes longer counts as none.
-        if time.monotonic() > end_s + 5:
-            break
-        for fd, _ in poll.poll(SENDING_S if sending else IDLE_S):
-            if fd in active and not active[fd].receive():
-                drop(active, poll, fd)
+    part.run()
     pipe.send(ledger)
     pipe.close()
-
-
-def serve(call, active, poll, fd):
-    try:
-        call()
-    except OSError:
-        drop(active, poll, fd)
-
-
-def drop(active, poll, fd):
-    poll.unregister(fd)
-    active.pop(fd).sock.close()
 
 
 class Load:
