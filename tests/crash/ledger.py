@@ -14,7 +14,7 @@ import zlib
 from dataclasses import dataclass, field
 
 NEVER = float("inf")
-# Steps that were refused may have happened all the same; so many of them are followed.
+# Steps that were refused may have happened all the same. Where that makes more states than these, any is believed.
 STATES_MAX = 256
 
 
@@ -91,11 +91,12 @@ class Group:
         for (key, value), when_ns in self.sightings.items():
             if when_ns < answered_ns:
                 at = first.get((key, value))
-                if at is None:
+                if at is None and states[-1] is not None:
                     complaints.append(f"{key.decode()} was read as {describe(value)}, which was never sent")
-                elif at > least:
+                elif at is not None and at > least:
                     least, why = at, f"answered or seen, {key.decode()} as {describe(value)} by a reader"
-        if not any(kept in states[n] for n in range(least, max(most, least) + 1)):
+        possible = states[least : max(most, least) + 1]
+        if None not in possible and not any(kept in those for those in possible):
             complaints.append(self._diagnose(kept, states, least, most, why))
         return complaints
 
@@ -111,14 +112,10 @@ class Group:
         states, first = [[self.base]], {}
         for n in range(len(self.steps) + 1):
             if n:
-                step = self.steps[n - 1]
-                done = [act(state, step) for state in states[-1]]
-                if step.refused:
-                    done = (done + [state for state in states[-1] if state not in done])[:STATES_MAX]
-                states.append(done)
+                states.append(_after(states[-1], self.steps[n - 1]))
             if len(first) < len(self.sightings):
                 for key in self.keys:
-                    for state in states[-1]:
+                    for state in states[-1] or ():
                         seen = (key, state.get(key, (None, -1))[0])
                         if seen in self.sightings:
                             first.setdefault(seen, n)
@@ -127,15 +124,15 @@ class Group:
     def _diagnose(self, kept, states, least, most, why):
         name = self.name.decode()
         for n in range(least - 1, -1, -1):
-            if kept in states[n]:
+            if kept in (states[n] or ()):
                 return f"{name}: LOST {least - n} of {least} steps ({why}), the first {self._tell(n)}"
         for n in range(most + 1, len(states)):
-            if kept in states[n]:
+            if kept in (states[n] or ()):
                 return f"{name}: {n - most} steps FROM THE FUTURE: only {most} had been sent"
         foreign = []
         for key in self.keys:
             held = kept.get(key)
-            if not any(held == state.get(key) for possible in states for state in possible):
+            if not any(held == state.get(key) for possible in states for state in possible or ()):
                 value, expiry = held or (None, -1)
                 foreign.append(f"{key.decode()} holds {describe(value)}, expiry {expiry}")
         counts = f"answered {least}, sent {most}"
@@ -148,6 +145,16 @@ class Group:
             return "unknown"
         step = self.steps[n]
         return f"{'; '.join(f'{verb} {key.decode()}' for verb, key, _ in step.deeds)} (number {n})"
+
+
+def _after(states, step):
+    """All that a step may have made of these states, or None if they are too many."""
+    if states is None:
+        return None
+    done = [act(state, step) for state in states]
+    if step.refused:
+        done += [state for state in states if state not in done]
+    return done if len(done) <= STATES_MAX else None
 
 
 def binds(step, answered_ns):

@@ -84,6 +84,18 @@ def planted_refusals():
 
 
 @suite.case()
+def planted_many_refusals():
+    """Too many refused steps to follow each: what was answered before them still binds."""
+    group, states = story()
+    for number in range(20):
+        group.steps.append(Step((("append", KEYS[2], b"%d" % number),), 100 + number, refused=True))
+    verdict(group, states[6], "")
+    verdict(group, {**states[6], KEYS[2]: (b"late3", 99)}, "")
+    verdict(group, states[3], "", answered_ns=40, sent_ns=50)
+    verdict(group, states[2], "LOST", answered_ns=40, sent_ns=50)
+
+
+@suite.case()
 def planted_counters():
     steps = [Step((), 10 * n, 10 * n + 5 if n < 3 else None) for n in range(5)]
     counter = Counter(b"{n}", base=7, steps=steps, sightings={11: 60})
