@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from crash import stage
 from crash.disk import Disk, Unmountable, missing, mounted, scratch, stand_apart
 from crash.ledger import Ledger
 from crash.load import Load
@@ -42,15 +43,19 @@ class Run:
         self.folder, self.kind, self.policy = folder, kind, policy
         self.ledger = Ledger()
         self.start_ns = 0
+        # What was drawn for its cuts is drawn again from this.
+        self.seed = SEED
+        self.again_every = AGAIN_EVERY
 
     def save(self):
-        whole = (self.kind, self.policy, self.ledger, self.start_ns)
+        whole = (self.kind, self.policy, self.ledger, self.start_ns, self.seed, self.again_every)
         (self.folder / "ledger").write_bytes(pickle.dumps(whole))
 
     @classmethod
     def load(cls, folder):
         run = cls(folder, None, None)
-        run.kind, run.policy, run.ledger, run.start_ns = pickle.loads((folder / "ledger").read_bytes())
+        whole = pickle.loads((folder / "ledger").read_bytes())
+        run.kind, run.policy, run.ledger, run.start_ns, run.seed, run.again_every = whole
         return run
 
     def keep(self):
@@ -64,6 +69,8 @@ class Run:
 def record(folder, kind, policy, seconds, hot=False, meddle=None, **orders):
     """Plays the load on a recorded disk, by `meddle` not left in peace; the server is killed at the end of it."""
     run = Run(folder, kind, policy)
+    # A disk that is still full takes nothing more.
+    run.again_every = AGAIN_EVERY if meddle is None else 0
     rng = draw("cuts", kind, policy, *orders)
     with Disk(kind) as disk:
         home = disk.point / "data"
@@ -103,9 +110,8 @@ def choose(run, recording, rng):
 class Judge:
     """Makes one cut after the other and collects what is wrong."""
 
-    def __init__(self, run, policy, again_every=AGAIN_EVERY):
+    def __init__(self, run, policy):
         self.run = run
-        self.again_every = again_every
         self.window_ns = EVERYSEC_NS if policy == "everysec" else 0
         self.policy = policy
         self.notes = {}
@@ -143,7 +149,8 @@ class Judge:
         answered_ns = recording.acknowledged_ns(at)
         if self.window_ns:
             answered_ns = min(answered_ns, recording.steps[at - 1].time_ns) - self.window_ns
-        ledger, is_again = self.run.ledger, self.again_every and at % self.again_every == 0
+        ledger = self.run.ledger
+        is_again = self.run.again_every and at % self.run.again_every == 0
         # Gone only where the disk lies.
         home.mkdir(exist_ok=True)
         try:
@@ -186,7 +193,7 @@ def power_cuts(kind, policy, seconds=SECONDS, judged_as=None, meddle=None, **ord
     try:
         run = record(folder, kind, policy, seconds, meddle=meddle, **orders)
         recording = Recording(folder / "recording")
-        judge = Judge(run, judged_as or policy, AGAIN_EVERY if meddle is None else 0)
+        judge = Judge(run, judged_as or policy)
         judge.play(folder, choose(run, recording, draw("choice", kind, policy)), recording)
         refused = sum(run.ledger.errors.values())
         if meddle is None:
@@ -212,6 +219,7 @@ def hold_up(kind, policy, *rest, **orders):
 def replay(folder, *cuts):
     """Plays all cuts of a kept run, or these."""
     run, recording, place = Run.load(Path(folder)), Recording(Path(folder) / "recording"), scratch()
+    stage.SEED = run.seed
     judge = Judge(run, run.policy)
     try:
         judge.play(place, sorted(map(int, cuts)) or choose(run, recording, draw("again")), recording)
