@@ -75,11 +75,11 @@ def kill_rounds(policy):
     except BaseException:
         print(f"the log is kept in {folder}", flush=True)
         raise
-    else:
-        shutil.rmtree(folder, ignore_errors=True)
     finally:
         subject.crash()
         shutil.rmtree(subject.dir, ignore_errors=True)
+    # Not before the server is gone: it makes segments.
+    shutil.rmtree(folder, ignore_errors=True)
     repaired = f", {notes['repaired']} logs repaired first" if notes else ""
     return f"{ROUNDS} rounds, {answered} answered writes checked, {len(kept)} keys at the end{repaired}"
 
