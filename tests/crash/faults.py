@@ -1,0 +1,87 @@
+"""A disk that fails under load: what was answered before and after stays, through a power cut at any moment of it.
+
+A write that was answered with an error may be there or not. Redis ends itself when its log cannot be written under
+`always`; Coldplate goes on with reads, refuses writes, and takes them again when there is space again.
+"""
+
+import time
+
+from crash.cuts import KINDS, hold_up
+from crash.stage import suite
+from lib.cases import check
+
+SECONDS = 3.0
+FAULT_S = 1.0
+RECOVERY_S_MAX = 15
+# The ledger's keys: the log holds them, the file system's journal does not.
+MARK = "{c"
+LEFT_BYTES = 600 << 10
+
+
+def refuses(subject):
+    """Reads go on, and some write has been refused with the error that Redis has for it."""
+    if subject.is_redis:
+        return
+    deadline = time.monotonic() + RECOVERY_S_MAX
+    while (reply := subject.ask("SET", "probe:" + MARK, "x" * 4000)) == b"+OK":
+        check(time.monotonic() < deadline, "no write is refused")
+    check(reply.startswith(b"-MISCONF"), f"a write is refused with {reply!r}")
+    reply = subject.ask("GET", "{c0.0}a")
+    check(reply is None or not reply.startswith(b"-"), f"a read is answered {reply!r}")
+
+
+def takes_again(subject):
+    """Writes are taken again without a restart."""
+    if subject.is_redis:
+        return
+    deadline = time.monotonic() + RECOVERY_S_MAX
+    while (reply := subject.ask("SET", "probe:back", "1")) != b"+OK":
+        check(time.monotonic() < deadline, f"no write is taken when the fault is over: {reply!r}")
+        time.sleep(0.05)
+
+
+def failing(name, error):
+    def meddle(disk, subject):
+        disk.order(fail={name: {"error": error, "after": 20, "holding": MARK if name == "write" else ""}})
+        time.sleep(FAULT_S)
+        refuses(subject)
+        disk.order(fail={})
+
+    return meddle
+
+
+def full(disk, subject):
+    """The file system fills up, and stays full until the last cut."""
+    disk.fill(LEFT_BYTES)
+    time.sleep(FAULT_S)
+    refuses(subject)
+
+
+def full_for_a_while(disk, subject):
+    ballast = disk.fill(LEFT_BYTES)
+    time.sleep(FAULT_S)
+    refuses(subject)
+    ballast.unlink()
+    takes_again(subject)
+
+
+def slow(disk, _subject):
+    disk.order(delay_ms={"flush": 100})
+    time.sleep(FAULT_S)
+    disk.order(delay_ms={})
+
+
+FAULTS = {
+    "write_eio": failing("write", "EIO"),
+    "write_enospc": failing("write", "ENOSPC"),
+    "flush_eio": failing("flush", "EIO"),
+    "full": full,
+    "full_for_a_while": full_for_a_while,
+    "slow_flush": slow,
+}
+
+for _name, _meddle in FAULTS.items():
+
+    @suite.case(f"fault_{_name}")
+    def fault(meddle=_meddle):
+        return hold_up(KINDS[0], "always", SECONDS, meddle=meddle)
