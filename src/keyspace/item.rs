@@ -23,6 +23,8 @@ pub const EXPIRES: u32 = 1 << 30;
 pub const LARGE: u32 = 1 << 29;
 /// The value was edited in place (APPEND, SETRANGE), which OBJECT ENCODING shows as `raw`.
 pub const RAW: u32 = 1 << 28;
+/// Says, together with [`super::dirty`]'s, whether the key was logged since the log is being cleaned.
+pub const LOGGED: u32 = 1 << 27;
 const CLOCK_AT: usize = 4;
 const EXPIRY_AT: usize = 5;
 const EXPIRY_BYTES: usize = 8;
@@ -63,6 +65,11 @@ impl Header {
     /// The same with a flag set.
     pub fn with(self, flag: u32) -> Header {
         Header { word: self.word | flag }
+    }
+
+    /// The same with a flag set or not.
+    pub fn with_if(self, flag: u32, on: bool) -> Header {
+        Header { word: if on { self.word | flag } else { self.word & !flag } }
     }
 
     /// Whether the item is allocated, holds its key and value itself, and never expires.

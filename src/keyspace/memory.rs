@@ -1,10 +1,12 @@
 //! The memory gate: what a shard may use, and making room before a write.
 
+use super::command::{LOG_FAILED, OUT_OF_MEMORY};
 use super::eviction::Policy;
 use super::item::{Header, LARGE};
 use super::shard::Shard;
 use super::slab::ItemRef;
 use super::table::ENTRY_BYTES;
+use crate::protocol::command::{Command, flags::flag, spec};
 
 /// Keys that one write, or one round without, evicts at most: a limit lowered by gigabytes is reached in steps.
 const EVICTIONS_MAX: usize = 512;
@@ -46,6 +48,28 @@ impl Shard {
     #[inline]
     pub fn is_short(&self) -> bool {
         self.allowance.over || self.slab.is_full()
+    }
+
+    /// Refuses writes from now on, as Redis does while its append-only file cannot be written; or no more.
+    pub fn refuse_writes(&mut self, refuse: bool) {
+        self.refuses_writes = refuse;
+    }
+
+    pub fn refuses_writes(&self) -> bool {
+        self.refuses_writes
+    }
+
+    /// Why an operation may not run, if so. Makes room for it where memory is short.
+    #[inline]
+    pub(super) fn refusal(&mut self, command: Command) -> Option<&'static str> {
+        if !self.refuses_writes && !self.is_short() {
+            return None;
+        }
+        let spec = spec(command);
+        if self.refuses_writes && spec.has(flag::WRITE) {
+            return Some(LOG_FAILED);
+        }
+        (self.is_short() && spec.has(flag::DENYOOM) && !self.make_room()).then_some(OUT_OF_MEMORY)
     }
 
     /// Evicts as [`Shard::make_room`] does, for no write; true if there is more to evict.

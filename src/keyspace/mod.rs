@@ -6,6 +6,7 @@
 mod change;
 pub mod command;
 pub mod digest;
+mod dirty;
 mod event;
 mod eviction;
 pub mod glob;
@@ -22,6 +23,7 @@ mod sweep;
 mod table;
 mod watch;
 
+pub use dirty::{Dirt, SoilPlace, Stored};
 pub use event::{EventClasses, KeyEvent};
 pub use eviction::Policy;
 pub use memory::Allowance;

@@ -82,6 +82,7 @@ pub struct Shard {
     pub(super) sweep_hand: usize,
     pub(super) policy: Policy,
     pub(super) allowance: Allowance,
+    pub(super) refuses_writes: bool,
     pub(super) watch: Watch,
     /// Which events are told; none while they would be published in no channel.
     pub(super) event_classes: EventClasses,
@@ -110,6 +111,7 @@ impl Shard {
             sweep_hand: 0,
             policy: Policy::NoEviction,
             allowance: Allowance::default(),
+            refuses_writes: false,
             watch: Watch::default(),
             event_classes: EventClasses::NONE,
             events: Vec::new(),
@@ -178,7 +180,7 @@ impl Shard {
     /// The key's item, whether or not it has expired. A hint is right exactly if it is live and holds the
     /// key, because a key has one item at a time.
     #[inline]
-    fn locate(&self, key: &Key) -> Option<ItemRef> {
+    pub(super) fn locate(&self, key: &Key) -> Option<ItemRef> {
         if let Some(hint) = key.hint
             && self.slab.is_live(hint)
             && self.holds(hint, key.bytes)

@@ -4,6 +4,7 @@
 //! watched for several reasons at once, and its changes are kept apart by reason, since each has its own listener and
 //! its own time to ask. Changes of some keys are counted besides, for those who ask later whether there was one.
 
+use super::dirty::Dirty;
 use super::shard::Shard;
 use super::slab::ItemRef;
 use crate::types::{KeyHash, Slot};
@@ -69,8 +70,10 @@ const KEPT_BYTES_MAX: usize = 64 * 1024;
 /// The watched keys of a shard, which of them have changed, and how often those did whose changes are counted.
 #[derive(Default)]
 pub struct Watch {
-    /// Any key is watched, or all are. The one thing that is looked at while none is.
+    /// Any key is watched, or all are, or changed keys are logged. The one thing that is looked at while none is.
     armed: bool,
+    /// Any key is watched, or all are.
+    minds: bool,
     /// Every change is told, whatever its key.
     every: bool,
     mark: Mark,
@@ -80,6 +83,8 @@ pub struct Watch {
     /// All others that somebody waits for.
     told: Changes,
     counted: HashTable<Counted>,
+    /// What is to be logged.
+    pub(super) dirty: Option<Dirty>,
 }
 
 /// A key whose changes are counted.
@@ -100,14 +105,20 @@ impl Watch {
 
     /// Notes a change, if it is one of a watched key. One branch while nothing is watched.
     #[inline]
-    pub(super) fn note(&mut self, hash: KeyHash, key: &[u8]) {
+    pub(super) fn note(&mut self, slot: Slot, hash: KeyHash, key: &[u8]) {
         if self.armed {
-            self.note_watched(hash, key);
+            self.note_watched(slot, hash, key);
         }
     }
 
     #[inline(never)]
-    pub(super) fn note_watched(&mut self, hash: KeyHash, key: &[u8]) {
+    pub(super) fn note_watched(&mut self, slot: Slot, hash: KeyHash, key: &[u8]) {
+        if let Some(dirty) = &mut self.dirty {
+            dirty.note(slot, hash, key);
+            if !self.minds {
+                return;
+            }
+        }
         if let Some(counted) = self.counted.find_mut(hash.0, |counted| counted.hash == hash) {
             counted.changes += 1;
         }
@@ -139,6 +150,9 @@ impl Watch {
     /// Every key is about to go; `exists` tells which there are. Whoever has readers or listens to all changes does it, and
     /// tells them in one word.
     pub(super) fn note_all(&mut self, exists: impl Fn(Slot, KeyHash) -> bool) {
+        if let Some(dirty) = &mut self.dirty {
+            dirty.note_all();
+        }
         for counted in self.counted.iter_mut().filter(|counted| exists(counted.slot, counted.hash)) {
             counted.changes += 1;
         }
@@ -151,8 +165,9 @@ impl Watch {
         self.arm();
     }
 
-    fn arm(&mut self) {
-        self.armed = self.every || !self.keys.is_empty() || !self.counted.is_empty();
+    pub(super) fn arm(&mut self) {
+        self.minds = self.every || !self.keys.is_empty() || !self.counted.is_empty();
+        self.armed = self.minds || self.dirty.is_some();
     }
 }
 

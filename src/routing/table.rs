@@ -181,6 +181,13 @@ impl SlotTable {
         })
     }
 
+    /// A number that tables which place slots alike have in common, in every process: FNV-1a over the owners.
+    pub fn digest(&self) -> u64 {
+        all_slots().fold(0xcbf2_9ce4_8422_2325, |hash, slot| {
+            (hash ^ u64::from(self.owner(slot).0)).wrapping_mul(0x0000_0100_0000_01b3)
+        })
+    }
+
     /// How many slots each core owns, by core.
     pub fn counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.cores];

@@ -26,7 +26,7 @@ pub use lcs::{LcsOptions, lcs};
 
 use super::shard::{Key, NewValue, Shard};
 use super::slab::ItemRef;
-use crate::protocol::command::{Command, flags::flag, spec};
+use crate::protocol::command::{Command, spec};
 use crate::protocol::resp::{Args, Reply};
 use crate::types::{KeyHash, Slot};
 
@@ -36,6 +36,9 @@ const SYNTAX: &str = "ERR syntax error";
 const TOO_LONG: &str = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
 /// What a write answers when memory is short and nothing may be evicted.
 pub const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";
+
+/// What a write answers while the log cannot be written.
+pub const LOG_FAILED: &str = "MISCONF Errors writing to the log: see INFO persistence and the server's own log";
 
 /// One operation on one key: `args[1]` is the key. Commands on several keys arrive here key by key.
 pub struct Request<'a> {
@@ -79,12 +82,12 @@ pub fn apply(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut 
 
 #[inline(never)]
 fn apply_other(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut Reply) {
-    if shard.is_short() && spec(request.command).has(flag::DENYOOM) && !shard.make_room() {
+    if let Some(refusal) = shard.refusal(request.command) {
         if !is_part(request.command) {
             shard.counts.tally.taken_back(request.command);
-            shard.counts.tally.error(OUT_OF_MEMORY.as_bytes());
+            shard.counts.tally.error(refusal.as_bytes());
         }
-        return reply.error(OUT_OF_MEMORY);
+        return reply.error(refusal);
     }
     let from = reply.out.bytes.len();
     apply_family(shard, now_ms, request, reply);
