@@ -90,4 +90,19 @@ pub struct ShellCounts {
     pub enters: u64,
     pub wakes: u64,
     pub cpu_us: u64,
+    pub log: LogCounts,
+}
+
+/// What a core has done for its log since the server started.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LogCounts {
+    pub frames: u64,
+    pub bytes: u64,
+    pub syncs: u64,
+    /// Bytes of the files that count now.
+    pub disk_bytes: u64,
+    /// 1 while old ones are cleaned.
+    pub cleans: u64,
+    /// When a sync last ended; 0: none has.
+    pub synced_unix_s: u64,
 }

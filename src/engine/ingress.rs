@@ -297,7 +297,7 @@ impl Engine {
     fn must_stall(&mut self, conn: ConnId, client: &mut Client) -> bool {
         let unread = client.output.len_bytes() + client.queue.stashed_bytes() > self.settings.client_output_bytes_max;
         let awaited = client.queue.len() > QUEUE_REPLIES_MAX;
-        let post_full = self.cores > 1 && (self.post.is_full() || self.hot.is_full());
+        let post_full = self.cores > 1 && (self.post.is_full() || self.hot.is_full()) || self.is_log_full();
         if post_full && !unread && !awaited {
             self.wait_for_turn(conn, client);
         }
@@ -349,6 +349,9 @@ impl Engine {
         }
         if !self.program_runs() {
             client.last_command = spec.name;
+        }
+        if client.server_loads && self.turn_away_while_loading(call.conn, client, spec) {
+            return;
         }
         if client.multi.is_some() && self.queue(call.conn, client, spec, &mut args) {
             return self.count_queued(client, mark, spec);

@@ -51,6 +51,16 @@ pub struct Ledger {
     tracked_keys: Tracked,
     interests: Box<[Interests]>,
     interested: Interested,
+    starting: Starting,
+}
+
+/// Cores that are not done yet with what they do once, as the server starts.
+#[derive(Default)]
+struct Starting {
+    loading: AtomicU32,
+    rewriting: AtomicU32,
+    /// 1 until it is on stable storage that logs of earlier runs count no more.
+    outlived: AtomicU32,
 }
 
 impl Ledger {
@@ -60,11 +70,50 @@ impl Ledger {
             tracked_keys: Tracked::default(),
             interests: (0..cores.div_ceil(128)).map(|_| Interests(std::array::from_fn(|_| AtomicU8::new(0)))).collect(),
             interested: Interested::default(),
+            starting: Starting::default(),
         }
     }
 
     pub fn cores(&self) -> usize {
         self.rows.len()
+    }
+
+    /// All cores will read their keys from the log, and write them to a new one if `rewrite`. Called before they start.
+    pub fn expect_loading(&self, rewrite: bool) {
+        let cores = self.cores() as u32;
+        self.starting.loading.store(cores, Ordering::Relaxed);
+        self.starting.rewriting.store(if rewrite { cores } else { 0 }, Ordering::Relaxed);
+        self.starting.outlived.store(u32::from(rewrite), Ordering::Relaxed);
+    }
+
+    /// A core has its keys.
+    pub fn core_loaded(&self) {
+        self.starting.loading.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Whether any core lacks keys.
+    pub fn is_loading(&self) -> bool {
+        self.starting.loading.load(Ordering::Acquire) > 0
+    }
+
+    /// A core's keys are all in its own log, on stable storage.
+    pub fn core_rewritten(&self) {
+        self.starting.rewriting.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Whether any core's keys are not.
+    pub fn is_rewriting(&self) -> bool {
+        self.starting.rewriting.load(Ordering::Acquire) > 0
+    }
+
+    /// Logs of earlier runs count no more, on stable storage.
+    pub fn bury_outlived(&self) {
+        self.starting.outlived.store(0, Ordering::Release);
+    }
+
+    /// Whether they count.
+    pub fn has_outlived(&self) -> bool {
+        self.starting.outlived.load(Ordering::Acquire) > 0
     }
 
     /// Publishes the bytes that a core's keys take; skips the write when nothing changed.

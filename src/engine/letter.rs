@@ -123,6 +123,8 @@ pub struct Batch {
     /// Who begins and ends to listen to prefixes: read before the requests, since a connection may ask on at once, and what
     /// it reads then changes. That somebody listens to what was asked before does no harm.
     pub listeners: Vec<Word>,
+    /// The sender's log has failed, and what it says here may not last.
+    pub tainted: bool,
     /// Messages among the notes, and their bytes.
     messages: u32,
     message_bytes: usize,
@@ -208,6 +210,7 @@ impl Batch {
         self.bodies.clear();
         self.notes.clear();
         self.listeners.clear();
+        self.tainted = false;
         self.answers.clear_keeping(KEPT_BYTES_MAX);
         (self.request_count, self.answer_count) = (0, 0);
         (self.messages, self.message_bytes, self.stale_bytes, self.redirected_bytes) = (0, 0, 0, 0);

@@ -9,12 +9,14 @@ mod client_memory;
 mod durations;
 mod event;
 mod figures;
+mod gate;
 mod gather;
 mod group;
 mod hot;
 mod hot_session;
 mod ingress;
 mod invalidation;
+mod journal;
 mod keys;
 mod latency;
 mod ledger;
@@ -40,10 +42,12 @@ mod waits;
 
 pub use admin::cluster::{Endpoint, Facade};
 pub use client_memory::ClientsLimit;
-pub use event::{Effects, Event, Host, HostReport, RewriteError, ShellCounts};
+pub use event::{Effects, Event, Host, HostReport, LogCounts, RewriteError, ShellCounts};
+pub use gate::{Departure, Gate};
 pub use hot::{HotPolicy, HotSettings};
 #[cfg(feature = "faults")]
 pub use invalidation::Fault as InvalidationFault;
+pub use journal::Fsync;
 pub use ledger::Ledger;
 pub use letter::Batch;
 pub use percentiles::Percentiles;
@@ -66,6 +70,7 @@ use hot::Hot;
 use hot_session::HotSession;
 use ingress::Heads;
 use invalidation::Invalidation;
+use journal::Journal;
 use latency::LatencyEvents;
 use letter::Envelope;
 use long::Long;
@@ -113,6 +118,7 @@ pub struct Engine {
     /// What HOTKEYS START began.
     hot_session: Option<Box<HotSession>>,
     transactions: Transactions,
+    journal: Journal,
     /// What clients of CLIENT TRACKING keep.
     invalidation: Invalidation,
     /// Operations of this core's clients may need more than to be run: see [`Engine::attend`].
@@ -171,6 +177,7 @@ impl Engine {
             hot: Hot::new(options.core, cores, options.shard.draw_seed, &options.settings.hot),
             hot_session: None,
             transactions: Transactions::default(),
+            journal: Journal::default(),
             invalidation: Invalidation::new(cores),
             attentive: false,
             bounds_clients: false,
@@ -268,6 +275,7 @@ impl Engine {
     /// Called once after the events of a turn, before its effects are performed: what this turn wrote becomes visible
     /// to other cores here, and only then may replies and letters leave.
     pub fn turn_ends(&mut self, now: Now, shell: ShellCounts) {
+        self.rewrite_more();
         self.publish(now);
         self.spread_invalidations();
         self.shell = shell;
@@ -282,7 +290,10 @@ impl Engine {
     pub fn deadline(&self) -> Option<u64> {
         let ticks = self.shard.expiring() > 0
             || (self.settings.timeout_s > 0 || self.client_memory.is_limited()) && !self.sessions.is_empty();
-        let turn = self.shard.has_events() || self.invalidation.wants_turn() || self.client_memory.is_over;
+        let turn = self.shard.has_events()
+            || self.invalidation.wants_turn()
+            || self.client_memory.is_over
+            || self.wants_to_rewrite();
         if !self.waiting_for_turn.is_empty() || !self.desk.is_empty() || turn {
             return Some(0);
         }

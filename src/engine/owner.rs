@@ -18,6 +18,7 @@ use std::ops::Range;
 
 impl Engine {
     pub(super) fn mail(&mut self, now: Now, from: CoreId, mut batch: Box<Batch>, effects: &mut Effects) {
+        self.hear_of_failure(&batch, effects);
         for word in std::mem::take(&mut batch.listeners) {
             self.take_word(now, from, word, effects);
         }

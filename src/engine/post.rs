@@ -102,6 +102,11 @@ impl Post {
         Some(std::mem::replace(&mut tray.batch, next))
     }
 
+    /// What lies here rests on changes that will not last.
+    pub fn taint(&mut self) {
+        self.trays.iter_mut().filter(|tray| !tray.batch.is_empty()).for_each(|tray| tray.batch.tainted = true);
+    }
+
     /// Undoes [`Post::take`]: nothing was added meanwhile.
     pub fn put_back(&mut self, to: CoreId, batch: Box<Batch>) {
         let tray = &mut self.trays[to.index()];

@@ -8,7 +8,7 @@ use super::keys::Whole;
 use super::letter::Ticket;
 use super::sessions::Client;
 use super::{Engine, Stats};
-use crate::keyspace::command::{Request, ScanFilter, ScanPlace};
+use crate::keyspace::command::{LOG_FAILED, Request, ScanFilter, ScanPlace};
 use crate::protocol::command::Command;
 use crate::protocol::resp::{Args, Output, Proto, Reply};
 use crate::types::{ConnId, CoreId, KeyHash, Now, Slot};
@@ -152,6 +152,7 @@ impl Engine {
     ) {
         match command {
             Command::DbSize => reply.integer(self.shard.len() as i64),
+            Command::FlushAll | Command::FlushDb if self.shard.refuses_writes() => reply.error(LOG_FAILED),
             Command::FlushAll | Command::FlushDb => {
                 self.shard.clear();
                 reply.ok();
@@ -293,6 +294,16 @@ impl Engine {
             enters: self.shell.enters,
             wakes: self.shell.wakes,
             cpu_us: self.shell.cpu_us,
+            logs: u64::from(self.journal.is_on),
+            logs_failed: u64::from(self.shard.refuses_writes()),
+            logs_loading: u64::from(self.journal.loading),
+            logs_rewriting: u64::from(!self.is_rewritten()).max(self.shell.log.cleans),
+            loaded: self.journal.loaded,
+            loaded_expired: self.journal.loaded_expired,
+            log_frames: self.shell.log.frames,
+            log_bytes: self.shell.log.bytes,
+            log_syncs: self.shell.log.syncs,
+            log_disk_bytes: self.shell.log.disk_bytes,
             hot_keys,
             warm_keys: (hot.board.iter().count() as u64).saturating_sub(hot_keys),
             promotions: hot.promoted,

@@ -129,6 +129,8 @@ impl Engine {
         let profile = Profile { peer, local, opened: now, ..Profile::default() };
         let id = self.sessions.next_id();
         let mut client = Session::new(id, now, profile, self.settings.requirepass.is_empty());
+        client.server_loads = self.journal.loading;
+        client.review();
         if self.ledger.connections() > self.settings.maxclients {
             self.stats.connections_refused += 1;
             Reply { out: &mut client.output, proto: Proto::Resp2 }.error("ERR max number of clients reached");

@@ -5,6 +5,7 @@
 use super::admin::cluster::Facade;
 use super::client_memory::ClientsLimit;
 use super::hot::HotSettings;
+use super::journal::Fsync;
 use super::percentiles::Percentiles;
 use super::pubsub::OutputLimits;
 use crate::heat::WARM_MAX;
@@ -38,6 +39,8 @@ pub struct Settings {
     pub clients_limit: ClientsLimit,
     pub proto_max_bulk_bytes: usize,
     pub log_level: String,
+    /// What a write waits for, where there is a log.
+    pub fsync: Fsync,
     pub hot: HotSettings,
     /// Requests that take so long are logged; negative for none.
     pub slowlog_slower_than_us: i64,
@@ -78,6 +81,7 @@ impl Default for Settings {
             clients_limit: ClientsLimit::default(),
             proto_max_bulk_bytes: crate::types::VALUE_BYTES_MAX,
             log_level: "notice".to_string(),
+            fsync: Fsync::EverySecond,
             hot: HotSettings::default(),
             slowlog_slower_than_us: 10_000,
             slowlog_len_max: 128,
@@ -144,6 +148,8 @@ pub enum Standing<'a> {
 /// Redis's own switches say yes and no.
 const SWITCH: [&str; 4] = ["on", "off", "yes", "no"];
 const PROMOTE_OPS_MAX: u64 = 1_000_000_000;
+/// In the order of Redis's error.
+const FSYNCS: [&str; 3] = ["everysec", "always", "no"];
 const LOG_LEVELS: [&str; 4] = ["debug", "verbose", "notice", "warning"];
 /// Redis takes any number; past this one an eviction would take longer than a client should wait.
 const SAMPLES_MAX: u64 = 64;
@@ -205,6 +211,7 @@ impl Settings {
             ("client-output-buffer-limit", self.output_limits.print().into_bytes()),
             ("proto-max-bulk-len", number(self.proto_max_bulk_bytes as u64)),
             ("loglevel", self.log_level.clone().into_bytes()),
+            ("appendfsync", self.fsync.name().into()),
             ("slowlog-log-slower-than", self.slowlog_slower_than_us.to_string().into_bytes()),
             ("slowlog-max-len", number(self.slowlog_len_max)),
             ("tracking-table-max-keys", number(self.tracking_table_keys_max)),
@@ -282,6 +289,9 @@ impl Settings {
             b"hot-demote-percent" => self.hot.thresholds.demote_part = number(value, 1, 99)? as f64 / 100.0,
             b"hot-keys-max" => self.hot.limits.keys_max = number(value, 1, WARM_MAX as u64)? as usize,
             b"hot-bytes-max" => self.hot.limits.bytes_max = bytes(value, OWN_BYTES_MIN, BYTES_MAX)?,
+            b"appendfsync" => {
+                self.fsync = Fsync::parse(choose(value, &FSYNCS)?).expect("it was chosen from them");
+            }
             b"loglevel" => self.log_level = choose(value, &LOG_LEVELS)?.to_string(),
             _ => {}
         }
@@ -361,6 +371,7 @@ mod tests {
                 "normal 0 0 0 slave 268435456 67108864 60 pubsub 1048576 0 5",
             ),
             ("loglevel", "DEBUG", "debug"),
+            ("appendfsync", "ALWAYS", "always"),
             ("slowlog-log-slower-than", "-1", "-1"),
             ("slowlog-max-len", "0", "0"),
             ("tracking-table-max-keys", "5", "5"),

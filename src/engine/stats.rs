@@ -65,6 +65,18 @@ pub struct Stats {
     pub channels: u64,
     pub patterns: u64,
     pub shard_channels: u64,
+    /// The log: cores that have one, that refuse writes because of it, that load keys from it, that write it anew.
+    pub logs: u64,
+    pub logs_failed: u64,
+    pub logs_loading: u64,
+    pub logs_rewriting: u64,
+    /// Keys that were loaded, and those left out because they had expired.
+    pub loaded: u64,
+    pub loaded_expired: u64,
+    pub log_frames: u64,
+    pub log_bytes: u64,
+    pub log_syncs: u64,
+    pub log_disk_bytes: u64,
 }
 
 impl Stats {

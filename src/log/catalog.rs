@@ -31,6 +31,15 @@ pub struct Chain {
 }
 
 impl Chain {
+    /// One segment by itself, out of its chain.
+    pub fn of(segment: Segment) -> Chain {
+        let (secret, refused) = match &segment.header {
+            Ok(header) => (Some(header.secret), None),
+            Err(error) => (None, Some(error.clone())),
+        };
+        Chain { segments: vec![segment], secret, refused }
+    }
+
     pub fn run(&self) -> u64 {
         self.segments[0].name.run
     }

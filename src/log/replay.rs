@@ -46,6 +46,11 @@ pub struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
+    /// Bytes of its records.
+    pub fn bytes(&self) -> u64 {
+        self.payload.len() as u64
+    }
+
     pub fn records(&self) -> Records<'a> {
         Records { rest: self.payload }
     }

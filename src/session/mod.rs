@@ -104,6 +104,8 @@ pub struct Session<G> {
     pub parked: bool,
     /// Its CLIENT TRACKING waits for another core's word; stalled meanwhile.
     pub seeks: bool,
+    /// The server is not ready: keys are being loaded.
+    pub server_loads: bool,
     /// It asked to be told when keys turn hot or cool.
     pub hears_heat: bool,
     /// CLIENT TRACKING, while it is on.
@@ -155,6 +157,7 @@ impl<G> Session<G> {
             waits_for_turn: false,
             parked: false,
             seeks: false,
+            server_loads: false,
             hears_heat: false,
             tracker: None,
             owes_forget: false,
@@ -272,7 +275,7 @@ impl<G> Session<G> {
     /// Works out [`Session::plain`], after whatever may have changed who the client is, what it listens to, or whether it
     /// queues for a transaction.
     pub fn review(&mut self) {
-        self.plain = self.authenticated && self.multi.is_none() && !self.is_confined();
+        self.plain = self.authenticated && self.multi.is_none() && !self.is_confined() && !self.server_loads;
     }
 
     /// Ends the command: SKIP counts for one.

@@ -30,6 +30,9 @@ use crate::protocol::resp::{Args, Reply};
 use crate::types::Now;
 
 const SYNTAX: &str = "ERR syntax error";
+const NO_SNAPSHOTS: &str =
+    "ERR there are no snapshots; changes are logged as they happen, and BGSAVE brings them to disk";
+const NO_LOG: &str = "ERR keys are in memory only; start the server with --appendonly yes";
 
 impl Engine {
     /// Runs a command that is no operation on keys.
@@ -121,7 +124,12 @@ impl Engine {
             Command::LolWut => lolwut::lolwut(client, self.cores, args),
             Command::LastSave => {
                 let started_s = self.host.report().started.unix_us / 1_000_000;
-                client.answer(|reply| reply.integer(started_s as i64));
+                let synced_s = self.shell.log.synced_unix_s;
+                client.answer(|reply| reply.integer(started_s.max(synced_s) as i64));
+            }
+            Command::Save => client.answer(|reply| reply.error(NO_SNAPSHOTS)),
+            Command::BgSave | Command::BgRewriteAof if !self.has_log() => {
+                client.answer(|reply| reply.error(NO_LOG));
             }
             _ => self.administer_all(call, client, command, args),
         }
@@ -148,6 +156,14 @@ impl Engine {
                 reply.raw(figures.as_bytes());
             }
             Command::Debug => self.debug_part(now, args, reply),
+            Command::BgSave => {
+                self.wish_to_sync();
+                reply.simple("Background saving started");
+            }
+            Command::BgRewriteAof => {
+                self.wish_to_clean();
+                reply.simple("Background append only file rewriting started");
+            }
             Command::ClientPause | Command::ClientUnpause | Command::ClientUnblock => {
                 self.pause_part(now, command, args, reply, effects);
             }
@@ -177,6 +193,10 @@ impl Engine {
             }
             Command::ConfigSet => self.check_config_set(args).map(|()| Gather::ok(cores)),
             Command::ConfigResetStat => Ok(Gather::ok(cores)),
+            Command::BgSave if args.len() > 2 || args.len() == 2 && !args.get(1).eq_ignore_ascii_case(b"schedule") => {
+                Err(SYNTAX.into())
+            }
+            Command::BgSave | Command::BgRewriteAof => Ok(Gather::any(cores, u32::from(self.core.0))),
             Command::ClientList => client::ListFilter::parse(args).map(|_| Gather::lines(cores)),
             Command::ClientKill => client::KillFilter::parse(args)
                 .map(|filter| if filter.old_form { Gather::killed(cores) } else { Gather::count(cores) }),

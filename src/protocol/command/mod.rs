@@ -66,7 +66,7 @@ commands! {
     // What the server says of itself, and what it is told to do.
     Latency, LatencyLatest, LatencyHistory, LatencyReset, LatencyGraph, LatencyDoctor, LatencyHistogram, LatencyHelp,
     Memory, MemoryUsage, MemoryStats, MemoryDoctor, MemoryMallocStats, MemoryPurge, MemoryHelp,
-    Role, LastSave, LolWut, Wait, Debug, ReplicaOf, SlaveOf, Failover,
+    Role, LastSave, Save, BgSave, BgRewriteAof, LolWut, Wait, Debug, ReplicaOf, SlaveOf, Failover,
     ConfigRewrite,
     ClientPause, ClientUnpause, ClientUnblock,
     // Hot keys.

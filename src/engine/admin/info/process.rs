@@ -106,7 +106,7 @@ pub fn memory(text: &mut String, request: &InfoRequest, _: &[Stats], total: &Sta
 
 pub fn persistence(text: &mut String, _: &InfoRequest, _: &[Stats], total: &Stats, host: &HostReport) -> Result {
     fields!(text,
-        "loading": 0,
+        "loading": u8::from(total.logs_loading > 0),
         "async_loading": 0,
         "current_cow_peak": 0,
         "current_cow_size": 0,
@@ -124,19 +124,31 @@ pub fn persistence(text: &mut String, _: &InfoRequest, _: &[Stats], total: &Stat
         "rdb_last_cow_size": 0,
         "rdb_last_load_keys_expired": 0,
         "rdb_last_load_keys_loaded": 0,
-        "aof_enabled": 0,
-        "aof_rewrite_in_progress": 0,
+        "aof_enabled": u8::from(total.logs > 0),
+        "aof_rewrite_in_progress": u8::from(total.logs_rewriting > 0),
         "aof_rewrite_scheduled": 0,
         "aof_last_rewrite_time_sec": -1,
         "aof_current_rewrite_time_sec": -1,
         "aof_last_bgrewrite_status": "ok",
         "aof_rewrites": 0,
         "aof_rewrites_consecutive_failures": 0,
-        "aof_last_write_status": "ok",
+        "aof_last_write_status": if total.logs_failed > 0 { "err" } else { "ok" },
         "aof_last_cow_size": 0,
         "module_fork_in_progress": 0,
         "module_fork_last_cow_size": 0,
-    )
+    )?;
+    if total.logs > 0 {
+        fields!(text,
+            "aof_current_size": total.log_disk_bytes,
+            "log_frames": total.log_frames,
+            "log_bytes": total.log_bytes,
+            "log_syncs": total.log_syncs,
+            "log_cores_refusing_writes": total.logs_failed,
+            "log_loaded_keys": total.loaded,
+            "log_loaded_keys_expired": total.loaded_expired,
+        )?;
+    }
+    Ok(())
 }
 
 pub fn stats(text: &mut String, request: &InfoRequest, _: &[Stats], total: &Stats, _: &HostReport) -> Result {

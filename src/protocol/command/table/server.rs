@@ -103,8 +103,26 @@ pub static ROWS: &[Spec] = &[
     row("lastsave", C::LastSave, 1)
         .flags(ANY_TIME | FAST)
         .acl(category::ADMIN | category::DANGEROUS)
-        .doc("1.0.0", "O(1)", "Answer when the server started: nothing has been saved since")
+        .doc(
+            "1.0.0",
+            "O(1)",
+            "Answer when the log was last brought to stable storage; without one, when the server started",
+        )
         .tips(&["nondeterministic_output"]),
+    row("save", C::Save, 1).flags(ADMIN | NOSCRIPT | NO_ASYNC_LOADING | NO_MULTI).doc(
+        "1.0.0",
+        "O(1)",
+        "Refused: changes are logged as they happen",
+    ),
+    row("bgsave", C::BgSave, -1)
+        .flags(ADMIN | NOSCRIPT | NO_ASYNC_LOADING)
+        .doc("1.0.0", "O(1)", "Bring the log to stable storage")
+        .args(&[Arg::word("schedule", "SCHEDULE").since("3.2.2").optional()]),
+    row("bgrewriteaof", C::BgRewriteAof, 1).flags(ADMIN | NOSCRIPT | NO_ASYNC_LOADING).doc(
+        "1.0.0",
+        "O(1)",
+        "Write the log anew, and give back what no longer counts",
+    ),
     row("lolwut", C::LolWut, -1)
         .flags(READONLY | FAST)
         .doc("5.0.0", "O(1)", "Draw a picture, and name the version")

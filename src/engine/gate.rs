@@ -1,0 +1,117 @@
+//! Under `fsync = always` nothing leaves a core before what it rests on is on stable storage: not replies to writes, nor
+//! replies to reads that saw them, nor letters to other cores, which pass on what they saw. One position of the log
+//! decides for all that a turn has to say: a turn's writes are made durable together anyway.
+
+use super::letter::Batch;
+use crate::types::{ConnId, CoreId};
+use std::collections::VecDeque;
+
+/// What leaves a core.
+pub enum Departure {
+    /// The output of a connection, which the shell keeps.
+    Output(ConnId),
+    Letters(CoreId, Box<Batch>),
+}
+
+/// What has to wait, in the order in which it will leave.
+#[derive(Default)]
+pub struct Gate {
+    held: VecDeque<(u64, Departure)>,
+    durable: u64,
+    /// Batches that are held, by core.
+    letters: Vec<u32>,
+}
+
+impl Gate {
+    pub fn new(cores: usize) -> Gate {
+        Gate { letters: vec![0; cores], ..Gate::default() }
+    }
+
+    /// Whether what rests on this position of the log has to wait.
+    #[inline]
+    pub fn holds(&self, position: u64) -> bool {
+        position > self.durable
+    }
+
+    /// Whether letters to a core wait, which no later ones may overtake.
+    pub fn holds_letters(&self, to: CoreId) -> bool {
+        self.letters[to.index()] > 0
+    }
+
+    /// Lets something wait until the log is durable up to `position`.
+    pub fn hold(&mut self, position: u64, departure: Departure) {
+        if let Departure::Letters(to, _) = &departure {
+            self.letters[to.index()] += 1;
+        }
+        self.held.push_back((position, departure));
+    }
+
+    /// The log is durable up to here.
+    pub fn open(&mut self, durable: u64) {
+        self.durable = self.durable.max(durable);
+    }
+
+    /// The next that may leave.
+    pub fn let_go(&mut self) -> Option<Departure> {
+        let &(position, _) = self.held.front()?;
+        if self.holds(position) {
+            return None;
+        }
+        let (_, departure) = self.held.pop_front()?;
+        if let Departure::Letters(to, _) = &departure {
+            self.letters[to.index()] -= 1;
+        }
+        Some(departure)
+    }
+
+    /// Letters that found a mailbox full: they are the first to leave once it has room.
+    pub fn put_back(&mut self, to: CoreId, batch: Box<Batch>) {
+        self.letters[to.index()] += 1;
+        self.held.push_front((0, Departure::Letters(to, batch)));
+    }
+
+    /// Takes out all that waits: it will never be durable.
+    pub fn give_up(&mut self) -> impl Iterator<Item = Departure> {
+        self.letters.fill(0);
+        std::mem::take(&mut self.held).into_iter().map(|(_, departure)| departure)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conn(index: u32) -> ConnId {
+        ConnId { index, generation: 1 }
+    }
+
+    fn leaving(gate: &mut Gate) -> Vec<String> {
+        std::iter::from_fn(|| gate.let_go())
+            .map(|departure| match departure {
+                Departure::Output(conn) => format!("output {}", conn.index),
+                Departure::Letters(to, _) => format!("letters {}", to.0),
+            })
+            .collect()
+    }
+
+    /// What waits leaves in its order, when its position has come; letters are known to wait until they have left.
+    #[test]
+    fn nothing_leaves_before_its_time() {
+        let mut gate = Gate::new(2);
+        assert!(!gate.holds(0) && gate.holds(1));
+        gate.hold(1, Departure::Output(conn(1)));
+        gate.hold(1, Departure::Letters(CoreId(1), Box::default()));
+        gate.hold(2, Departure::Output(conn(2)));
+        assert!(leaving(&mut gate).is_empty() && gate.holds_letters(CoreId(1)) && !gate.holds_letters(CoreId(0)));
+        gate.open(1);
+        assert_eq!(leaving(&mut gate), ["output 1", "letters 1"]);
+        assert!(!gate.holds_letters(CoreId(1)) && !gate.holds(1) && gate.holds(2));
+        gate.put_back(CoreId(1), Box::default());
+        assert!(gate.holds_letters(CoreId(1)));
+        gate.open(0);
+        assert_eq!(leaving(&mut gate), ["letters 1"]);
+        assert_eq!(gate.give_up().count(), 1);
+        gate.open(9);
+        assert!(leaving(&mut gate).is_empty());
+    }
+}

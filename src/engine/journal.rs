@@ -1,0 +1,286 @@
+//! One core's log as its engine knows it: what is to be written, how far it is durable, and how keys come back from it.
+//!
+//! Keys are logged, not commands: a frame has each key that changed since the last one, as it is now, so that a turn is in
+//! the log as a whole or not at all, and with it each transaction of one core.
+
+use super::event::Effects;
+use super::{Batch, Engine};
+use crate::keyspace::{Dirt, SoilPlace, Stored};
+use crate::log::{FrameBuffer, Kind, RECORD_HEADER_BYTES, Record};
+use crate::protocol::command::{Spec, flags::flag};
+use crate::types::{ConnId, Now, SLOTS, Slot};
+
+/// What a write waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fsync {
+    /// Its frame is on stable storage.
+    Always,
+    /// The kernel has its frame, which survives the process; once a second it is brought to stable storage.
+    EverySecond,
+    /// The kernel has its frame.
+    Never,
+}
+
+impl Fsync {
+    /// All of them under Redis's words.
+    pub const ALL: [(&str, Fsync); 3] =
+        [("always", Fsync::Always), ("everysec", Fsync::EverySecond), ("no", Fsync::Never)];
+
+    pub fn parse(word: &str) -> Option<Fsync> {
+        Fsync::ALL.iter().find(|(name, _)| *name == word).map(|(_, fsync)| *fsync)
+    }
+
+    pub fn name(self) -> &'static str {
+        Fsync::ALL[self as usize].0
+    }
+}
+
+/// Past so many bytes of names of changed keys that wait to be logged, requests wait: the disk does not keep up.
+const DIRT_BYTES_MAX: usize = 8 << 20;
+/// A frame takes no more values once it is so large. What is left is in the next.
+const FRAME_BYTES: usize = 256 << 20;
+
+const LOADING: &str = "LOADING Redis is loading the dataset in memory";
+
+/// See the module.
+#[derive(Default)]
+pub struct Journal {
+    /// Changes are logged.
+    pub is_on: bool,
+    frame: FrameBuffer,
+    /// Frames that were handed out, and up to which they are durable.
+    sealed: u64,
+    durable: u64,
+    /// How far all keys have been logged once more; none: that is not under way.
+    rewrite: Option<SoilPlace>,
+    wishes_to_clean: bool,
+    wishes_to_sync: bool,
+    /// Of the keys in the log: brought back, and left out because they have expired.
+    pub loaded: u64,
+    pub loaded_expired: u64,
+    pub loading: bool,
+}
+
+impl Engine {
+    /// Logs changes from now on, behind what was loaded. A new chain's first frame is number 1.
+    pub fn begin_log(&mut self) {
+        self.journal.is_on = true;
+        self.shard.keep_dirt(true);
+    }
+
+    /// What a write waits for, as things stand.
+    pub fn fsync(&self) -> Fsync {
+        self.settings.fsync
+    }
+
+    /// Puts what has changed into a frame; answers how long the frame is, unless there is nothing to write.
+    pub fn fill_log(&mut self) -> Option<usize> {
+        let Journal { frame, .. } = &mut self.journal;
+        let (table, core) = (&self.table, self.core);
+        if frame.is_empty() && self.shard.is_dirty() {
+            self.shard.take_dirt(|dirt| {
+                match dirt {
+                    Dirt::Cleared => frame.append(Record {
+                        kind: Kind::Clear,
+                        value: &bits_of(table.slots_of(core)),
+                        ..Record::default()
+                    }),
+                    Dirt::Put(Stored { slot, key, value, expiry_ms, raw }) => {
+                        frame.append(Record { kind: Kind::Put, raw, slot, key, value, expiry_ms });
+                    }
+                    Dirt::Removed { slot, key } => frame.remove(slot, key),
+                }
+                frame.len_bytes() < FRAME_BYTES
+            });
+        }
+        (!frame.is_empty()).then(|| frame.len_bytes())
+    }
+
+    /// Whether a frame was filled and not written yet.
+    pub fn has_frame(&self) -> bool {
+        !self.journal.frame.is_empty()
+    }
+
+    /// The next frame, sealed for the segment with this nonce, and its number. An empty one only says what is durable.
+    pub fn seal_log(&mut self, nonce: u64) -> (u64, &[u8]) {
+        let Journal { frame, sealed, durable, .. } = &mut self.journal;
+        (*sealed + 1, frame.seal(*sealed + 1, *durable, nonce))
+    }
+
+    /// The frame was written.
+    pub fn log_written(&mut self) {
+        self.journal.sealed += 1;
+        self.journal.frame.reset();
+    }
+
+    /// Frames up to this one are on stable storage.
+    pub fn log_durable(&mut self, sequence: u64) {
+        self.journal.durable = self.journal.durable.max(sequence);
+    }
+
+    /// The frame that what was said until now rests on; not written yet if something has changed since.
+    #[inline]
+    pub fn log_position(&self) -> u64 {
+        let Journal { frame, sealed, .. } = &self.journal;
+        sealed + u64::from(self.shard.is_dirty() || !frame.is_empty())
+    }
+
+    /// The log cannot be written: nothing changes from now on, and who waits for an answer loses the connection, since it
+    /// cannot be known whether what it asked for will last.
+    pub fn log_failed(&mut self, effects: &mut Effects) {
+        self.shard.refuse_writes(true);
+        self.shard.keep_dirt(false);
+        self.post.taint();
+        let owed = self.sessions.iter_mut().filter(|(_, client)| !client.is_settled());
+        let conns: Vec<ConnId> = owed.map(|(conn, _)| conn).collect();
+        effects.kill.extend(conns);
+    }
+
+    /// There is no room for more: nothing changes until there is.
+    pub fn log_is_short(&mut self) {
+        self.shard.refuse_writes(true);
+    }
+
+    /// There is room again.
+    pub fn log_recovered(&mut self) {
+        self.shard.refuse_writes(false);
+    }
+
+    /// Logs all keys once more, a piece a turn, so that what was logged before counts no more.
+    pub fn begin_rewrite(&mut self) {
+        self.journal.rewrite = Some(SoilPlace::default());
+    }
+
+    /// Whether all keys have been logged once more, if not yet brought to stable storage.
+    pub fn is_rewritten(&self) -> bool {
+        self.journal.rewrite.is_none()
+    }
+
+    /// The next piece of it, unless the last one is still to be written.
+    pub(super) fn rewrite_more(&mut self) {
+        if let Some(place) = self.journal.rewrite
+            && !self.shard.is_dirty()
+        {
+            self.journal.rewrite = self.shard.soil(place);
+        }
+    }
+
+    pub(super) fn wants_to_rewrite(&self) -> bool {
+        self.journal.rewrite.is_some() && !self.shard.is_dirty()
+    }
+
+    /// Logs the key of an old record once more, unless it was logged since the round began.
+    pub fn renew(&mut self, record: &Record) {
+        if record.kind == Kind::Put && self.table.owner(record.slot) == self.core {
+            self.shard.soil_old(record.slot, record.key);
+        }
+    }
+
+    /// All that is logged so far lies in segments that are about to be cleaned.
+    pub fn begin_round(&mut self) {
+        self.shard.begin_round();
+    }
+
+    pub(super) fn has_log(&self) -> bool {
+        self.journal.is_on
+    }
+
+    /// What was written is to be brought to stable storage now, as BGSAVE asks.
+    pub(super) fn wish_to_sync(&mut self) {
+        self.journal.wishes_to_sync = true;
+    }
+
+    pub fn take_wish_to_sync(&mut self) -> bool {
+        std::mem::take(&mut self.journal.wishes_to_sync)
+    }
+
+    /// Everything that counts is to be logged once more, as BGREWRITEAOF asks.
+    pub(super) fn wish_to_clean(&mut self) {
+        self.journal.wishes_to_clean = true;
+    }
+
+    pub fn take_wish_to_clean(&mut self) -> bool {
+        std::mem::take(&mut self.journal.wishes_to_clean)
+    }
+
+    /// About how many bytes of a log all keys take.
+    pub fn live_log_bytes(&self) -> u64 {
+        let values = self.shard.used_bytes().saturating_sub(self.shard.table_bytes());
+        (values + self.shard.len() * RECORD_HEADER_BYTES) as u64
+    }
+
+    /// Whether requests have to wait until the disk has kept up.
+    pub(super) fn is_log_full(&self) -> bool {
+        self.shard.dirt_bytes() > DIRT_BYTES_MAX
+    }
+
+    /// Keys come from the log, and until all cores have theirs only commands that need none run.
+    pub fn begin_loading(&mut self) {
+        self.journal.loading = true;
+    }
+
+    pub fn is_loading(&self) -> bool {
+        self.journal.loading
+    }
+
+    /// Takes a record of the log, if its slot is this core's now.
+    pub fn load(&mut self, now: Now, record: &Record) {
+        let Record { kind, slot, key, value, expiry_ms, raw } = *record;
+        if kind != Kind::Clear && self.table.owner(slot) != self.core {
+            return;
+        }
+        match kind {
+            Kind::Put if expiry_ms.is_some_and(|at_ms| at_ms <= now.unix_ms()) => {
+                self.journal.loaded_expired += 1;
+                self.shard.unrestore(slot, key);
+            }
+            Kind::Put => {
+                self.journal.loaded += 1;
+                self.shard.restore(&Stored { slot, key, value, expiry_ms, raw });
+            }
+            Kind::Remove => self.shard.unrestore(slot, key),
+            // Of the slots that the shard had then, which may be others than this core's.
+            Kind::Clear => slots_in(value).filter(|slot| self.table.owner(*slot) == self.core).for_each(|slot| {
+                self.shard.unrestore_slot(slot);
+            }),
+        }
+    }
+
+    /// All cores have their keys: requests run.
+    pub fn end_loading(&mut self) {
+        self.journal.loading = false;
+        for (_, client) in self.sessions.iter_mut() {
+            client.server_loads = false;
+            client.review();
+        }
+    }
+
+    /// Why a request may not run while keys are loaded.
+    pub(super) fn is_refused_while_loading(&self, spec: &Spec) -> Option<&'static str> {
+        (self.journal.loading && !spec.has(flag::LOADING)).then_some(LOADING)
+    }
+
+    /// A core's log has failed, and what it sends may not last: whoever waits for an answer here loses the connection.
+    pub(super) fn hear_of_failure(&mut self, batch: &Batch, effects: &mut Effects) {
+        if batch.tainted {
+            let waiting = self.sessions.iter_mut().filter(|(_, client)| client.awaits);
+            let conns: Vec<ConnId> = waiting.map(|(conn, _)| conn).collect();
+            for conn in conns {
+                self.lost(conn);
+                effects.kill.push(conn);
+            }
+        }
+    }
+}
+
+/// Slots as they lie in a record, a bit each.
+fn bits_of(slots: impl Iterator<Item = Slot>) -> [u8; SLOTS / 8] {
+    let mut bits = [0; SLOTS / 8];
+    slots.for_each(|slot| bits[slot.index() / 8] |= 1 << (slot.index() % 8));
+    bits
+}
+
+fn slots_in(bits: &[u8]) -> impl Iterator<Item = Slot> + '_ {
+    let has = |slot: &usize| bits.get(slot / 8).is_some_and(|byte| byte >> (slot % 8) & 1 == 1);
+    (0..SLOTS).filter(has).map(|slot| Slot(slot as u16))
+}
