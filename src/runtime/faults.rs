@@ -99,6 +99,7 @@ enum Operation {
     Accept(u64),
     Poll(u64),
     Send(u64),
+    Sync(u64),
     Wake,
 }
 
@@ -109,6 +110,7 @@ impl Operation {
             Completion::Accepted { token, .. } => Operation::Accept(*token),
             Completion::Readable { token, .. } => Operation::Poll(*token),
             Completion::Sent { token, .. } => Operation::Send(*token),
+            Completion::Synced { token, .. } => Operation::Sync(*token),
             Completion::NotWoken { .. } | Completion::Woken => Operation::Wake,
         }
     }

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A listening socket, as a core holds it.
 pub struct Listener {
@@ -61,6 +61,10 @@ impl Drop for Bound {
         }
     }
 }
+
+/// How long a port may be taken at the start: the kernel ends the ring of a process that was killed, which accepts on it, a
+/// moment after the process.
+const TAKEN: Duration = Duration::from_secs(1);
 
 /// Why a socket does not listen, and what to change.
 #[derive(Debug, thiserror::Error)]
@@ -118,7 +122,13 @@ fn listen_tcp(address: IpAddr, port: u16, flag: &'static str, listening: &Listen
         socket.listen(listening.backlog as i32)?;
         Ok(socket)
     };
-    match open() {
+    let mut opened = open();
+    let since = Instant::now();
+    while opened.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse) && since.elapsed() < TAKEN {
+        std::thread::sleep(TAKEN / 100);
+        opened = open();
+    }
+    match opened {
         Ok(socket) => Ok(socket.into()),
         Err(source) => Err(match source.kind() {
             io::ErrorKind::AddrInUse => ListenError::Taken { address, port, flag },

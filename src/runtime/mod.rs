@@ -1,12 +1,13 @@
 //! Owns: the shell around the engine: threads, rings, sockets, mailboxes, the clock.
 //! Knows: how to wait, receive, send and close; which core a connection goes to; how to wake a sleeping core.
 //! Must never know: commands, keys, replies; it hands bytes to the engine and performs what the engine asks.
-//! Read first: `worker.rs` (the loop), then `sockets.rs`, `mailbox.rs`; `uring/` is the one unsafe room. `faults.rs` takes
+//! Read first: `worker/` (the loop), then `sockets.rs`, `mailbox.rs`; `uring/` is the one unsafe room. `faults.rs` takes
 //! the ring's place in tests.
 
 mod arrivals;
 mod clock;
 mod cpu_time;
+pub mod disk;
 mod doorbell;
 #[cfg(feature = "faults")]
 mod faults;

@@ -187,9 +187,21 @@ impl Sockets {
     }
 
     pub fn send(&mut self, ring: &mut Ring, conn: ConnId, output: Output) {
+        self.hold(conn, output);
+        self.send_segment(ring, conn);
+    }
+
+    /// Keeps an output that may not leave yet. Until [`Sockets::launch`] it counts as in flight.
+    pub fn hold(&mut self, conn: ConnId, output: Output) {
         let flight = Flight { output, sent_bytes: 0, sent_shared: 0, next_shared: 0, in_shared: false };
         self.socket(conn).flight = Some(flight);
-        self.send_segment(ring, conn);
+    }
+
+    /// Sends what was held.
+    pub fn launch(&mut self, ring: &mut Ring, conn: ConnId) {
+        if self.socket(conn).state == State::Open {
+            self.send_segment(ring, conn);
+        }
     }
 
     /// Hands the next segment to the ring: bytes up to the next shared value, or that value.

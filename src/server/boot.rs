@@ -2,6 +2,7 @@
 
 use super::config::{Config, Loaded, redis_parameters, rewrite, warnings};
 use super::host::Host;
+use super::storage::{Storage, StorageError};
 use super::{logger, notify};
 use crate::engine::{self, Engine, EngineOptions, HostReport, Ledger, RewriteError, Settings};
 use crate::keyspace::ShardOptions;
@@ -42,6 +43,8 @@ pub enum BootError {
     Descriptors { maxclients: u32, source: RingError },
     #[error("cannot work in {}: {source}; create it, or choose another with --dir", .dir.display())]
     Dir { dir: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     #[error("starting: {0}")]
     System(#[from] io::Error),
 }
@@ -108,6 +111,7 @@ struct House {
     hash_seed: [u64; 4],
     clock: Clock,
     control: Arc<Control>,
+    storage: Option<Storage>,
 }
 
 /// A core's thread and the pipe that wakes it.
@@ -143,7 +147,11 @@ pub fn serve(loaded: &Loaded, config_file: Option<PathBuf>) -> Result<(), BootEr
     }
     notify::stopping();
     house.control.stopping.store(true, Ordering::Release);
-    stop_cores(running)
+    let ended = stop_cores(running);
+    if let Some(storage) = house.storage {
+        storage.close();
+    }
+    ended
 }
 
 /// Makes `dir` the directory that relative paths start from; answers it in full.
@@ -181,9 +189,15 @@ fn build_house(config: &Config, cores: usize, config_file: String) -> Result<Hou
     } else {
         SlotTable::compile(cores, config.cores.virtual_nodes as usize, &weights)?
     };
+    let storage = config.log.appendonly.then(|| Storage::open(&config.log.dir, &config.log, &table)).transpose()?;
+    let ledger = Ledger::new(cores);
+    if let Some(storage) = &storage {
+        ledger.expect_loading(storage.moves());
+    }
     Ok(House {
+        storage,
         table: Arc::new(table),
-        ledger: Arc::new(Ledger::new(cores)),
+        ledger: Arc::new(ledger),
         host: Arc::new(host),
         settings: settings(config),
         hash_seed: [random()?, random()?, random()?, random()?],
@@ -207,6 +221,7 @@ pub(super) fn settings(config: &Config) -> Settings {
         proto_max_bulk_bytes: limits.proto_max_bulk_len as usize,
         letters_bytes_max: limits.letters_bytes_max as usize,
         log_level: logger::redis_name(log.level).to_owned(),
+        fsync: log.fsync,
         hot: config.hot.settings(),
         cluster: config.facade().map(Arc::new),
         slowlog_slower_than_us: log.slowlog_slower_than_us,
@@ -262,6 +277,10 @@ fn start_core(
 ) -> Result<Core, BootError> {
     let core = mailbox.core();
     let (alarm, alarm_writer) = pipe()?;
+    let log = match &house.storage {
+        Some(storage) => Some((storage.loader_of(core), storage.disk_of(core, random()?))),
+        None => None,
+    };
     let options = WorkerOptions {
         cpu: config.cores.pin.then(|| config.cores.cpus[core.index()]),
         ring: ring_config(config, core),
@@ -272,6 +291,7 @@ fn start_core(
         mailbox,
         ledger: Arc::clone(&house.ledger),
         clock: house.clock,
+        log,
         control: Arc::clone(&house.control),
         alarm,
         on_shutdown: Box::new(ask_to_end),
@@ -343,8 +363,12 @@ fn banner(config: &Config) -> String {
         [only] => format!("\nannounces its core as a node of a cluster, on port {only}"),
         [] => String::new(),
     };
+    let keys = match (config.log.appendonly, config.log.fsync) {
+        (false, _) => "keys are in memory only".to_owned(),
+        (true, fsync) => format!("keys are logged below {} ({})", config.log.dir.display(), fsync.name()),
+    };
     format!(
-        "coldplate {} serves on {} with {cores} {} (CPUs {:?}); keys are in memory only{nodes}\n\
+        "coldplate {} serves on {} with {cores} {} (CPUs {:?}); {keys}{nodes}\n\
          try:  {try_it} set greeting hello  |  {try_it} get greeting  |  {try_it} info cores",
         env!("CARGO_PKG_VERSION"),
         places.join(", "),

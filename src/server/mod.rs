@@ -14,5 +14,6 @@ pub mod host;
 pub mod log_tool;
 mod logger;
 pub mod notify;
+mod storage;
 
 pub use boot::{BootError, serve};

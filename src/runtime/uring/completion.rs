@@ -53,6 +53,11 @@ pub enum Completion {
         result: io::Result<()>,
         armed: bool,
     },
+    /// What was written to a file before [`super::Ring::sync`] is on stable storage, unless it failed.
+    Synced {
+        token: u64,
+        result: io::Result<()>,
+    },
     /// Another thread's ring called `wake`.
     Woken,
     /// A `wake` failed for want of memory or room: its ring may still sleep, so ask again.
@@ -74,6 +79,7 @@ pub(super) enum Operation {
     Quiet = 6,
     /// The message to another ring; its token is that ring's descriptor.
     Wake = 7,
+    Sync = 8,
 }
 
 impl Operation {
@@ -93,6 +99,7 @@ impl Operation {
             5 => Operation::Woken,
             6 => Operation::Quiet,
             7 => Operation::Wake,
+            8 => Operation::Sync,
             _ => panic!("a completion that nobody asked for: user data {user_data:#x}"),
         };
         (operation, user_data & TOKEN_MAX)

@@ -8,7 +8,7 @@ use super::kernel::{self, Enter};
 use super::sends::Sends;
 use super::setup::{self, Setup};
 use io_uring::squeue::Flags;
-use io_uring::types::{CancelBuilder, Fd};
+use io_uring::types::{CancelBuilder, Fd, FsyncFlags};
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue};
 use std::collections::VecDeque;
 use std::io;
@@ -150,6 +150,14 @@ impl Ring {
         unsafe { self.push(entry.user_data(Operation::Poll.user_data(token))) };
     }
 
+    /// Brings what was written to a file to stable storage, as fdatasync does; its length and its blocks too. The
+    /// descriptor must stay open until [`Completion::Synced`].
+    pub fn sync(&mut self, fd: RawFd, token: u64) {
+        let entry = opcode::Fsync::new(Fd(fd)).flags(FsyncFlags::DATASYNC).build();
+        // SAFETY: a sync points at no memory.
+        unsafe { self.push(entry.user_data(Operation::Sync.user_data(token))) };
+    }
+
     /// Ends the wait of another thread's ring: it gets one [`Completion::Woken`]. Without effect if that ring is gone;
     /// [`Completion::NotWoken`] if it is there and cannot be told.
     pub fn wake(&mut self, ring_fd: RawFd) {
@@ -251,6 +259,7 @@ impl Ring {
             }
             Operation::Accept => Completion::Accepted { token, result: accepted(result), armed },
             Operation::Poll => Completion::Readable { token, result: outcome(result).map(drop), armed },
+            Operation::Sync => Completion::Synced { token, result: outcome(result).map(drop) },
             Operation::Woken => Completion::Woken,
             Operation::Wake if is_transient(result) => Completion::NotWoken { ring_fd: token as RawFd },
             Operation::Wake | Operation::Quiet => return None,

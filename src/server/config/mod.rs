@@ -9,6 +9,7 @@ mod file;
 mod hot;
 mod kind;
 mod mistake;
+mod names;
 mod nearest;
 mod parameter;
 mod print;

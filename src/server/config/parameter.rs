@@ -7,7 +7,7 @@ use log::LevelFilter;
 
 use super::kind::{Kind, Value};
 use super::settings::Config;
-use crate::engine::{ClientsLimit, DebugAccess, Endpoint, OutputLimits, Percentiles};
+use crate::engine::{ClientsLimit, DebugAccess, Endpoint, Fsync, OutputLimits, Percentiles};
 use crate::keyspace::{EventClasses, Policy};
 
 /// One parameter: everything that files, flags, help, printing and CONFIG derive from.
@@ -197,6 +197,15 @@ impl Stored for Percentiles {
 }
 
 impl Stored for DebugAccess {
+    fn to_value(&self) -> Value {
+        Value::Text(self.name().to_owned())
+    }
+    fn from_value(value: Value) -> Option<Self> {
+        if let Value::Text(text) = value { Self::parse(&text) } else { None }
+    }
+}
+
+impl Stored for Fsync {
     fn to_value(&self) -> Value {
         Value::Text(self.name().to_owned())
     }

@@ -4,11 +4,10 @@ use super::parameter::Parameter;
 use super::settings::Config;
 use super::table::TABLE;
 
-/// Parameters that clients ask for and that have one answer here: no snapshots, no append-only file, one database.
+/// Parameters that clients ask for and that have one answer here: no snapshots, one database.
 const FIXED: &[(&str, &str)] = &[
     ("databases", "1"),
     ("save", ""),
-    ("appendonly", "no"),
     ("daemonize", "no"),
     ("supervised", "auto"),
     ("lazyfree-lazy-eviction", "no"),

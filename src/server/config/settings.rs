@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use log::LevelFilter;
 
-use crate::engine::{ClientsLimit, DebugAccess, Endpoint, OutputLimits, Percentiles};
+use crate::engine::{ClientsLimit, DebugAccess, Endpoint, Fsync, OutputLimits, Percentiles};
 use crate::keyspace::{EventClasses, Policy};
 
 /// The effective configuration. Built only by [`super::load`], so each value has passed its row's range.
@@ -159,6 +159,11 @@ impl std::fmt::Debug for Security {
 pub struct Log {
     pub level: LevelFilter,
     pub dir: PathBuf,
+    /// Changes are logged.
+    pub appendonly: bool,
+    pub fsync: Fsync,
+    pub segment_bytes: u64,
+    pub amplification: u64,
     /// Negative logs no request.
     pub slowlog_slower_than_us: i64,
     pub slowlog_len_max: u64,
@@ -224,6 +229,10 @@ pub(super) fn blank() -> Config {
         log: Log {
             level: LevelFilter::Off,
             dir: PathBuf::new(),
+            appendonly: false,
+            fsync: Fsync::EverySecond,
+            segment_bytes: 0,
+            amplification: 0,
             slowlog_slower_than_us: 0,
             slowlog_len_max: 0,
             latency_threshold_ms: 0,

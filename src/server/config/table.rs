@@ -2,12 +2,11 @@
 //! CONFIG GET; adding a parameter means adding its field in `settings` and its row here, nothing else.
 
 use super::hot;
-use super::kind::{Kind, Name, UNBOUNDED};
+use super::kind::{Kind, UNBOUNDED};
+use super::names::{DEBUG_ACCESS, ENDPOINTS, FSYNCS, LEVELS, POLICIES};
 use super::parameter::{Parameter, field};
 use super::settings::{self, Config};
-use crate::engine::Endpoint;
 use crate::heat::WARM_MAX;
-use crate::keyspace::Policy;
 use crate::types::VALUE_BYTES_MAX;
 
 /// The sections in the order in which they are printed, with what each is for.
@@ -22,31 +21,6 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("security", "Who may talk to the server."),
     ("log", "What the server writes down or publishes, and where."),
 ];
-
-const POLICIES: &[Name] = &policies();
-
-const fn policies() -> [Name; Policy::ALL.len()] {
-    let mut names = [Name::plain(""); Policy::ALL.len()];
-    let mut at = 0;
-    while at < names.len() {
-        names[at] = Name::plain(Policy::ALL[at].0);
-        at += 1;
-    }
-    names
-}
-
-const ENDPOINTS: &[Name] =
-    &[Name::plain(Endpoint::ALL[0].0), Name::plain(Endpoint::ALL[1].0), Name::plain(Endpoint::ALL[2].0)];
-
-/// Redis has no level above warning, so error is shown as warning; its verbose is chatty enough to be our debug.
-const LEVELS: &[Name] = &[
-    Name { name: "debug", redis: "debug", aliases: &["verbose"] },
-    Name { name: "info", redis: "notice", aliases: &[] },
-    Name { name: "warn", redis: "warning", aliases: &[] },
-    Name { name: "error", redis: "warning", aliases: &[] },
-];
-
-const DEBUG_ACCESS: &[Name] = &[Name::plain("no"), Name::plain("local"), Name::plain("yes")];
 
 /// Every parameter, section by section.
 pub const TABLE: &[Parameter] = &[
@@ -416,6 +390,24 @@ pub const TABLE: &[Parameter] = &[
         .kind(Kind::Path, ".")
         .redis("dir")
         .why("Directory that the server works in. Relative paths, such as that of the Unix socket, start there."),
+    Parameter::row("log", "appendonly", "appendonly", field!(log.appendonly))
+        .kind(Kind::Switch, "off")
+        .redis("appendonly")
+        .why("Whether keys outlive the server. Changes are logged to files in dir, and read back at the start."),
+    Parameter::row("log", "appendfsync", "appendfsync", field!(log.fsync))
+        .kind(Kind::OneOf(FSYNCS), "everysec")
+        .redis("appendfsync")
+        .live()
+        .why(
+            "What a write waits for. always: its change is on stable storage, and survives a power cut. everysec: the               kernel has it, it survives the process, and a power cut takes at most the last second or so. no: the kernel               decides when it goes to disk.",
+        ),
+    Parameter::row("log", "segment_bytes", "log-segment-bytes", field!(log.segment_bytes))
+        .kind(Kind::Bytes { min: 1 << 20, max: 1 << 30 }, "64mb")
+        .why("Size of a file of the log. Two are kept ready for each core, and room is given back in steps of one."),
+    Parameter::row("log", "amplification", "log-amplification", field!(log.amplification))
+        .kind(Kind::Count { min: 2, max: 100 }, "2")
+        .unit("times what counts in it")
+        .why("How large the log may get, two segments of each core aside. Less room is more rewriting."),
     Parameter::row(
         "log",
         "slowlog_log_slower_than",

@@ -1,16 +1,24 @@
-//! One core's loop: wait, handle, perform. One `io_uring_enter` a turn does all of submitting and waiting.
+//! Owns: one core's loop: wait, handle, perform. One `io_uring_enter` a turn does all of submitting and waiting.
+//! Knows: the ring, the sockets, the mailbox, the log's disk, the engine's events and effects.
+//! Must never know: what is in the bytes that it carries.
+//! Read first: this file, then `storage.rs` (what it does for the log) and `drain.rs` (how it ends).
+
+mod drain;
+mod storage;
 
 use super::Ring;
 use super::arrivals::Arrivals;
 use super::clock::Clock;
 use super::cpu_time::CpuTime;
+use super::disk::{Disk, DiskOptions, LoadError, Loader};
 use super::listener::Listener;
 use super::mailbox::{Mail, Mailbox};
 use super::pace::{Gather, Pace};
 use super::sockets::{SendOutcome, Sockets};
-use super::uring::{Armed, Chunk, Completion, Features, Payload, RingConfig, RingError, Wait};
-use crate::engine::{Effects, Engine, Event, Ledger, ShellCounts};
+use super::uring::{Chunk, Completion, Features, Payload, RingConfig, RingError, Wait};
+use crate::engine::{Departure, Effects, Engine, Event, Gate, Ledger, LogCounts, ShellCounts};
 use crate::types::{ConnId, CoreId, Now};
+use drain::{DRAIN_QUIET_US, Drain};
 use std::collections::VecDeque;
 use std::io::{self, PipeReader, Read};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -25,9 +33,9 @@ const TOKEN_CONTROL: u64 = 0;
 const ACCEPT_RETRY_US: u64 = 100_000;
 /// While letters wait for room in a full mailbox, look again this often.
 const MAIL_RETRY: Duration = Duration::from_micros(200);
-/// While draining, how long without a receive counts as quiet, and how long to drain at most.
-const DRAIN_QUIET_US: u64 = 20_000;
-const DRAIN_US_MAX: u64 = 5_000_000;
+
+/// How often a core that has its keys looks whether the others have theirs.
+const OTHERS_LOAD_US: u64 = 1_000;
 
 /// Between the main thread and all workers.
 #[derive(Default)]
@@ -47,6 +55,8 @@ pub struct WorkerOptions {
     pub zero_copy_bytes_min: usize,
     /// Listening sockets. Those that serve all cores are given to one, which places each connection.
     pub listeners: Vec<Listener>,
+    /// Where changes are logged; none: nowhere.
+    pub log: Option<(Loader, DiskOptions)>,
     pub mailbox: Mailbox,
     pub ledger: Arc<Ledger>,
     pub clock: Clock,
@@ -66,6 +76,8 @@ pub enum WorkerError {
     Pin { cpu: usize },
     #[error("io_uring_enter: {0}")]
     Enter(io::Error),
+    #[error(transparent)]
+    Load(#[from] LoadError),
 }
 
 /// One core's thread.
@@ -88,26 +100,16 @@ pub struct Worker {
     /// Accepted connections for cores whose mailbox is full.
     unplaced: VecDeque<(CoreId, OwnedFd)>,
     linger_until_us: Option<u64>,
+    /// What is left to load.
+    loader: Option<Loader>,
+    /// Where changes are logged; none: nowhere.
+    disk: Option<Disk>,
+    gate: Gate,
     mail_is_stuck: bool,
     receives: u32,
     wakes: u64,
     cpu: CpuTime,
     drain: Drain,
-}
-
-/// How far the end of the process is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Drain {
-    Serving,
-    /// Takes what clients have sent already, until they are quiet.
-    Quieting {
-        since_us: u64,
-        last_receive_us: u64,
-    },
-    /// Answers what is owed and closes.
-    Closing {
-        since_us: u64,
-    },
 }
 
 impl Worker {
@@ -124,9 +126,15 @@ impl Worker {
         for (index, listener) in options.listeners.iter().enumerate() {
             ring.accept(listener.fd.as_raw_fd(), TOKEN_LISTENER + index as u64);
         }
+        let gate = Gate::new(options.mailbox.cores());
+        let mut engine = engine();
+        let (loader, disk) = options.log.map(|(loader, disk)| (loader, Disk::new(disk, &mut engine))).unzip();
+        if disk.is_some() {
+            engine.begin_loading();
+        }
         Ok(Worker {
             core: options.mailbox.core(),
-            engine: engine(),
+            engine,
             ring,
             sockets: Sockets::new(options.zero_copy_bytes_min),
             mailbox: options.mailbox,
@@ -142,6 +150,9 @@ impl Worker {
             arrivals: Arrivals::default(),
             unplaced: VecDeque::new(),
             linger_until_us: None,
+            loader,
+            disk,
+            gate,
             mail_is_stuck: false,
             receives: 0,
             wakes: 0,
@@ -163,6 +174,7 @@ impl Worker {
             self.mailbox.get_up();
             now = self.clock.now();
             self.engine.turn_begins(now, &mut self.effects);
+            self.load(now)?;
             self.take_mail(now);
             self.take_completions(now);
             if self.engine.deadline().is_some_and(|deadline| deadline <= now.mono_us) {
@@ -170,10 +182,14 @@ impl Worker {
             }
             let counts = self.counts(now);
             self.engine.turn_ends(now, counts);
+            self.log(now);
             self.perform(now);
             self.pace.turn(now.mono_us, std::mem::take(&mut self.receives));
             self.control.turns[self.core.index()].fetch_add(1, Ordering::Relaxed);
             if self.drain != Drain::Serving && self.is_drained(now) {
+                if let Some(disk) = &mut self.disk {
+                    disk.finish(&mut self.engine);
+                }
                 return Ok(());
             }
         }
@@ -182,7 +198,7 @@ impl Worker {
     /// How the next enter waits: not at all while there is mail, else for as many completions as are worth it.
     fn plan_wait(&mut self, now: Now) -> Wait {
         let sends = std::mem::take(&mut self.sockets.sends);
-        if self.spins() {
+        if self.loader.is_some() || self.spins() {
             return Wait::default();
         }
         let gather = self.pace.gather(self.engine.awaiting());
@@ -194,7 +210,9 @@ impl Worker {
         if !may_sleep {
             return Wait::default();
         }
-        let deadlines = [self.engine.deadline(), self.accept_again_us(), self.linger_until_us];
+        let others_load = self.engine.is_loading().then_some(now.mono_us + OTHERS_LOAD_US);
+        let disk = self.disk.as_ref().and_then(|disk| disk.deadline(&self.engine, now.mono_us));
+        let deadlines = [self.engine.deadline(), self.accept_again_us(), self.linger_until_us, disk, others_load];
         let mut timeout =
             deadlines.into_iter().flatten().min().map(|at_us| Duration::from_micros(at_us.saturating_sub(now.mono_us)));
         if self.mail_is_stuck {
@@ -230,6 +248,7 @@ impl Worker {
                 Completion::Woken => self.wakes += 1,
                 Completion::NotWoken { ring_fd } => self.ring.wake(ring_fd),
                 Completion::Readable { result, armed, .. } => self.alarmed(now, result.is_ok(), armed),
+                Completion::Synced { result, .. } => self.synced(now, result),
             }
         }
         self.hand_over(now);
@@ -360,6 +379,8 @@ impl Worker {
         for (conn, wanted) in effects.receive.drain(..) {
             self.sockets.want_receive(&mut self.ring, conn, wanted);
         }
+        self.mail_is_stuck = false;
+        self.release();
         for conn in effects.ready.drain(..) {
             self.send_ready(conn);
         }
@@ -394,16 +415,6 @@ impl Worker {
         self.sockets.conn(Sockets::token(conn)) == Some(conn)
     }
 
-    /// Sends what the engine has for a connection, unless a send is in flight: then its completion brings it up.
-    fn send_ready(&mut self, conn: ConnId) {
-        if self.is_live(conn)
-            && self.sockets.can_send(conn)
-            && let Some(output) = self.engine.take_output(conn)
-        {
-            self.sockets.send(&mut self.ring, conn, output);
-        }
-    }
-
     /// When the first listener that ran out of descriptors is due.
     fn accept_again_us(&self) -> Option<u64> {
         self.listeners.iter().filter_map(|listener| listener.again_us).min()
@@ -419,12 +430,20 @@ impl Worker {
     }
 
     fn send_mail(&mut self) {
-        self.mail_is_stuck = false;
+        let position = self.engine.log_position();
         for core in (0..self.mailbox.cores()).map(|core| CoreId(core as u16)) {
             if core == self.core {
                 continue;
             }
+            // One batch to a core waits at a time; more joins the next.
+            if self.gate.holds_letters(core) {
+                continue;
+            }
             let Some(batch) = self.engine.take_mail(core) else { continue };
+            if self.gate.holds(position) {
+                self.gate.hold(position, Departure::Letters(core, batch));
+                continue;
+            }
             match self.mailbox.put(core, Mail::Letters { from: self.core, batch }) {
                 Ok(ring) => self.wake(ring),
                 Err(Mail::Letters { batch, .. }) => {
@@ -456,41 +475,8 @@ impl Worker {
         if let Some(us) = self.cpu.sample(now.mono_us) {
             self.pace.spent(us);
         }
-        ShellCounts { enters: self.ring.enters(), wakes: self.wakes, cpu_us: self.cpu.us() }
-    }
-
-    /// Stops accepting; what clients have sent so far is still taken and answered.
-    fn start_drain(&mut self, now: Now) {
-        self.drain = Drain::Quieting { since_us: now.mono_us, last_receive_us: now.mono_us };
-        for (listener, token) in self.listeners.iter_mut().zip(TOKEN_LISTENER..) {
-            listener.again_us = None;
-            self.ring.cancel(Armed::Accept, token);
-        }
-        log::info!("core {}: draining {} connections", self.core.0, self.engine.connections());
-    }
-
-    /// Moves the drain on; true when this core has nothing left to do for anybody.
-    fn is_drained(&mut self, now: Now) -> bool {
-        match self.drain {
-            Drain::Serving => false,
-            Drain::Quieting { since_us, last_receive_us } => {
-                let last_receive_us = last_receive_us.max(self.pace.last_receive_us());
-                let quiet = now.mono_us >= last_receive_us + DRAIN_QUIET_US;
-                if quiet || now.mono_us >= since_us + DRAIN_US_MAX / 10 {
-                    self.engine.handle(now, Event::Drain, &mut self.effects);
-                    self.perform(now);
-                    self.drain = Drain::Closing { since_us };
-                } else {
-                    self.drain = Drain::Quieting { since_us, last_receive_us };
-                }
-                false
-            }
-            Drain::Closing { since_us } => {
-                // Other cores' clients may still wait for letters from here: all cores leave together.
-                let all_gone = self.ledger.connections() == 0 && self.sockets.is_empty() && self.unplaced.is_empty();
-                all_gone || now.mono_us >= since_us + DRAIN_US_MAX
-            }
-        }
+        let log = self.disk.as_ref().map_or(LogCounts::default(), |disk| disk.counts);
+        ShellCounts { enters: self.ring.enters(), wakes: self.wakes, cpu_us: self.cpu.us(), log }
     }
 }
 

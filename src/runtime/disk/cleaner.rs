@@ -1,0 +1,70 @@
+//! Reads the oldest segment again, a piece a turn: what of it still counts is logged once more, and then it counts no more.
+//!
+//! A log of first-in, first-out segments needs no index of what lies where: a record counts if its key still has the value
+//! that it gave it. Nobody forks, nothing stops, and how large the log gets is a matter of when the next segment's turn
+//! comes. (Rosenblum, Ousterhout, "The Design and Implementation of a Log-Structured File System", 1992, clean by benefit
+//! and cost; here the oldest goes first, since any other order would bring back what was removed.)
+
+use super::LoadError;
+use crate::engine::Engine;
+use crate::log::{Chain, HEADER_BYTES, PIECE_BYTES, Replay, Segment, SegmentName, Step};
+use rustix::fs::{Advice, fadvise};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// How far ahead the kernel is asked to read.
+const AHEAD_BYTES: u64 = 4 * PIECE_BYTES as u64;
+
+/// See the module.
+pub struct Cleaner {
+    path: PathBuf,
+    file: File,
+    replay: Replay,
+    bytes: u64,
+}
+
+impl Cleaner {
+    /// None for a file that was made and never begun: nothing in it counts.
+    pub fn open(dir: &Path, name: SegmentName) -> Result<Option<Cleaner>, LoadError> {
+        let path = dir.join(name.to_string());
+        let failed = |source| LoadError::Io { path: path.clone(), source };
+        let file = File::open(&path).map_err(failed)?;
+        let bytes = file.metadata().map_err(failed)?.len();
+        let mut block = vec![0; HEADER_BYTES.min(bytes as usize)];
+        file.read_exact_at(&mut block, 0).map_err(failed)?;
+        let segment = Segment::found(name, bytes, &block);
+        Ok(segment.header.is_ok().then(|| Cleaner { path, file, replay: Replay::new(Chain::of(segment)), bytes }))
+    }
+
+    /// Goes through about so many bytes; true at the end.
+    pub fn turn(&mut self, engine: &mut Engine, bytes: u64) -> Result<bool, LoadError> {
+        let mut left = bytes;
+        while left > 0 {
+            let damaged = |source| LoadError::Log { dir: self.path.clone(), source };
+            let done = match self.replay.advance().map_err(damaged)? {
+                Step::Read { offset, .. } => {
+                    let failed = |source| LoadError::Io { path: self.path.clone(), source };
+                    let read = self.file.read_at(self.replay.space(), offset).map_err(failed)?;
+                    self.replay.filled(read);
+                    // Only advice: what is not there yet is waited for.
+                    let (ahead, length) = (offset + read as u64, std::num::NonZeroU64::new(AHEAD_BYTES));
+                    let _ = fadvise(&self.file, ahead, length, Advice::WillNeed);
+                    // A read costs as going through some of it does.
+                    read as u64 / 8
+                }
+                Step::Frame(frame) => {
+                    frame.records().for_each(|record| engine.renew(&record));
+                    frame.bytes()
+                }
+                Step::End => {
+                    // Nobody reads it again.
+                    let _ = fadvise(&self.file, 0, std::num::NonZeroU64::new(self.bytes), Advice::DontNeed);
+                    return Ok(true);
+                }
+            };
+            left = left.saturating_sub(done.max(64));
+        }
+        Ok(false)
+    }
+}

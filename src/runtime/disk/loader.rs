@@ -1,0 +1,143 @@
+//! Reads the log back at the start, a piece a turn, so that the core answers meanwhile that it is loading.
+
+use crate::engine::Engine;
+use crate::log::{Catalog, Chain, HEADER_BYTES, LogError, Replay, Segment, SegmentName, Step, Summary, Verdict};
+use crate::types::Now;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long a turn loads before it looks at its connections.
+const TURN: Duration = Duration::from_millis(2);
+/// Records between two looks at the clock.
+const LOOK_RECORDS: usize = 256;
+
+/// Why keys cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("{}: {source}", .path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("the log in {dir} is damaged: {source}. Nothing of it is served; `coldplate log check {dir}` shows more", dir = .dir.display())]
+    Log { dir: PathBuf, source: LogError },
+}
+
+/// What is in a directory.
+pub fn find(dir: &Path) -> Result<Catalog, LoadError> {
+    let failed = |path: &Path| {
+        let path = path.to_path_buf();
+        move |source| LoadError::Io { path, source }
+    };
+    let mut segments = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(failed(dir))? {
+        let entry = entry.map_err(failed(dir))?;
+        let Some(name) = entry.file_name().to_str().and_then(SegmentName::parse) else { continue };
+        let path = entry.path();
+        let file = File::open(&path).map_err(failed(&path))?;
+        let file_bytes = file.metadata().map_err(failed(&path))?.len();
+        let mut block = vec![0; HEADER_BYTES.min(file_bytes as usize)];
+        file.read_exact_at(&mut block, 0).map_err(failed(&path))?;
+        segments.push(Segment::found(name, file_bytes, &block));
+    }
+    Catalog::new(segments).map_err(|source| LoadError::Log { dir: dir.to_path_buf(), source })
+}
+
+/// The chains that one core reads, in their order.
+pub struct Loader {
+    dir: PathBuf,
+    chains: VecDeque<Chain>,
+    replay: Option<Replay>,
+    file: Option<(SegmentName, File)>,
+    /// Bytes of chains that are done with, and of all.
+    bytes_done: u64,
+    bytes: u64,
+    records: u64,
+    began: Instant,
+}
+
+impl Loader {
+    pub fn new(dir: PathBuf, chains: Vec<Chain>) -> Loader {
+        let segments = chains.iter().flat_map(Chain::segments);
+        Loader {
+            dir,
+            bytes: segments.map(|segment| segment.file_bytes).sum(),
+            chains: chains.into(),
+            replay: None,
+            file: None,
+            bytes_done: 0,
+            records: 0,
+            began: Instant::now(),
+        }
+    }
+
+    /// Loads for a while; true once all is loaded.
+    pub fn turn(&mut self, engine: &mut Engine, now: Now) -> Result<bool, LoadError> {
+        let until = Instant::now() + TURN;
+        loop {
+            if self.replay.is_none() {
+                let Some(chain) = self.chains.pop_front() else {
+                    let seconds = self.began.elapsed().as_secs_f64();
+                    log::info!("loaded {} keys from {} records in {seconds:.2} s", engine.keys(), self.records);
+                    return Ok(true);
+                };
+                self.replay = Some(Replay::new(chain));
+            }
+            if self.step(engine, now)? && Instant::now() >= until {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Reads a piece, or applies a frame; true if it is time to look at the clock.
+    fn step(&mut self, engine: &mut Engine, now: Now) -> Result<bool, LoadError> {
+        let replay = self.replay.as_mut().expect("a chain is read");
+        let step = replay.advance().map_err(|source| LoadError::Log { dir: self.dir.clone(), source })?;
+        match step {
+            Step::Read { name, offset } => {
+                let path = self.dir.join(name.to_string());
+                let failed = |source| LoadError::Io { path: path.clone(), source };
+                if self.file.as_ref().is_none_or(|(open, _)| *open != name) {
+                    let file = File::open(&path).map_err(failed)?;
+                    // Who was killed may have left it in memory only, and what is served from now on has to last.
+                    file.sync_data().map_err(failed)?;
+                    self.file = Some((name, file));
+                }
+                let (_, file) = self.file.as_ref().expect("it was opened just now");
+                let bytes = file.read_at(replay.space(), offset).map_err(failed)?;
+                replay.filled(bytes);
+                Ok(true)
+            }
+            Step::Frame(frame) => {
+                let before = self.records;
+                for record in frame.records() {
+                    engine.load(now, &record);
+                    self.records += 1;
+                }
+                Ok(before / LOOK_RECORDS as u64 != self.records / LOOK_RECORDS as u64)
+            }
+            Step::End => {
+                report(&replay.summary());
+                self.bytes_done += replay.progress().1;
+                self.replay = None;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Bytes that are read, and all of them.
+    pub fn progress(&self) -> (u64, u64) {
+        let here = self.replay.as_ref().map_or(0, |replay| replay.progress().0);
+        (self.bytes_done + here, self.bytes)
+    }
+}
+
+fn report(summary: &Summary) {
+    // A file that was made and never begun says nothing.
+    if let Verdict::Torn(torn) = &summary.verdict
+        && torn.bytes > 0
+    {
+        log::warn!("{torn}. Nobody was promised it: the server ended while it was written");
+    }
+}

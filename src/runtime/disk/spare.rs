@@ -1,0 +1,72 @@
+//! The segment to come: it is made while the current one fills, so that a write never waits for a directory or for zeros.
+
+use super::{Disk, Order};
+use crate::engine::Engine;
+use crate::log::SegmentName;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+
+/// How soon to ask again for a file that could not be made.
+const ASK_AGAIN_US: u64 = 1_000_000;
+
+/// Why the next segment is not there yet.
+pub(super) enum Spare {
+    /// Asked for, with so many bytes.
+    Asked {
+        bytes: u64,
+    },
+    There {
+        file: File,
+        bytes: u64,
+    },
+    /// It could not be made; ask again then.
+    Failed {
+        again_us: u64,
+    },
+}
+
+impl Disk {
+    pub(super) fn path(&self, name: SegmentName) -> PathBuf {
+        self.dir.join(name.to_string())
+    }
+
+    pub(super) fn ask(&mut self, bytes: u64) {
+        let order = Order::Make { path: self.path(self.next.name), bytes, to: self.made.0.clone() };
+        self.keeper.send(order).expect("the keeper ends after the last core");
+        self.spare = Spare::Asked { bytes };
+    }
+
+    pub(super) fn drop_spare(&mut self) {
+        // The keeper does one thing after the other, so the name is free before it is taken again.
+        let order = Order::Remove { path: self.path(self.next.name) };
+        self.keeper.send(order).expect("the keeper ends after the last core");
+    }
+
+    pub(super) fn look_for_spare(&mut self, engine: &mut Engine, now_us: u64) {
+        match self.spare {
+            Spare::Asked { .. } => {
+                if let Ok(made) = self.made.1.try_recv() {
+                    self.take_made(engine, made, now_us);
+                }
+            }
+            Spare::Failed { again_us } if now_us >= again_us => self.ask(self.segment_bytes),
+            _ => {}
+        }
+    }
+
+    pub(super) fn take_made(&mut self, engine: &mut Engine, made: io::Result<File>, now_us: u64) {
+        let Spare::Asked { bytes } = self.spare else { unreachable!("nothing else was asked for") };
+        match made {
+            Ok(file) => {
+                self.spare = Spare::There { file, bytes };
+                engine.log_recovered();
+            }
+            Err(error) => {
+                log::error!("cannot make {}: {error}; refusing writes", self.path(self.next.name).display());
+                self.spare = Spare::Failed { again_us: now_us + ASK_AGAIN_US };
+                engine.log_is_short();
+            }
+        }
+    }
+}

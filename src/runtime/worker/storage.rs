@@ -1,0 +1,113 @@
+//! What a turn does for the log: changes are written before anything that rests on them leaves.
+
+use super::Worker;
+use crate::engine::Departure;
+use crate::runtime::disk::{LoadError, Standing};
+use crate::runtime::mailbox::Mail;
+use crate::types::{ConnId, CoreId, Now};
+use std::io;
+
+impl Worker {
+    /// Loads keys for a while, if there are any left to load.
+    pub(super) fn load(&mut self, now: Now) -> Result<(), LoadError> {
+        if let Some(loader) = &mut self.loader
+            && loader.turn(&mut self.engine, now)?
+        {
+            self.loader = None;
+            self.engine.begin_log();
+            if self.ledger.is_rewriting() {
+                self.engine.begin_rewrite();
+            }
+            self.ledger.core_loaded();
+        }
+        if self.engine.is_loading() && !self.ledger.is_loading() {
+            self.engine.end_loading();
+        }
+        Ok(())
+    }
+
+    /// Writes what the turn has changed.
+    pub(super) fn log(&mut self, now: Now) {
+        let Some(disk) = &mut self.disk else { return };
+        let standing = disk.turn(&mut self.engine, &mut self.ring, now);
+        if disk.is_newly_rewritten() {
+            self.ledger.core_rewritten();
+        }
+        // One core takes away what all have outlived: one word makes an end of all of it, since a key may have been in
+        // several logs.
+        if self.core == CoreId(0) && !self.ledger.is_rewriting() {
+            match disk.bury_outlived() {
+                Ok(true) => self.ledger.bury_outlived(),
+                Ok(false) => {}
+                Err(error) => log::error!("cannot take away the log of earlier runs: {error}"),
+            }
+        }
+        if !self.ledger.has_outlived() {
+            disk.forget_outlived();
+        }
+        self.stand(standing);
+    }
+
+    pub(super) fn synced(&mut self, now: Now, result: io::Result<()>) {
+        let disk = self.disk.as_mut().expect("nothing else is synced");
+        let standing = disk.synced(&mut self.engine, now.unix_us / 1_000_000, result);
+        self.stand(standing);
+    }
+
+    /// Lets go of what may leave now.
+    fn stand(&mut self, standing: Standing) {
+        match standing {
+            Standing::Up(position) => self.gate.open(position),
+            Standing::Failed if self.gate.holds(u64::MAX) => {
+                for departure in self.gate.give_up().collect::<Vec<_>>() {
+                    match departure {
+                        Departure::Output(conn) => self.effects.kill.push(conn),
+                        Departure::Letters(to, mut batch) => {
+                            batch.tainted = true;
+                            self.gate.hold(0, Departure::Letters(to, batch));
+                        }
+                    }
+                }
+                self.engine.log_failed(&mut self.effects);
+                self.gate.open(u64::MAX);
+            }
+            Standing::Failed => {}
+        }
+    }
+
+    /// Sends what the engine has for a connection, unless a send is in flight: then its completion brings it up. What rests
+    /// on changes that are not durable yet waits, as if it were in flight.
+    pub(super) fn send_ready(&mut self, conn: ConnId) {
+        if self.is_live(conn)
+            && self.sockets.can_send(conn)
+            && let Some(output) = self.engine.take_output(conn)
+        {
+            let position = self.engine.log_position();
+            if self.gate.holds(position) {
+                self.sockets.hold(conn, output);
+                self.gate.hold(position, Departure::Output(conn));
+            } else {
+                self.sockets.send(&mut self.ring, conn, output);
+            }
+        }
+    }
+
+    /// Sends what has waited long enough.
+    pub(super) fn release(&mut self) {
+        while let Some(departure) = self.gate.let_go() {
+            match departure {
+                Departure::Output(conn) if self.is_live(conn) => self.sockets.launch(&mut self.ring, conn),
+                Departure::Output(_) => {}
+                Departure::Letters(to, batch) => match self.mailbox.put(to, Mail::Letters { from: self.core, batch }) {
+                    Ok(ring) => self.wake(ring),
+                    Err(Mail::Letters { batch, .. }) => {
+                        self.gate.put_back(to, batch);
+                        self.mail_is_stuck = true;
+                        break;
+                    }
+                    Err(Mail::Connection { .. }) => unreachable!("letters come back as letters"),
+                },
+            }
+        }
+    }
+}
