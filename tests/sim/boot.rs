@@ -51,7 +51,7 @@ impl House {
         if fault == Some(Fault::NoLimit) {
             settings.maxmemory_bytes = 0;
         }
-        let mut cores: Vec<Core> = (0..count).map(|core| Core::new(engine(core, &settings))).collect();
+        let mut cores: Vec<Core> = (0..count).map(|core| Core::new(engine(core, &settings), count)).collect();
         for core in &mut cores {
             fault.into_iter().for_each(|fault| fault.plant(&mut core.engine));
         }

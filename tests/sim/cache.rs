@@ -82,6 +82,8 @@ pub struct Cache {
     forgotten: [u32; KEYS.len()],
     /// Keys that it may be told of: once for each of its reads, which were asked at these events, and by its prefixes.
     read: BTreeMap<usize, VecDeque<u64>>,
+    /// Reads of each key that another connection was told of in its place.
+    proxied: [u32; KEYS.len()],
     listened: KeySet,
 }
 
@@ -172,8 +174,13 @@ impl Cache {
             // The word about the first of two reads may come behind the reply to the second.
             let read = self.read.get_mut(key).and_then(VecDeque::pop_front);
             let listened = self.listened & 1 << key != 0;
-            if direct && read.is_none() && !listened {
-                return Err(*key);
+            let proxied = &mut self.proxied[*key];
+            match read {
+                // What another connection was told of may be what this one is told of next: they are not in step.
+                Some(_) if !direct => *proxied += 1,
+                None if direct && !listened && *proxied == 0 => return Err(*key),
+                None if direct && !listened => *proxied -= 1,
+                _ => {}
             }
             // Who listens to prefixes is told of changes and not about reads, so of one before the last read too.
             since.push((*key, if listened { 0 } else { read.unwrap_or(0) }));

@@ -49,6 +49,8 @@ pub enum Fault {
     RepeatMessage,
     /// Two messages of a connection change places.
     SwapMessages,
+    /// Something leaves a core before what it rests on is durable.
+    LeaveEarly,
     /// Inside the engine, from the start: see `replica::Fault`.
     PublishLate,
     JoinSent,
@@ -63,7 +65,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Fault; 55] = [
+    pub const ALL: [Fault; 56] = [
         Fault::DropBatch,
         Fault::RepeatBatch,
         Fault::ReorderBatches,
@@ -83,6 +85,7 @@ impl Fault {
         Fault::DropForget,
         Fault::RepeatMessage,
         Fault::SwapMessages,
+        Fault::LeaveEarly,
         Fault::PublishLate,
         Fault::JoinSent,
         Fault::PublishBeforeApply,

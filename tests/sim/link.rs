@@ -19,6 +19,8 @@ pub struct Flight {
     pub output: Output,
     pub bytes: Vec<u8>,
     pub sent: usize,
+    /// It may not leave yet.
+    pub held: bool,
 }
 
 /// What a core finds at a connection.
@@ -80,7 +82,7 @@ impl Link {
     pub fn completions(&self) -> impl Iterator<Item = Completion> {
         let open = self.state == State::Open;
         let unread = self.received < self.to_server.len();
-        let landed = self.flight.as_ref().is_some_and(|flight| flight.sent == flight.bytes.len());
+        let landed = self.flight.as_ref().is_some_and(|flight| !flight.held && flight.sent == flight.bytes.len());
         let receives = self.receive_wanted || self.late_receives > 0;
         [
             (Completion::Accepted, self.state == State::Accepted),
@@ -95,7 +97,7 @@ impl Link {
 
     /// Bytes that can move to the client's side of the kernel now.
     pub fn movable(&self, socket_bytes: usize) -> usize {
-        let Some(flight) = &self.flight else { return 0 };
+        let Some(flight) = self.flight.as_ref().filter(|flight| !flight.held) else { return 0 };
         (flight.bytes.len() - flight.sent).min(socket_bytes.saturating_sub(self.to_client.len()))
     }
 

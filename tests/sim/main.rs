@@ -20,6 +20,7 @@ mod boot;
 mod cache;
 mod client;
 mod deed;
+mod disk;
 mod events;
 mod faults;
 mod history;
@@ -140,7 +141,7 @@ fn any_seed_keeps_the_promises() {
     let (count, seconds) = (seeds.len(), start.elapsed().as_secs_f64());
     println!("{count} seeds, {requests} requests, {undecided} keys undecided, {:.0} seeds/s", count as f64 / seconds);
     // Hazards leave many requests unanswered, and each of those may have been run or not.
-    assert!(undecided <= 2 + count / 30, "the checker gives up on too many histories: {undecided}");
+    assert!(undecided <= 2 + count / 20, "the checker gives up on too many histories: {undecided}");
 }
 
 /// What went wrong once does not come back.
@@ -173,17 +174,20 @@ fn a_canary_dies_and_is_shrunk() {
 /// Each hazard besets some runs, and comes to pass there.
 #[test]
 fn hazards_are_reached() {
-    let (mut jumps, mut stalls, mut delayed, mut restarts) = (0, 0, 0, 0);
+    let (mut jumps, mut stalls, mut delayed, mut restarts, mut power_cuts) = (0, 0, 0, 0, 0);
     for seed in 1000..1100 {
         let reached = expect_good(&Plan::of(seed)).reached;
         jumps += reached.jumps;
         stalls += reached.stalls;
         delayed += reached.delayed;
         restarts += reached.restarts;
+        power_cuts += reached.power_cuts;
     }
-    let told = format!("{jumps} jumps, {stalls} stalls, {delayed} batches delayed, {restarts} restarts");
+    let told = format!(
+        "{jumps} jumps, {stalls} stalls, {delayed} batches delayed, {restarts} restarts, {power_cuts} power cuts"
+    );
     println!("{told}");
-    assert!(jumps > 100 && stalls > 50 && delayed > 500 && restarts > 8, "{told}");
+    assert!(jumps > 100 && stalls > 50 && delayed > 500 && restarts > 8 && power_cuts > 4, "{told}");
 }
 
 /// The seeds come to the bounds that they are about; a run in which nothing is ever full would prove little.

@@ -94,6 +94,10 @@ pub struct Scenario {
     pub jump_us_max: usize,
     /// Operations a second from which on a key is hot.
     pub promote_ops: f64,
+    /// Changes are logged. Events that a sync takes at most, and how often the power fails.
+    pub logs: bool,
+    pub sync_delay_max: usize,
+    pub power_cuts: usize,
 }
 
 impl Scenario {
@@ -186,6 +190,9 @@ impl Scenario {
             skew_us_max: 0,
             jump_us_max: 0,
             promote_ops: 10.0,
+            logs: false,
+            sync_delay_max: 0,
+            power_cuts: 0,
         }
     }
 

@@ -29,10 +29,12 @@ pub enum Hazard {
     Short,
     /// The server ends and comes back with another number of cores. Its store is empty then.
     Restart,
+    /// Changes are logged, a reply waits until what it says is durable, and the power fails.
+    Power,
 }
 
 impl Hazard {
-    pub const ALL: [Hazard; 11] = [
+    pub const ALL: [Hazard; 12] = [
         Hazard::ManyCores,
         Hazard::Crumbs,
         Hazard::Resets,
@@ -44,6 +46,7 @@ impl Hazard {
         Hazard::Storm,
         Hazard::Short,
         Hazard::Restart,
+        Hazard::Power,
     ];
 
     fn name(self) -> String {
@@ -59,6 +62,8 @@ impl Hazard {
             // Bursts of large values would take a life to arrive.
             Hazard::Crumbs => !scenario.chatter && scenario.burst_max < 200,
             Hazard::ManyCores | Hazard::Resets => !scenario.chatter,
+            // Who listens or keeps values would have to begin again.
+            Hazard::Power => !(scenario.chatter || scenario.messages || scenario.tracking),
             _ => true,
         }
     }
@@ -92,6 +97,16 @@ impl Hazard {
                 scenario.policy = rng.pick(&[Policy::AllKeysLru, Policy::AllKeysRandom, Policy::NoEviction]);
             }
             Hazard::Restart => scenario.restarts = 1,
+            Hazard::Power => {
+                (scenario.logs, scenario.restarts) = (true, 0);
+                scenario.sync_delay_max = rng.pick(&[0, 20, 200]);
+                scenario.power_cuts = rng.pick(&[0, 1, 1, 2, 3]);
+                if scenario.transactions || scenario.wide {
+                    // Each core's part of a transaction is durable by itself: that of another may be lost.
+                    scenario.cores = 1;
+                    scenario.turn.truncate(1);
+                }
+            }
         }
     }
 }

@@ -1,9 +1,10 @@
-//! One core's turn, step by step as `runtime/worker.rs` does it, on simulated connections and mailboxes.
+//! One core's turn, step by step as `runtime/worker/mod.rs` does it, on simulated connections and mailboxes.
 
+use crate::disk::Disk;
 use crate::faults::{Fault, repeat};
 use crate::link::{Completion, Flight, State};
 use crate::world::World;
-use coldplate::engine::{Batch, Effects, Engine, Event, ShellCounts};
+use coldplate::engine::{Batch, Departure, Effects, Engine, Event, Gate, ShellCounts};
 use coldplate::types::{ConnId, CoreId, Now};
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -23,6 +24,9 @@ pub struct Core {
     pub effects: Effects,
     pub mailbox: VecDeque<(CoreId, Box<Batch>)>,
     pub mail_is_stuck: bool,
+    /// Where it logs its changes, if it does.
+    pub disk: Option<Disk>,
+    pub gate: Gate,
     /// The fault of a lost wake: it has mail and does not know.
     pub deaf: bool,
     /// A planted fault.
@@ -36,12 +40,14 @@ pub struct Core {
 }
 
 impl Core {
-    pub fn new(engine: Engine) -> Core {
+    pub fn new(engine: Engine, cores: usize) -> Core {
         Core {
             engine,
             effects: Effects::default(),
             mailbox: VecDeque::new(),
             mail_is_stuck: false,
+            disk: None,
+            gate: Gate::new(cores),
             deaf: false,
             clock_gain_us: 0,
             skew_us: 0,
@@ -80,6 +86,7 @@ impl World {
         let mail = !self.cores[core].mailbox.is_empty() && !self.cores[core].deaf;
         due || mail
             || self.cores[core].mail_is_stuck
+            || self.cores[core].disk.as_ref().is_some_and(|disk| disk.has_news(self.event))
             || self.cores[core].engine.wants_turn()
             || self.live_links(core).any(|link| self.links[link].completions().next().is_some())
     }
@@ -103,6 +110,7 @@ impl World {
         if !work.is_empty() && self.rng.chance(50) {
             work.truncate(self.rng.between(1, work.len()));
         }
+        self.hear_of_disk(core);
         let Core { engine, effects, .. } = &mut self.cores[core];
         engine.turn_begins(now, effects);
         let (short, before_bytes) = (engine.is_short(), engine.used_bytes());
@@ -133,6 +141,7 @@ impl World {
         if short && self.evicts_all() && bytes > most_bytes {
             self.overrun = Some(format!("memory was short, and core {core} grew from {before_bytes} to {bytes} bytes"));
         }
+        self.log(core);
         self.perform(core, now);
         // A time long past is how an engine says that connections wait for room in its post.
         self.reached.full_posts += usize::from(self.cores[core].engine.deadline() == Some(0) && now.mono_us > 0);
@@ -229,6 +238,8 @@ impl World {
                 self.links[link].late_receives = if wanted { 0 } else { self.rng.below(2) };
             }
         }
+        self.cores[core].mail_is_stuck = false;
+        self.release(core);
         for conn in effects.ready.drain(..) {
             self.send_ready(core, conn);
         }
@@ -265,15 +276,69 @@ impl World {
         }
         if let Some(output) = self.cores[core].engine.take_output(conn) {
             let bytes = self.planted.output(output.flatten());
-            self.links[link].flight = Some(Flight { output, bytes, sent: 0 });
+            let position = self.cores[core].engine.log_position();
+            let held = self.cores[core].gate.holds(position) && self.fault != Some(Fault::LeaveEarly);
+            self.links[link].flight = Some(Flight { output, bytes, sent: 0, held });
+            if held {
+                self.cores[core].gate.hold(position, Departure::Output(conn));
+            }
+        }
+    }
+
+    /// Writes what the turn has changed.
+    fn log(&mut self, core: usize) {
+        let (event, delay_max) = (self.event, self.scenario.sync_delay_max);
+        let Core { engine, disk, .. } = &mut self.cores[core];
+        if let Some(disk) = disk {
+            disk.turn(engine, event, delay_max, &mut self.rng);
+        }
+    }
+
+    fn hear_of_disk(&mut self, core: usize) {
+        let event = self.event;
+        let Core { engine, disk, gate, .. } = &mut self.cores[core];
+        if let Some(durable) = disk.as_mut().and_then(|disk| disk.take_news(engine, event)) {
+            engine.log_durable(durable);
+            gate.open(durable);
+        }
+    }
+
+    /// Sends what has waited long enough.
+    fn release(&mut self, core: usize) {
+        while let Some(departure) = self.cores[core].gate.let_go() {
+            match departure {
+                Departure::Output(conn) => {
+                    let link = self.cores[core].link(conn);
+                    if let Some(flight) = link.and_then(|link| self.links[link].flight.as_mut()) {
+                        flight.held = false;
+                    }
+                }
+                Departure::Letters(name, batch) => {
+                    let to = name.index();
+                    if self.mail_for(to) >= self.scenario.mailbox_batches {
+                        self.cores[core].gate.put_back(name, batch);
+                        self.cores[core].mail_is_stuck = true;
+                        self.reached.full_mailboxes += 1;
+                        return;
+                    }
+                    self.dispatch(CoreId(core as u16), to, batch);
+                }
+            }
         }
     }
 
     fn send_mail(&mut self, core: usize) {
-        self.cores[core].mail_is_stuck = false;
+        let position = self.cores[core].engine.log_position();
         for to in (0..self.cores.len()).filter(|to| *to != core) {
             let (from, name) = (CoreId(core as u16), CoreId(to as u16));
+            if self.cores[core].gate.holds_letters(name) {
+                continue;
+            }
             let Some(batch) = self.cores[core].engine.take_mail(name) else { continue };
+            if self.cores[core].gate.holds(position) && self.fault != Some(Fault::LeaveEarly) {
+                self.cores[core].gate.hold(position, Departure::Letters(name, batch));
+                continue;
+            }
             if self.mail_for(to) >= self.scenario.mailbox_batches {
                 self.cores[core].engine.return_mail(name, batch);
                 self.cores[core].mail_is_stuck = true;

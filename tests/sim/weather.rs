@@ -75,7 +75,9 @@ impl World {
 
     /// Nothing goes on but by what waits: it does.
     pub fn clear_up(&mut self) -> bool {
-        let waited = !self.parcels.is_empty() || (0..self.cores.len()).any(|core| self.is_stalled(core));
+        let syncs = self.cores.iter_mut().filter_map(|core| core.disk.as_mut()).filter(|disk| disk.waits());
+        let syncing = syncs.map(|disk| disk.hurry()).count() > 0;
+        let waited = syncing || !self.parcels.is_empty() || (0..self.cores.len()).any(|core| self.is_stalled(core));
         self.cores.iter_mut().for_each(|core| core.stalled_until = 0);
         self.deliver(true);
         waited

@@ -66,6 +66,8 @@ pub struct World {
     /// Counts what happens; the times of the history.
     pub event: u64,
     pub clock_us: u64,
+    /// Logs of earlier lives that still count, in their order.
+    pub old_logs: Vec<Vec<u8>>,
     /// `maxmemory`.
     pub max_bytes: u64,
     /// More memory was taken than there may be.
@@ -101,6 +103,7 @@ pub struct Reached {
     pub stalls: usize,
     pub delayed: usize,
     pub restarts: usize,
+    pub power_cuts: usize,
 }
 
 /// How a run went.
@@ -158,6 +161,7 @@ impl World {
             at_rest: Vec::new(),
             event: 0,
             clock_us: 1_000_000,
+            old_logs: Vec::new(),
             max_bytes,
             overrun: None,
             draining: false,
@@ -171,6 +175,7 @@ impl World {
             table,
         };
         world.skew_clocks();
+        world.begin_logs();
         world.pass(0);
         world
     }
@@ -183,6 +188,7 @@ impl World {
 
     fn run(&mut self) -> Result<(), Failure> {
         let mut rests_left = self.scenario.rests;
+        let mut cuts_left = self.scenario.power_cuts;
         for _ in 0..STEPS_MAX {
             if self.requests_left == 0 {
                 break;
@@ -190,6 +196,10 @@ impl World {
             if self.requests_left < self.scenario.requests * rests_left / (self.scenario.rests + 1) {
                 rests_left -= 1;
                 self.rest()?;
+            }
+            if self.requests_left < self.scenario.requests * cuts_left / (self.scenario.power_cuts + 1) {
+                cuts_left -= 1;
+                self.cut_power();
             }
             self.step()?;
         }
@@ -242,8 +252,8 @@ impl World {
             events::check(&self.news, &self.history.records)?;
         }
         let waited = self.reached.longest_wait;
-        let Scenario { readers, cut, mail_delay_max, stall_max, .. } = self.scenario;
-        let at_once = readers && cut == Cut::Whole && mail_delay_max == 0 && stall_max == 0;
+        let Scenario { readers, cut, mail_delay_max, stall_max, sync_delay_max, .. } = self.scenario;
+        let at_once = readers && cut == Cut::Whole && mail_delay_max == 0 && stall_max == 0 && sync_delay_max == 0;
         if at_once && waited > WAIT_TURNS_MAX {
             return Err(Failure::new(format!("a request was not answered while each core turned {waited} times")));
         }
