@@ -96,9 +96,27 @@ class Group:
                 elif at is not None and at > least:
                     least, why = at, f"answered or seen, {key.decode()} as {describe(value)} by a reader"
         possible = states[least : max(most, least) + 1]
-        if None not in possible and not any(kept in those for those in possible):
+        if None not in possible and not any(kept in those for those in possible) and not self._apart(kept, possible, least):
             complaints.append(self._diagnose(kept, states, least, most, why))
         return complaints
+
+    def _apart(self, kept, possible, least):
+        """Whether each key by itself is as a step left it, and no transaction is half there.
+
+        Of what a pipeline asks and has no answer for, each key has its order and not all keys have one: a key that many
+        ask for waits for its turn.
+        """
+        at = {}
+        for key in self.keys:
+            numbers = [least + n for n, those in enumerate(possible) if any(kept.get(key) == state.get(key) for state in those)]
+            if not numbers:
+                return False
+            at[key] = numbers[0], numbers[-1]
+        for number in range(least + 1, least + len(possible)):
+            keys = {key for _, key, _ in self.steps[number - 1].deeds}
+            if any(at[key][1] < number for key in keys) and any(at[key][0] >= number for key in keys):
+                return False
+        return True
 
     def settle(self, kept):
         """What was found after a restart is the ground of the next round: it has been read, so it must stay."""
