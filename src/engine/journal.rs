@@ -141,6 +141,10 @@ impl Engine {
         self.shard.refuse_writes(true);
     }
 
+    pub fn refuses_writes(&self) -> bool {
+        self.shard.refuses_writes()
+    }
+
     /// There is room again.
     pub fn log_recovered(&mut self) {
         self.shard.refuse_writes(false);

@@ -60,10 +60,16 @@ impl Disk {
         match made {
             Ok(file) => {
                 self.spare = Spare::There { file, bytes };
+                if engine.refuses_writes() {
+                    log::info!("the log in {} has room again", self.dir.display());
+                }
                 engine.log_recovered();
             }
             Err(error) => {
-                log::error!("cannot make {}: {error}; refusing writes", self.path(self.next.name).display());
+                if !engine.refuses_writes() {
+                    let path = self.path(self.next.name);
+                    log::error!("cannot make {}: {error}; writes are refused until there is room", path.display());
+                }
                 self.spare = Spare::Failed { again_us: now_us + ASK_AGAIN_US };
                 engine.log_is_short();
             }
