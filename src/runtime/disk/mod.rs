@@ -114,7 +114,7 @@ impl Disk {
         let sealed = options.next.first_sequence - 1;
         let mut disk = Disk {
             dir: options.dir,
-            fsync: Fsync::Always,
+            fsync: engine.fsync(),
             segment_bytes: options.segment_bytes,
             next: options.next,
             keeper: options.keeper,

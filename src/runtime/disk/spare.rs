@@ -1,7 +1,7 @@
 //! The segment to come: it is made while the current one fills, so that a write never waits for a directory or for zeros.
 
 use super::{Disk, Order};
-use crate::engine::Engine;
+use crate::engine::{Engine, Fsync};
 use crate::log::SegmentName;
 use std::fs::File;
 use std::io;
@@ -32,7 +32,8 @@ impl Disk {
     }
 
     pub(super) fn ask(&mut self, bytes: u64) {
-        let order = Order::Make { path: self.path(self.next.name), bytes, to: self.made.0.clone() };
+        let zeros = self.fsync == Fsync::Always;
+        let order = Order::Make { path: self.path(self.next.name), bytes, zeros, to: self.made.0.clone() };
         self.keeper.send(order).expect("the keeper ends after the last core");
         self.spare = Spare::Asked { bytes };
     }
