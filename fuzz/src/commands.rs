@@ -1,6 +1,7 @@
 //! Engines that are asked every command of the table, with arguments that commands look for: every request is answered
 //! by well-formed replies, and who sent none that takes it away can still be served at the end.
 
+use crate::pieces::run_bytes;
 use crate::rig::{CLIENTS, CORES_MAX, Rig};
 use crate::wire::{assert_replies, encode};
 use arbitrary::{Arbitrary, Unstructured};
@@ -44,7 +45,7 @@ enum Word {
     Small(i8),
     Number(i64),
     Text(Vec<u8>),
-    Run { byte: u8, kib: u8 },
+    Run { byte: u8, code: u8 },
 }
 
 /// Words that commands look for, and values at the edges of what they take.
@@ -83,7 +84,7 @@ impl Word {
             Word::Small(number) => number.to_string().into_bytes(),
             Word::Number(number) => number.to_string().into_bytes(),
             Word::Text(text) => text.clone(),
-            Word::Run { byte, kib } => vec![*byte; usize::from(*kib) * 1024 + 1],
+            Word::Run { byte, code } => vec![*byte; run_bytes(*code)],
         }
     }
 }
@@ -130,15 +131,15 @@ pub fn commands(data: &[u8]) {
             }
         };
         if !rig.send(client, &asked[client].wire) {
-            return;
+            break;
         }
         if waits {
             rig.settle();
         }
     }
     rig.settle();
-    for client in &rig.clients {
-        assert_replies(&client.received);
+    for client in &mut rig.clients {
+        assert_replies(&std::mem::take(&mut client.received));
     }
     if !asked[0].is_lost {
         say_goodbye(&mut rig, &play);
@@ -150,14 +151,14 @@ pub fn commands(data: &[u8]) {
 fn say_goodbye(rig: &mut Rig, play: &Play) {
     let all_say = |rig: &mut Rig, words: &[&str]| {
         for client in 0..CLIENTS {
-            rig.send(client, &encode(words));
+            rig.deliver(client, &encode(words));
         }
         rig.settle();
         rig.pass(1000);
         rig.settle();
     };
     rig.replace(CLIENTS - 1);
-    rig.send(CLIENTS - 1, &encode(&["CLIENT", "UNPAUSE"]));
+    rig.deliver(CLIENTS - 1, &encode(&["CLIENT", "UNPAUSE"]));
     rig.settle();
     all_say(rig, &["RESET"]);
     all_say(rig, &["ECHO", "bye"]);

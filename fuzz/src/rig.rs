@@ -21,6 +21,8 @@ const TURNS_MAX: usize = 100_000;
 const COSTLY: std::ops::Range<i64> = 1 << 20..1 << 33;
 /// LCS takes time by the product of its values.
 const LCS_MAX: usize = 2;
+/// What one input sends at most: bounds what monitors and subscribers are told of it, too.
+const SENT_BYTES_MAX: usize = 1 << 19;
 
 struct NoHost;
 
@@ -56,6 +58,7 @@ pub struct Rig {
     pub clients: Vec<Client>,
     mono_us: u64,
     lcs_left: usize,
+    sent_bytes: usize,
 }
 
 fn table(cores: usize) -> Arc<SlotTable> {
@@ -82,7 +85,7 @@ impl Rig {
             Core { engine, effects: Effects::default(), inbox: VecDeque::new(), sent: Vec::new() }
         };
         let cores = (0..cores).map(core).collect();
-        let mut rig = Rig { cores, ledger, clients: Vec::new(), mono_us: 1_000_000, lcs_left: LCS_MAX };
+        let mut rig = Rig { cores, ledger, clients: Vec::new(), mono_us: 1_000_000, lcs_left: LCS_MAX, sent_bytes: 0 };
         (0..CLIENTS).for_each(|_| rig.open());
         rig
     }
@@ -130,19 +133,25 @@ impl Rig {
         Now { mono_us: self.mono_us, unix_us: EPOCH_US + self.mono_us }
     }
 
-    /// Hands over what a client sends, unless running it would cost more than a fuzzer has: then false.
+    /// Hands over what a client sends, unless running it would cost more than a fuzzer has: then false, and nothing more
+    /// may be sent this way.
     pub fn send(&mut self, client: usize, bytes: &[u8]) -> bool {
-        let Client { core, conn, open, .. } = self.clients[client];
-        if !open || bytes.is_empty() {
-            return true;
-        }
-        if self.is_costly(client, bytes) {
+        self.sent_bytes += bytes.len();
+        if self.clients[client].open && (self.sent_bytes > SENT_BYTES_MAX || self.is_costly(client, bytes)) {
             return false;
         }
-        self.turn(core, |now, engine, effects| {
-            engine.handle(now, Event::Received { chunks: &[(conn, bytes)] }, effects);
-        });
+        self.deliver(client, bytes);
         true
+    }
+
+    /// Hands over what a client sends, whatever it is.
+    pub fn deliver(&mut self, client: usize, bytes: &[u8]) {
+        let Client { core, conn, open, .. } = self.clients[client];
+        if open && !bytes.is_empty() {
+            self.turn(core, |now, engine, effects| {
+                engine.handle(now, Event::Received { chunks: &[(conn, bytes)] }, effects);
+            });
+        }
     }
 
     /// Whether the bytes complete a request that asks for much memory or time.

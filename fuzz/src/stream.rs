@@ -33,7 +33,7 @@ pub fn stream(data: &[u8]) {
             }
         }
         if !rig.send(client, bytes) {
-            return;
+            break;
         }
     }
     rig.settle();

@@ -1,5 +1,6 @@
 //! Operations on a few keys, and the requests that they are.
 
+use crate::pieces::run_bytes;
 use arbitrary::Arbitrary;
 
 /// One of eight; half of them share a slot.
@@ -21,10 +22,10 @@ pub enum Data {
         byte: u8,
         bytes: u8,
     },
-    /// Long enough to be a record of its own, and to come in a buffer of its own.
+    /// Up to what is a record of its own, and comes in a buffer of its own.
     Large {
         byte: u8,
-        kib: u8,
+        code: u8,
     },
 }
 
@@ -35,7 +36,7 @@ impl Data {
             Data::Number(number) => number.to_string().into_bytes(),
             Data::Text(text) => text.clone(),
             Data::Run { byte, bytes } => vec![*byte; usize::from(*bytes)],
-            Data::Large { byte, kib } => vec![*byte; usize::from(*kib) * 512],
+            Data::Large { byte, code } => vec![*byte; run_bytes(*code)],
         }
     }
 }
@@ -179,6 +180,11 @@ impl Op {
             Op::DbSize => vec!["DBSIZE".into()],
             Op::FlushAll => vec!["FLUSHALL".into()],
         }
+    }
+
+    /// Whether it may leave behind what has expired. DBSIZE counts that until it is met again.
+    pub fn sets_the_past(&self) -> bool {
+        matches!(self, Op::Set { expiry: Expiry::At(ms), .. } if *ms <= 0)
     }
 
     /// Whether it has too few arguments to be run.
