@@ -267,3 +267,28 @@ fn what_a_client_holds_is_its_memory() {
         assert_eq!(rig.killed, [A], "{asked}");
     }
 }
+
+/// A pause is over for what comes behind its end, also where nobody has looked at the clock since.
+#[test]
+fn a_pause_ends_everywhere_at_once() {
+    let mut rig = start();
+    let key = rig.key_of(1);
+    rig.say(A, &format!("DEBUG SET-ACTIVE-EXPIRE 0\nPSETEX {key} 10 x\nCLIENT PAUSE 1000 WRITE"));
+    rig.pass(500_000);
+    assert_eq!(rig.say(A, &format!("EXISTS {key}\nDBSIZE")), ":0\r\n:1\r\n");
+    rig.wait(600_000);
+    assert_eq!(rig.say(A, &format!("EXISTS {key}\nDBSIZE")), ":0\r\n:0\r\n");
+}
+
+/// Where nothing is logged, nothing is brought to disk.
+#[test]
+fn without_a_log_nothing_is_saved() {
+    let mut rig = start();
+    for (line, begins) in [
+        ("SAVE", "-ERR there are no snapshots"),
+        ("BGSAVE", "-ERR keys are in memory only"),
+        ("BGREWRITEAOF", "-ERR keys are in memory only"),
+    ] {
+        assert!(rig.say(A, line).starts_with(begins), "{line}");
+    }
+}

@@ -239,6 +239,7 @@ impl Engine {
     /// Called once before the events of a turn.
     pub fn turn_begins(&mut self, now: Now, effects: &mut Effects) {
         self.refresh_allowance();
+        self.end_pause(now, effects);
         self.report_heat(now);
         self.serve_own_folds(now, effects);
         self.track_turn(now);

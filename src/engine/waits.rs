@@ -105,11 +105,17 @@ impl Engine {
         }
     }
 
-    /// Ends the waits whose time has come.
-    pub(super) fn end_waits(&mut self, now: Now, effects: &mut Effects) {
+    /// Ends a pause whose time has come, before the events of a turn: what another core sends after its end is not paused.
+    #[inline]
+    pub(super) fn end_pause(&mut self, now: Now, effects: &mut Effects) {
         if self.waits.pause.is_some_and(|pause| pause.until_us <= now.mono_us) {
             self.unpause(now, effects);
         }
+    }
+
+    /// Ends the waits whose time has come.
+    pub(super) fn end_waits(&mut self, now: Now, effects: &mut Effects) {
+        self.end_pause(now, effects);
         while let Some(at) = self.waits.parked.iter().position(|p| p.until_us.is_some_and(|us| us <= now.mono_us)) {
             self.unpark(now, at, Ending::Timeout, effects);
         }

@@ -108,6 +108,9 @@ QUESTIONS = (
 LEFT_OUT = {
     "memory|malloc-stats": "the allocator's own",
     "monitor": "shows times and addresses; tests/pubsub/monitor.rs",
+    "save": "refused: a log is written as changes happen, and no snapshot",
+    "bgsave": "refused where there is no log",
+    "bgrewriteaof": "refused where there is no log; tests/crash asks for it where there is one",
     "cluster|keyslot": "answered here though no cluster is announced; `ends.misplaced` asks a node of one",
     "cluster|help": "answered here though no cluster is announced",
 }

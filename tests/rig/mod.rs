@@ -213,6 +213,11 @@ impl Rig {
         while self.step() {}
     }
 
+    /// Lets time pass that nobody looks at.
+    pub fn wait(&mut self, us: u64) {
+        self.mono_us += us;
+    }
+
     /// Lets time pass on all cores.
     pub fn pass(&mut self, us: u64) {
         self.mono_us += us;

@@ -1,6 +1,6 @@
 //! `cold-replay`: uses a server as a cache in front of a made-up trace (GET; on a miss SET) and prints the hit ratio.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -90,7 +90,11 @@ impl Cache {
         self.stream.write_all(&requests.concat())?;
         let mut answered = 0;
         while answered < requests.len() {
-            let read_bytes = self.stream.read(&mut self.buffer)?;
+            let read_bytes = match self.stream.read(&mut self.buffer) {
+                // A socket with a time limit is interrupted where the process is stopped for a while.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => read?,
+            };
             if read_bytes == 0 {
                 return Err(Error::Closed { connection: 0, waiting: (requests.len() - answered) as u32 });
             }
