@@ -62,7 +62,7 @@ fn value(bytes: &[u8], depth: usize) -> Option<&[u8]> {
         }
         b'*' | b'~' | b'>' => values(number()?),
         b'%' => values(number()?.checked_mul(2)?),
-        b'|' => value((0..number()? * 2).try_fold(rest, |rest, _| value(rest, depth + 1))?, depth),
+        b'|' => value(values(number()?.checked_mul(2)?)?, depth),
         _ => None,
     }
 }
