@@ -108,11 +108,12 @@ impl Tally {
         self.rows[command as usize].failed += 1;
     }
 
-    /// A command was answered: counts it, if that was an error, as one that ran and failed, or that memory refused.
+    /// A command was answered: counts it, if that was an error, as one that ran and failed, or that was
+    /// refused.
     #[inline]
     pub fn answered(&mut self, command: Command, reply: &[u8]) {
         if reply.first() == Some(&b'-') {
-            match reply.starts_with(b"-OOM ") {
+            match is_refusal(reply) {
                 true => self.taken_back(command),
                 false => self.failed(command),
             }
@@ -124,7 +125,7 @@ impl Tally {
     #[cold]
     pub fn asked_again(&mut self, command: Command, error: &[u8]) {
         let row = &mut self.rows[command as usize];
-        if error.starts_with(b"-OOM ") {
+        if is_refusal(error) {
             row.calls = row.calls.wrapping_add(1);
             row.rejected -= 1;
         } else {
@@ -156,6 +157,11 @@ fn word_of(line: &[u8]) -> &[u8] {
     &word[..word.len().min(WORD_BYTES_MAX)]
 }
 
+/// Whether an error says that a command did not run: memory is short, or the log cannot be written.
+fn is_refusal(error: &[u8]) -> bool {
+    error.starts_with(b"-OOM ") || error.starts_with(b"-MISCONF ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,6 +176,23 @@ mod tests {
         let sum = row(&asked).plus(row(&owner));
         assert_eq!((sum.calls, sum.rejected, sum.failed, sum.ns), (1, 1, 0, 10));
         assert_eq!(asked.calls().wrapping_add(owner.calls()), 1);
+    }
+
+    /// What was refused when it was asked with others is asked again by itself, and nothing of the first time is left.
+    #[test]
+    fn what_is_asked_again_is_counted_once() {
+        for error in [&b"-OOM command not allowed\r\n"[..], b"-MISCONF Errors writing\r\n", b"-ERR syntax error\r\n"] {
+            let mut tally = Tally::default();
+            tally.ran(Command::Incr, 1, 0);
+            tally.answered(Command::Incr, error);
+            tally.asked_again(Command::Incr, error);
+            let (_, row) = tally.rows().find(|(command, _)| *command == Command::Incr).expect("it has a row");
+            assert_eq!((row.calls, row.rejected, row.failed), (1, 0, 0));
+        }
+        let mut tally = Tally::default();
+        tally.answered(Command::Incr, b"-MISCONF Errors writing\r\n");
+        let (_, row) = tally.rows().find(|(command, _)| *command == Command::Incr).expect("it has a row");
+        assert_eq!((row.rejected, row.failed), (1, 0), "refused, and has not run");
     }
 
     /// Errors are told apart by their first word, and no flood of made-up words makes the table grow without end.
