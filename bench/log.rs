@@ -16,18 +16,8 @@ const SEGMENT_BYTES: usize = 8 * 1024 * 1024;
 const FRAMES: [(usize, &str); 2] = [(1, "one record a frame"), (16, "16 records a frame")];
 
 fn header() -> SegmentHeader {
-    SegmentHeader {
-        name: SegmentName { run: 1, core: CoreId(0), number: 0 },
-        cores: 1,
-        first_sequence: 1,
-        durable: 0,
-        oldest_run: 1,
-        oldest: 0,
-        runs_from: 0,
-        layout: 0,
-        secret: 1,
-        segment_bytes: SEGMENT_BYTES as u64,
-    }
+    let name = SegmentName { run: 1, core: CoreId(0), number: 0 };
+    SegmentHeader::first(name, 1, SEGMENT_BYTES as u64)
 }
 
 /// A full segment, and how many records are in it.

@@ -53,18 +53,7 @@ pub fn log(data: &[u8]) {
     let mut input = Input(data);
     let piece = usize::from(input.byte().unwrap_or(0)) * 16 + 1;
     let name = SegmentName { run: 1, core: CoreId(0), number: 0 };
-    let header = SegmentHeader {
-        name,
-        cores: 2,
-        first_sequence: 1,
-        durable: 0,
-        oldest_run: 1,
-        oldest: 0,
-        runs_from: 0,
-        layout: 0,
-        secret: 0x0123_4567_89ab_cdef,
-        segment_bytes: 0,
-    };
+    let header = SegmentHeader { cores: 2, oldest_run: 1, ..SegmentHeader::first(name, 0x0123_4567_89ab_cdef, 0) };
     let mut writer = Writer { files: Files::new(), header, sequence: 1, durable: 0, sealed: HashSet::new() };
     writer.begin();
     while writer.step(&mut input).is_some() {}

@@ -66,6 +66,22 @@ pub struct SegmentHeader {
 }
 
 impl SegmentHeader {
+    /// A run of one core begins: nothing is durable yet, and nothing dead.
+    pub fn first(name: SegmentName, secret: u64, segment_bytes: u64) -> SegmentHeader {
+        SegmentHeader {
+            name,
+            cores: 1,
+            first_sequence: 1,
+            durable: 0,
+            oldest_run: 0,
+            oldest: 0,
+            runs_from: 0,
+            layout: 0,
+            secret,
+            segment_bytes,
+        }
+    }
+
     /// What seals the frames of this segment, and of no other.
     pub fn nonce(&self) -> u64 {
         nonce(self.secret, self.name)

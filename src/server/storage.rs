@@ -3,19 +3,14 @@
 use super::config::Log;
 use crate::log::{Catalog, Chain, SegmentHeader, SegmentName};
 use crate::routing::SlotTable;
+use crate::runtime::disk::folder::{FOLDER, LOCK, hold};
 use crate::runtime::disk::{self, DiskOptions, LoadError, Loader, Order};
 use crate::types::CoreId;
 use crossbeam_channel::Sender;
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
-
-/// Below `dir`: its files are nobody else's.
-const FOLDER: &str = "coldplate-log";
-const LOCK: &str = "lock";
 
 /// Why the log cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -51,10 +46,9 @@ impl Storage {
         let failed = |source| StorageError::Io { dir: dir.clone(), source };
         std::fs::create_dir_all(&dir).map_err(failed)?;
         let lock = File::create(dir.join(LOCK)).map_err(failed)?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
-            Errno::WOULDBLOCK => StorageError::InUse { dir: dir.clone() },
-            other => failed(other.into()),
-        })?;
+        if !hold(&lock).map_err(failed)? {
+            return Err(StorageError::InUse { dir });
+        }
         disk::sync_dir(&dir).and_then(|()| disk::sync_dir(work_dir)).map_err(failed)?;
         let catalog = disk::find(&dir)?;
         let (keeper, keeper_thread) = disk::start_keeper().map_err(failed)?;
@@ -110,16 +104,9 @@ impl Storage {
             amplification: self.amplification,
             earlier,
             next: SegmentHeader {
-                name,
                 cores: self.cores,
-                first_sequence: 1,
-                durable: 0,
-                oldest_run: 0,
-                oldest: 0,
-                runs_from: 0,
                 layout: self.layout,
-                secret,
-                segment_bytes: self.segment_bytes,
+                ..SegmentHeader::first(name, secret, self.segment_bytes)
             },
             keeper: self.keeper.clone(),
             outlived: self.moves.then(|| found.collect()),

@@ -12,18 +12,8 @@ use coldplate::types::{CoreId, Now};
 
 /// The one segment of a log of this world.
 fn header() -> SegmentHeader {
-    SegmentHeader {
-        name: SegmentName { run: 1, core: CoreId(0), number: 0 },
-        cores: 1,
-        first_sequence: 1,
-        durable: 0,
-        oldest_run: 1,
-        oldest: 0,
-        runs_from: 0,
-        layout: 0,
-        secret: 7,
-        segment_bytes: SEGMENT_BYTES_DEFAULT,
-    }
+    let name = SegmentName { run: 1, core: CoreId(0), number: 0 };
+    SegmentHeader::first(name, 7, SEGMENT_BYTES_DEFAULT)
 }
 
 #[derive(Default)]

@@ -70,10 +70,7 @@ const ADDRESSES: [(&str, &[&str]); 21] = [
             "src/import/cli.rs",
         ],
     ),
-    (
-        "rustix",
-        &["src/load/drive.rs", "src/load/run.rs", "src/runtime/disk/", "src/server/log_tool/", "src/server/storage.rs"],
-    ),
+    ("rustix", &["src/load/drive.rs", "src/load/run.rs", "src/runtime/disk/", "src/server/log_tool/tests.rs"]),
     ("fastrand", &["src/load/"]),
     ("hdrhistogram", &["src/load/tally.rs", "src/load/report/"]),
     ("serde_json", &["src/load/report/"]),

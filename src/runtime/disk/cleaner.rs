@@ -6,8 +6,9 @@
 //! and cost; here the oldest goes first, since any other order would bring back what was removed.)
 
 use super::LoadError;
+use super::folder::{FileError, open_segment};
 use crate::engine::Engine;
-use crate::log::{Chain, HEADER_BYTES, PIECE_BYTES, Replay, Segment, SegmentName, Step};
+use crate::log::{Chain, PIECE_BYTES, Replay, SegmentName, Step};
 use rustix::fs::{Advice, fadvise};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -27,13 +28,8 @@ pub struct Cleaner {
 impl Cleaner {
     /// None for a file that was made and never begun: nothing in it counts.
     pub fn open(dir: &Path, name: SegmentName) -> Result<Option<Cleaner>, LoadError> {
-        let path = dir.join(name.to_string());
-        let failed = |source| LoadError::Io { path: path.clone(), source };
-        let file = File::open(&path).map_err(failed)?;
-        let bytes = file.metadata().map_err(failed)?.len();
-        let mut block = vec![0; HEADER_BYTES.min(bytes as usize)];
-        file.read_exact_at(&mut block, 0).map_err(failed)?;
-        let segment = Segment::found(name, bytes, &block);
+        let (file, segment) = open_segment(dir, name)?;
+        let (path, bytes) = (dir.join(name.to_string()), segment.file_bytes);
         Ok(segment.header.is_ok().then(|| Cleaner { path, file, replay: Replay::new(Chain::of(segment)), bytes }))
     }
 
@@ -44,8 +40,7 @@ impl Cleaner {
             let damaged = |source| LoadError::Log { dir: self.path.clone(), source };
             let done = match self.replay.advance().map_err(damaged)? {
                 Step::Read { offset, .. } => {
-                    let failed = |source| LoadError::Io { path: self.path.clone(), source };
-                    let read = self.file.read_at(self.replay.space(), offset).map_err(failed)?;
+                    let read = self.file.read_at(self.replay.space(), offset).map_err(FileError::on(&self.path))?;
                     self.replay.filled(read);
                     // Only advice: what is not there yet is waited for.
                     let (ahead, length) = (offset + read as u64, std::num::NonZeroU64::new(AHEAD_BYTES));

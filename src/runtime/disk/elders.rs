@@ -23,6 +23,7 @@ pub struct Elders {
     amplification: u64,
     segment_bytes: u64,
     alive: VecDeque<(SegmentName, u64)>,
+    alive_bytes: u64,
     cleaner: Option<Cleaner>,
     /// The oldest has been gone through, and counts until this frame is durable.
     cleaned_at: Option<u64>,
@@ -58,6 +59,7 @@ impl Elders {
         Elders {
             amplification,
             segment_bytes,
+            alive_bytes: found.iter().map(|(_, bytes)| bytes).sum(),
             alive: found.into(),
             cleaner: None,
             cleaned_at: None,
@@ -76,6 +78,7 @@ impl Elders {
     /// A segment is full.
     pub fn push(&mut self, name: SegmentName, bytes: u64) {
         self.alive.push_back((name, bytes));
+        self.alive_bytes += bytes;
     }
 
     /// The oldest that counts, if it is not the current one.
@@ -85,7 +88,8 @@ impl Elders {
 
     /// Bytes of all files that are there.
     pub fn bytes(&self) -> u64 {
-        self.alive.iter().chain(&self.dead).chain(&self.stated).map(|(_, bytes)| bytes).sum()
+        let gone: u64 = self.dead.iter().chain(&self.stated).map(|(_, bytes)| bytes).sum();
+        self.alive_bytes + gone
     }
 
     /// All that is logged so far is to be cleaned.
@@ -115,7 +119,9 @@ impl Elders {
         if let Some(position) = self.cleaned_at {
             if turn.durable >= position {
                 self.cleaned_at = None;
-                self.dead.extend(self.alive.pop_front());
+                let (name, bytes) = self.alive.pop_front().expect("the oldest was cleaned");
+                self.alive_bytes -= bytes;
+                self.dead.push((name, bytes));
             }
             return;
         }
@@ -134,8 +140,8 @@ impl Elders {
     }
 
     fn is_too_much(&self, engine: &Engine, turn: &Turn) -> bool {
-        let alive: u64 = self.alive.iter().map(|(_, bytes)| bytes).sum();
-        alive + turn.current_bytes > self.amplification * engine.live_log_bytes() + SEGMENTS_FREE * self.segment_bytes
+        self.alive_bytes + turn.current_bytes
+            > self.amplification * engine.live_log_bytes() + SEGMENTS_FREE * self.segment_bytes
     }
 
     fn clean(&mut self, engine: &mut Engine, dir: &Path) -> Result<(), super::LoadError> {

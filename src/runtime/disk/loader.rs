@@ -1,11 +1,11 @@
 //! Reads the log back at the start, a piece a turn, so that the core answers meanwhile that it is loading.
 
+use super::folder::{FileError, segments};
 use crate::engine::Engine;
-use crate::log::{Catalog, Chain, HEADER_BYTES, LogError, Replay, Segment, SegmentName, Step, Summary, Verdict};
+use crate::log::{Catalog, Chain, LogError, Replay, SegmentName, Step, Summary, Verdict};
 use crate::types::Now;
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -18,30 +18,15 @@ const LOOK_RECORDS: usize = 256;
 /// Why keys cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    #[error("{}: {source}", .path.display())]
-    Io { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    File(#[from] FileError),
     #[error("the log in {dir} is damaged: {source}. Nothing of it is served; `coldplate log check {dir}` shows more", dir = .dir.display())]
     Log { dir: PathBuf, source: LogError },
 }
 
 /// What is in a directory.
 pub fn find(dir: &Path) -> Result<Catalog, LoadError> {
-    let failed = |path: &Path| {
-        let path = path.to_path_buf();
-        move |source| LoadError::Io { path, source }
-    };
-    let mut segments = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(failed(dir))? {
-        let entry = entry.map_err(failed(dir))?;
-        let Some(name) = entry.file_name().to_str().and_then(SegmentName::parse) else { continue };
-        let path = entry.path();
-        let file = File::open(&path).map_err(failed(&path))?;
-        let file_bytes = file.metadata().map_err(failed(&path))?.len();
-        let mut block = vec![0; HEADER_BYTES.min(file_bytes as usize)];
-        file.read_exact_at(&mut block, 0).map_err(failed(&path))?;
-        segments.push(Segment::found(name, file_bytes, &block));
-    }
-    Catalog::new(segments).map_err(|source| LoadError::Log { dir: dir.to_path_buf(), source })
+    Catalog::new(segments(dir)?).map_err(|source| LoadError::Log { dir: dir.to_path_buf(), source })
 }
 
 /// The chains that one core reads, in their order.
@@ -50,26 +35,13 @@ pub struct Loader {
     chains: VecDeque<Chain>,
     replay: Option<Replay>,
     file: Option<(SegmentName, File)>,
-    /// Bytes of chains that are done with, and of all.
-    bytes_done: u64,
-    bytes: u64,
     records: u64,
     began: Instant,
 }
 
 impl Loader {
     pub fn new(dir: PathBuf, chains: Vec<Chain>) -> Loader {
-        let segments = chains.iter().flat_map(Chain::segments);
-        Loader {
-            dir,
-            bytes: segments.map(|segment| segment.file_bytes).sum(),
-            chains: chains.into(),
-            replay: None,
-            file: None,
-            bytes_done: 0,
-            records: 0,
-            began: Instant::now(),
-        }
+        Loader { dir, chains: chains.into(), replay: None, file: None, records: 0, began: Instant::now() }
     }
 
     /// Loads for a while; true once all is loaded.
@@ -97,15 +69,14 @@ impl Loader {
         match step {
             Step::Read { name, offset } => {
                 let path = self.dir.join(name.to_string());
-                let failed = |source| LoadError::Io { path: path.clone(), source };
                 if self.file.as_ref().is_none_or(|(open, _)| *open != name) {
-                    let file = File::open(&path).map_err(failed)?;
+                    let file = File::open(&path).map_err(FileError::on(&path))?;
                     // Who was killed may have left it in memory only, and what is served from now on has to last.
-                    file.sync_data().map_err(failed)?;
+                    file.sync_data().map_err(FileError::on(&path))?;
                     self.file = Some((name, file));
                 }
                 let (_, file) = self.file.as_ref().expect("it was opened just now");
-                let bytes = file.read_at(replay.space(), offset).map_err(failed)?;
+                let bytes = file.read_at(replay.space(), offset).map_err(FileError::on(&path))?;
                 replay.filled(bytes);
                 Ok(true)
             }
@@ -119,17 +90,10 @@ impl Loader {
             }
             Step::End => {
                 report(&replay.summary());
-                self.bytes_done += replay.progress().1;
                 self.replay = None;
                 Ok(true)
             }
         }
-    }
-
-    /// Bytes that are read, and all of them.
-    pub fn progress(&self) -> (u64, u64) {
-        let here = self.replay.as_ref().map_or(0, |replay| replay.progress().0);
-        (self.bytes_done + here, self.bytes)
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod cleaner;
 mod elders;
+pub mod folder;
 mod keeper;
 mod loader;
 mod outlived;
@@ -219,11 +220,14 @@ impl Disk {
         if self.fsync == Fsync::Always && self.syncs_pending > 0 {
             return Ok(());
         }
-        let begins = self.elders.wants_segment() || self.elders.has_much_to_say();
-        if begins && self.segment.is_some() && matches!(self.spare, Spare::There { .. }) {
+        // A frame that waits for room was filled before a round that begins now, and would pass for logged in it.
+        let rounds = self.elders.wants_segment() && !engine.has_frame();
+        if (rounds || self.elders.has_much_to_say())
+            && self.segment.is_some()
+            && matches!(self.spare, Spare::There { .. })
+        {
             self.begin_segment()?;
-            // A frame that waits for room was filled before.
-            if self.elders.wants_segment() && !engine.has_frame() {
+            if rounds {
                 self.elders.begin_round(engine);
             }
         }

@@ -1,20 +1,13 @@
 //! The files of a log, and reading them as the pure layer asks.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
-
 use super::ToolError;
-use crate::log::{Catalog, Chain, Frame, HEADER_BYTES, LogError, Replay, Segment, SegmentName, Step, Summary};
-
-/// Where a server keeps its log, below its `--dir`.
-const FOLDER: &str = "coldplate-log";
-/// A running server has this file locked.
-const LOCK: &str = "lock";
+use crate::log::{Catalog, Chain, Frame, LogError, Replay, SegmentName, Step, Summary};
+use crate::runtime::disk::folder::{FOLDER, FileError, LOCK, hold, segments};
 
 /// A log's directory, held against a server that starts meanwhile.
 pub struct Folder {
@@ -25,8 +18,8 @@ pub struct Folder {
 
 /// Names the file that an operation failed on.
 pub fn failed(path: &Path) -> impl FnOnce(io::Error) -> ToolError {
-    let path = path.to_path_buf();
-    move |source| ToolError::Io { path, source }
+    let named = FileError::on(path);
+    move |source| named(source).into()
 }
 
 impl Folder {
@@ -34,7 +27,7 @@ impl Folder {
         let inner = dir.join(FOLDER);
         let dir = if inner.is_dir() { inner } else { dir };
         let lock = lock(&dir)?;
-        let catalog = Catalog::sort_out(find(&dir)?);
+        let catalog = Catalog::sort_out(segments(&dir)?);
         if catalog.chains.is_empty() && catalog.dead.is_empty() {
             return Err(ToolError::Empty(dir));
         }
@@ -43,7 +36,7 @@ impl Folder {
 
     /// What is there after it was changed; the first stays the one that holds it.
     pub fn again(&self) -> Result<Folder, ToolError> {
-        let catalog = Catalog::sort_out(find(&self.dir)?);
+        let catalog = Catalog::sort_out(segments(&self.dir)?);
         Ok(Folder { dir: self.dir.clone(), catalog, _lock: None })
     }
 
@@ -91,25 +84,5 @@ fn lock(dir: &Path) -> Result<Option<File>, ToolError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(&path)(error)),
     };
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(file)),
-        Err(Errno::WOULDBLOCK) => Err(ToolError::InUse(dir.to_path_buf())),
-        Err(error) => Err(failed(&path)(error.into())),
-    }
-}
-
-/// The segments that are there.
-fn find(dir: &Path) -> Result<Vec<Segment>, ToolError> {
-    let mut segments = Vec::new();
-    for entry in fs::read_dir(dir).map_err(failed(dir))? {
-        let entry = entry.map_err(failed(dir))?;
-        let Some(name) = entry.file_name().to_str().and_then(SegmentName::parse) else { continue };
-        let path = entry.path();
-        let file = File::open(&path).map_err(failed(&path))?;
-        let file_bytes = file.metadata().map_err(failed(&path))?.len();
-        let mut block = vec![0; file_bytes.min(HEADER_BYTES as u64) as usize];
-        file.read_exact_at(&mut block, 0).map_err(failed(&path))?;
-        segments.push(Segment::found(name, file_bytes, &block));
-    }
-    Ok(segments)
+    if hold(&file).map_err(failed(&path))? { Ok(Some(file)) } else { Err(ToolError::InUse(dir.to_path_buf())) }
 }

@@ -17,14 +17,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::log::LogError;
+use crate::runtime::disk::folder::FileError;
 use cli::Task;
 use folder::Folder;
 
 /// Why a log cannot be looked at or mended.
 #[derive(Debug, thiserror::Error)]
 pub enum ToolError {
-    #[error("{}: {source}", .path.display())]
-    Io { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    File(#[from] FileError),
     #[error("{}: a server is using it; end that first", .0.display())]
     InUse(PathBuf),
     #[error("{}: no segments of a log are here", .0.display())]
