@@ -70,10 +70,18 @@ impl Gate {
         self.held.push_front((0, Departure::Letters(to, batch)));
     }
 
-    /// Takes out all that waits: it will never be durable.
-    pub fn give_up(&mut self) -> impl Iterator<Item = Departure> {
-        self.letters.fill(0);
-        std::mem::take(&mut self.held).into_iter().map(|(_, departure)| departure)
+    /// Takes out all that may not leave yet: it may never be durable.
+    pub fn give_up(&mut self) -> Vec<Departure> {
+        let durable = self.durable;
+        let (given_up, stays): (Vec<_>, Vec<_>) = self.held.drain(..).partition(|(position, _)| *position > durable);
+        self.held.extend(stays);
+        let given_up: Vec<Departure> = given_up.into_iter().map(|(_, departure)| departure).collect();
+        for departure in &given_up {
+            if let Departure::Letters(to, _) = departure {
+                self.letters[to.index()] -= 1;
+            }
+        }
+        given_up
     }
 }
 
@@ -110,7 +118,9 @@ mod tests {
         assert!(gate.holds_letters(CoreId(1)));
         gate.open(0);
         assert_eq!(leaving(&mut gate), ["letters 1"]);
-        assert_eq!(gate.give_up().count(), 1);
+        gate.hold(1, Departure::Output(conn(3)));
+        assert_eq!(gate.give_up().len(), 1, "what may leave stays");
+        assert_eq!(leaving(&mut gate), ["output 3"]);
         gate.open(9);
         assert!(leaving(&mut gate).is_empty());
     }

@@ -4,6 +4,7 @@
 //! the log as a whole or not at all, and with it each transaction of one core.
 
 use super::event::Effects;
+use super::sessions::Client;
 use super::{Batch, Engine};
 use crate::keyspace::{Dirt, SoilPlace, Stored};
 use crate::log::{FrameBuffer, Kind, RECORD_HEADER_BYTES, Record};
@@ -125,15 +126,26 @@ impl Engine {
         sealed + u64::from(self.shard.is_dirty() || !frame.is_empty())
     }
 
-    /// The log cannot be written: nothing changes from now on, and who waits for an answer loses the connection, since it
-    /// cannot be known whether what it asked for will last.
-    pub fn log_failed(&mut self, effects: &mut Effects) {
+    /// The log cannot be written: nothing changes from now on.
+    pub fn log_failed(&mut self) {
         self.shard.refuse_writes(true);
         self.shard.keep_dirt(false);
+    }
+
+    /// Who waits for an answer loses the connection: it cannot be known whether what was asked for will last.
+    pub fn give_up_answers(&mut self, effects: &mut Effects) {
         self.post.taint();
-        let owed = self.sessions.iter_mut().filter(|(_, client)| !client.is_settled());
-        let conns: Vec<ConnId> = owed.map(|(conn, _)| conn).collect();
-        effects.kill.extend(conns);
+        self.lose_those(|client| !client.is_settled(), effects);
+    }
+
+    /// Their replies do not leave, also those that are ready.
+    fn lose_those(&mut self, are: impl Fn(&Client) -> bool, effects: &mut Effects) {
+        let lost = self.sessions.iter_mut().filter(|(_, client)| are(client));
+        let conns: Vec<ConnId> = lost.map(|(conn, _)| conn).collect();
+        for conn in conns {
+            self.lost(conn);
+            effects.kill.push(conn);
+        }
     }
 
     /// There is no room for more: nothing changes until there is.
@@ -260,19 +272,14 @@ impl Engine {
     }
 
     /// Why a request may not run while keys are loaded.
-    pub(super) fn is_refused_while_loading(&self, spec: &Spec) -> Option<&'static str> {
+    pub(super) fn refusal_while_loading(&self, spec: &Spec) -> Option<&'static str> {
         (self.journal.loading && !spec.has(flag::LOADING)).then_some(LOADING)
     }
 
     /// A core's log has failed, and what it sends may not last: whoever waits for an answer here loses the connection.
     pub(super) fn hear_of_failure(&mut self, batch: &Batch, effects: &mut Effects) {
         if batch.tainted {
-            let waiting = self.sessions.iter_mut().filter(|(_, client)| client.awaits);
-            let conns: Vec<ConnId> = waiting.map(|(conn, _)| conn).collect();
-            for conn in conns {
-                self.lost(conn);
-                effects.kill.push(conn);
-            }
+            self.lose_those(|client| client.awaits, effects);
         }
     }
 }

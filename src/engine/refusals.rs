@@ -73,7 +73,7 @@ impl Engine {
     /// Turns a request away that needs keys which are still being loaded.
     #[cold]
     pub(super) fn turn_away_while_loading(&mut self, conn: ConnId, client: &mut Client, spec: &'static Spec) -> bool {
-        let Some(error) = self.is_refused_while_loading(spec) else { return false };
+        let Some(error) = self.refusal_while_loading(spec) else { return false };
         self.shard.counts.tally.taken_back(spec.command);
         self.shard.counts.tally.error(error.as_bytes());
         self.answer_refusal(conn, client, spec.command, error.as_bytes());

@@ -105,6 +105,9 @@ pub struct Disk {
 pub enum Standing {
     /// What rests on frames up to this one may leave.
     Up(u64),
+    /// There is no room for the next segment, and what rests on frames up to this one waits for it: nobody knows for how
+    /// long.
+    Short(u64),
     /// Nothing that is written now will last.
     Failed,
 }
@@ -181,7 +184,10 @@ impl Disk {
                 return self.fail("sync", &error);
             }
         }
-        self.standing()
+        match self.spare {
+            Spare::Failed { .. } if engine.log_position() > self.written => Standing::Short(engine.log_position()),
+            _ => self.standing(),
+        }
     }
 
     /// Gives back room, a piece a turn.

@@ -58,21 +58,30 @@ impl Worker {
     fn stand(&mut self, standing: Standing) {
         match standing {
             Standing::Up(position) => self.gate.open(position),
+            // Reads go on; what waits is given up, and is written all the same once there is room.
+            Standing::Short(position) if self.gate.holds(position) => self.give_up(position),
             Standing::Failed if self.gate.holds(u64::MAX) => {
-                for departure in self.gate.give_up().collect::<Vec<_>>() {
-                    match departure {
-                        Departure::Output(conn) => self.effects.kill.push(conn),
-                        Departure::Letters(to, mut batch) => {
-                            batch.tainted = true;
-                            self.gate.hold(0, Departure::Letters(to, batch));
-                        }
-                    }
-                }
-                self.engine.log_failed(&mut self.effects);
-                self.gate.open(u64::MAX);
+                self.engine.log_failed();
+                self.give_up(u64::MAX);
             }
-            Standing::Failed => {}
+            Standing::Short(_) | Standing::Failed => {}
         }
+    }
+
+    /// Who waits for an answer that rests on frames up to `position` loses the connection, and nobody waits for them any
+    /// more.
+    fn give_up(&mut self, position: u64) {
+        for departure in self.gate.give_up() {
+            match departure {
+                Departure::Output(conn) => self.effects.kill.push(conn),
+                Departure::Letters(to, mut batch) => {
+                    batch.tainted = true;
+                    self.gate.hold(0, Departure::Letters(to, batch));
+                }
+            }
+        }
+        self.engine.give_up_answers(&mut self.effects);
+        self.gate.open(position);
     }
 
     /// Sends what the engine has for a connection, unless a send is in flight: then its completion brings it up. What rests
