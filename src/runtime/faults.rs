@@ -264,11 +264,12 @@ impl Ring {
 }
 
 impl Drop for Ring {
-    /// Says how often each fault struck, so that a test can tell a schedule from none.
+    /// Says how often each fault struck, and of how many tries, so that a test can tell a schedule from none.
     fn drop(&mut self) {
-        let struck: Vec<String> =
-            NAMES.iter().zip(self.schedule.struck).map(|(name, struck)| format!("{name}={struck}")).collect();
-        log::warn!("faults: {}", struck.join(","));
+        let Schedule { struck, tries, .. } = self.schedule;
+        let counts: Vec<String> =
+            (0..NAMES.len()).map(|at| format!("{}={}/{}", NAMES[at], struck[at], tries[at])).collect();
+        log::warn!("faults: {}", counts.join(","));
     }
 }
 
