@@ -185,11 +185,11 @@ impl Engine {
         self.journal.rewrite.is_some() && !self.shard.is_dirty()
     }
 
-    /// Logs the key of an old record once more, unless it was logged since the round began.
-    pub fn renew(&mut self, record: &Record) {
-        if record.kind == Kind::Put && self.table.owner(record.slot) == self.core {
-            self.shard.soil_old(record.slot, record.key);
-        }
+    /// Logs the keys of old records once more, but those that were logged since the round began.
+    pub fn renew<'a>(&mut self, records: impl Iterator<Item = Record<'a>>) {
+        let (table, core) = (&self.table, self.core);
+        let puts = records.filter(|record| record.kind == Kind::Put && table.owner(record.slot) == core);
+        self.shard.soil_old(puts.map(|record| (record.slot, record.key)));
     }
 
     /// All that is logged so far lies in segments that are about to be cleaned.

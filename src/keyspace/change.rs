@@ -39,7 +39,7 @@ impl Shard {
         let bytes = self.slab.bytes(existing);
         let header = Header::read(bytes);
         if header.has(LARGE) {
-            self.watch.note(key.slot, key.hash, key.bytes);
+            self.watch.note(&Key { hint: Some(existing), ..*key });
             return self.large.edit(header.row(bytes), |value| change(Arc::make_mut(value)));
         }
         self.rewrite(key, existing, header.expiry_ms(bytes), RAW, change);
@@ -48,7 +48,7 @@ impl Shard {
     /// Gives an existing key another expiry, or none.
     pub fn set_expiry(&mut self, key: &Key, existing: ItemRef, expiry_ms: Option<u64>) {
         self.count_change();
-        self.watch.note(key.slot, key.hash, key.bytes);
+        self.watch.note(&Key { hint: Some(existing), ..*key });
         let bytes = self.slab.bytes_mut(existing);
         let header = Header::read(bytes);
         match expiry_ms {
@@ -140,7 +140,7 @@ impl Shard {
         expiry_ms: Option<u64>,
         flags: u32,
     ) {
-        self.watch.note(key.slot, key.hash, key.bytes);
+        self.watch.note(&Key { hint: existing, ..*key });
         let flags = if expiry_ms.is_some() { flags | EXPIRES } else { flags };
         let bytes = item::inline_bytes(key.bytes.len(), value.len(), expiry_ms.is_some());
         if !item::is_inline(bytes) {
@@ -261,7 +261,8 @@ impl Shard {
 
     pub(super) fn remove_item(&mut self, slot: Slot, hash: KeyHash, item: ItemRef) {
         if self.watch.is_armed() {
-            self.watch.note_watched(slot, hash, stored_key(&self.slab, &self.large, item));
+            let bytes = stored_key(&self.slab, &self.large, item);
+            self.watch.note_watched(&Key { bytes, slot, hash, hint: None });
         }
         let (slab, large, hasher) = (&self.slab, &self.large, &self.hasher);
         self.tables.remove(slot, hash, item, |item| stored_hash(slab, large, hasher, item));

@@ -13,6 +13,8 @@ const RECENT: usize = 1024;
 const SOILED_KEYS: u64 = 256;
 /// Past every place in a table.
 const TAGS: u64 = 1 << 16;
+/// Keys of an old segment that are looked up together: see [`Shard::soil_old`].
+const OLD_KEYS: usize = 32;
 const KEPT_ROWS_MAX: usize = 4096;
 const KEPT_BYTES_MAX: usize = 256 * 1024;
 
@@ -20,6 +22,8 @@ struct Row {
     slot: Slot,
     hash: KeyHash,
     key: Range<usize>,
+    /// Where it was when it changed; it may have moved since.
+    hint: Option<ItemRef>,
 }
 
 /// What is to be logged of one key, or of all.
@@ -64,17 +68,17 @@ pub(super) struct Dirty {
 }
 
 impl Dirty {
-    pub fn note(&mut self, slot: Slot, hash: KeyHash, key: &[u8]) {
-        let recent = &mut self.recent[hash.0 as usize % RECENT];
+    pub fn note(&mut self, key: &Key) {
+        let recent = &mut self.recent[key.hash.0 as usize % RECENT];
         if let Some(row) = (*recent as usize).checked_sub(1).map(|row| &self.rows[row])
-            && row.hash == hash
-            && self.text[row.key.clone()] == *key
+            && row.hash == key.hash
+            && self.text[row.key.clone()] == *key.bytes
         {
             return;
         }
         let from = self.text.len();
-        self.text.extend_from_slice(key);
-        self.rows.push(Row { slot, hash, key: from..self.text.len() });
+        self.text.extend_from_slice(key.bytes);
+        self.rows.push(Row { slot: key.slot, hash: key.hash, key: from..self.text.len(), hint: key.hint });
         *recent = self.rows.len() as u32;
     }
 
@@ -128,7 +132,7 @@ impl Shard {
         let mut taken = 0;
         while goes_on && let Some(row) = dirty.rows.get(taken) {
             let bytes = &dirty.text[row.key.clone()];
-            let key = Key { bytes, slot: row.slot, hash: row.hash, hint: None };
+            let key = Key { bytes, slot: row.slot, hash: row.hash, hint: row.hint };
             let item = self.locate(&key);
             goes_on = match item {
                 Some(item) => {
@@ -150,8 +154,8 @@ impl Shard {
         let SoilPlace { slot, tag } = place;
         let step = (TAGS * SOILED_KEYS / self.tables.slot_len(slot).max(1) as u64).clamp(1, TAGS) as u32;
         for item in self.tables.items_in(slot, tag, tag + step) {
-            let key = self.key_of(item);
-            dirty.note(slot, self.hash(key), key);
+            let bytes = self.key_of(item);
+            dirty.note(&Key { bytes, slot, hash: self.hash(bytes), hint: Some(item) });
         }
         self.watch.dirty = Some(dirty);
         if u64::from(tag + step) < TAGS {
@@ -168,14 +172,35 @@ impl Shard {
         }
     }
 
-    /// Notes a key as if it had changed, unless it was logged since the round began, or is gone.
-    pub fn soil_old(&mut self, slot: Slot, key: &[u8]) {
-        let key = Key { bytes: key, slot, hash: self.hash(key), hint: None };
-        if let (Some(item), Some(dirty)) = (self.locate(&key), &mut self.watch.dirty)
-            && Header::read(self.slab.bytes(item)).has(LOGGED) != dirty.round
-        {
-            dirty.note(key.slot, key.hash, key.bytes);
+    /// Notes keys as if they had changed, but those that were logged since the round began, or are gone.
+    ///
+    /// They come from an old segment in the order in which they were written, so nothing of them is in the caches: as with
+    /// requests, a group of them waits for memory about once for each step of the look-up.
+    pub fn soil_old<'a>(&mut self, mut keys: impl Iterator<Item = (Slot, &'a [u8])>) {
+        let Some(mut dirty) = self.watch.dirty.take() else { return };
+        let mut group = [Key { bytes: &[], slot: Slot(0), hash: KeyHash(0), hint: None }; OLD_KEYS];
+        loop {
+            let mut count = 0;
+            for ((slot, bytes), key) in keys.by_ref().take(OLD_KEYS).zip(&mut group) {
+                self.prefetch_table(slot);
+                *key = Key { bytes, slot, hash: self.hash(bytes), hint: None };
+                count += 1;
+            }
+            if count == 0 {
+                break;
+            }
+            let group = &mut group[..count];
+            group.iter().for_each(|key| self.prefetch_entry(key.slot, key.hash));
+            group.iter_mut().for_each(|key| key.hint = self.probe(key.slot, key.hash));
+            for key in group {
+                if let Some(item) = self.locate(key)
+                    && Header::read(self.slab.bytes(item)).has(LOGGED) != dirty.round
+                {
+                    dirty.note(&Key { hint: Some(item), ..*key });
+                }
+            }
         }
+        self.watch.dirty = Some(dirty);
     }
 
     /// Takes all keys of a slot away that were removed after they had been stored.
@@ -333,7 +358,7 @@ mod tests {
             taken(&mut shard);
             let mut met = Vec::new();
             for key in [b"c", b"a", b"b", b"a", b"c", b"d"] {
-                shard.soil_old(SLOT, key);
+                shard.soil_old([(SLOT, &key[..])].into_iter());
                 met.extend(taken(&mut shard));
             }
             let expected = ["c", "a", "b"].into_iter().filter(|key| key.as_bytes() != fresh);

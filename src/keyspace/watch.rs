@@ -5,7 +5,7 @@
 //! its own time to ask. Changes of some keys are counted besides, for those who ask later whether there was one.
 
 use super::dirty::Dirty;
-use super::shard::Shard;
+use super::shard::{Key, Shard};
 use super::slab::ItemRef;
 use crate::types::{KeyHash, Slot};
 use hashbrown::HashTable;
@@ -103,22 +103,24 @@ impl Watch {
         self.armed
     }
 
-    /// Notes a change, if it is one of a watched key. One branch while nothing is watched.
+    /// Notes a change, if it is one of a watched key. One branch while nothing is watched. The hint says where the key's
+    /// item is now, or was.
     #[inline]
-    pub(super) fn note(&mut self, slot: Slot, hash: KeyHash, key: &[u8]) {
+    pub(super) fn note(&mut self, key: &Key) {
         if self.armed {
-            self.note_watched(slot, hash, key);
+            self.note_watched(key);
         }
     }
 
     #[inline(never)]
-    pub(super) fn note_watched(&mut self, slot: Slot, hash: KeyHash, key: &[u8]) {
+    pub(super) fn note_watched(&mut self, key: &Key) {
         if let Some(dirty) = &mut self.dirty {
-            dirty.note(slot, hash, key);
+            dirty.note(key);
             if !self.minds {
                 return;
             }
         }
+        let Key { bytes, hash, .. } = *key;
         if let Some(counted) = self.counted.find_mut(hash.0, |counted| counted.hash == hash) {
             counted.changes += 1;
         }
@@ -140,7 +142,7 @@ impl Watch {
         if read || self.every && !self.told.rows.last().is_some_and(again) {
             let from = self.told.text.len();
             if self.every {
-                self.told.text.extend_from_slice(key);
+                self.told.text.extend_from_slice(bytes);
             }
             let key = from..self.told.text.len();
             self.told.rows.push(Change { hash, read, mark: self.mark, key });

@@ -49,7 +49,7 @@ impl Cleaner {
                     read as u64 / 8
                 }
                 Step::Frame(frame) => {
-                    frame.records().for_each(|record| engine.renew(&record));
+                    engine.renew(frame.records());
                     frame.bytes()
                 }
                 Step::End => {
