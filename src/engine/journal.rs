@@ -6,10 +6,11 @@
 use super::event::Effects;
 use super::sessions::Client;
 use super::{Batch, Engine};
-use crate::keyspace::{Dirt, SoilPlace, Stored};
+use crate::keyspace::{Dirt, ItemRef, SoilPlace, Stored};
 use crate::log::{FrameBuffer, Kind, RECORD_HEADER_BYTES, Record};
 use crate::protocol::command::{Spec, flags::flag};
 use crate::types::{ConnId, Now, SLOTS, Slot};
+use std::collections::VecDeque;
 
 /// What a write waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,12 +44,27 @@ const FRAME_BYTES: usize = 256 << 20;
 
 const LOADING: &str = "LOADING Redis is loading the dataset in memory";
 
+/// The items of a segment's puts, in their order: four bytes a record, which spares whoever cleans it from reading it.
+struct Listed {
+    /// The segment's number.
+    segment: u64,
+    items: Vec<ItemRef>,
+    /// How many of them have been gone through.
+    seen: usize,
+}
+
 /// See the module.
 #[derive(Default)]
 pub struct Journal {
     /// Changes are logged.
     pub is_on: bool,
     frame: FrameBuffer,
+    /// The items of its puts.
+    frame_items: Vec<ItemRef>,
+    /// What is logged now is of this age.
+    age: u64,
+    /// What was written in this run, and was not cleaned yet.
+    listed: VecDeque<Listed>,
     /// Frames that were handed out, and up to which they are durable.
     sealed: u64,
     durable: u64,
@@ -67,6 +83,7 @@ impl Engine {
     pub fn begin_log(&mut self) {
         self.journal.is_on = true;
         self.shard.keep_dirt(true);
+        self.shard.begin_age(self.journal.age);
     }
 
     /// What a write waits for, as things stand.
@@ -76,7 +93,7 @@ impl Engine {
 
     /// Puts what has changed into a frame; answers how long the frame is, unless there is nothing to write.
     pub fn fill_log(&mut self) -> Option<usize> {
-        let Journal { frame, .. } = &mut self.journal;
+        let Journal { frame, frame_items, .. } = &mut self.journal;
         let (table, core) = (&self.table, self.core);
         if frame.is_empty() && self.shard.is_dirty() {
             self.shard.take_dirt(|dirt| {
@@ -86,7 +103,8 @@ impl Engine {
                         value: &bits_of(table.slots_of(core)),
                         ..Record::default()
                     }),
-                    Dirt::Put(Stored { slot, key, value, expiry_ms, raw }) => {
+                    Dirt::Put(item, Stored { slot, key, value, expiry_ms, raw }) => {
+                        frame_items.push(item);
                         frame.append(Record { kind: Kind::Put, raw, slot, key, value, expiry_ms });
                     }
                     Dirt::Removed { slot, key } => frame.remove(slot, key),
@@ -108,10 +126,20 @@ impl Engine {
         (*sealed + 1, frame.seal(*sealed + 1, *durable, nonce))
     }
 
+    /// Frames that are written from now on are this segment's.
+    pub fn begin_segment(&mut self, number: u64) {
+        self.journal.listed.push_back(Listed { segment: number, items: Vec::new(), seen: 0 });
+    }
+
     /// The frame was written.
     pub fn log_written(&mut self) {
-        self.journal.sealed += 1;
-        self.journal.frame.reset();
+        let Journal { sealed, frame, frame_items, listed, .. } = &mut self.journal;
+        *sealed += 1;
+        frame.reset();
+        match listed.back_mut() {
+            Some(listed) => listed.items.append(frame_items),
+            None => frame_items.clear(),
+        }
     }
 
     /// Frames up to this one are on stable storage.
@@ -185,16 +213,34 @@ impl Engine {
         self.journal.rewrite.is_some() && !self.shard.is_dirty()
     }
 
-    /// Logs the keys of old records once more, but those that were logged since the round began.
-    pub fn renew<'a>(&mut self, records: impl Iterator<Item = Record<'a>>) {
+    /// Logs the keys of old records once more that were last logged in this age.
+    pub fn renew<'a>(&mut self, age: u64, records: impl Iterator<Item = Record<'a>>) {
         let (table, core) = (&self.table, self.core);
         let puts = records.filter(|record| record.kind == Kind::Put && table.owner(record.slot) == core);
-        self.shard.soil_old(puts.map(|record| (record.slot, record.key)));
+        self.shard.soil_old(age, puts.map(|record| (record.slot, record.key)));
     }
 
-    /// All that is logged so far lies in segments that are about to be cleaned.
-    pub fn begin_round(&mut self) {
-        self.shard.begin_round();
+    /// The same for the next records of a segment of this run, about the part of it that `share` is of `bytes`; whether none
+    /// is left. `None`: nothing is known of this segment, which has to be read.
+    pub fn renew_listed(&mut self, age: u64, segment: u64, share: u64, bytes: u64) -> Option<bool> {
+        let listed = self.journal.listed.iter_mut().find(|listed| listed.segment == segment)?;
+        let count = (listed.items.len() as u64 * share).div_ceil(bytes) as usize;
+        let items = &listed.items[listed.seen..];
+        let items = &items[..count.min(items.len())];
+        listed.seen += items.len();
+        self.shard.soil_items(age, items);
+        Some(listed.seen == listed.items.len())
+    }
+
+    /// A segment has been cleaned.
+    pub fn forget_segment(&mut self, number: u64) {
+        self.journal.listed.retain(|listed| listed.segment != number);
+    }
+
+    /// Of what age is what is logged from now on.
+    pub fn begin_age(&mut self, age: u64) {
+        self.journal.age = age;
+        self.shard.begin_age(age);
     }
 
     pub(super) fn has_log(&self) -> bool {

@@ -1,7 +1,11 @@
 //! Which keys have changed since they were last written to the log. A key that changed often is one entry, with the value
 //! that it has in the end: what lies between was never answered alone.
+//!
+//! The log is written in ages, which are counted, and an item says in two bits in which of the last four its key was last
+//! logged. So whoever meets an old record knows whether it may still count. What is stored and not logged yet has no age
+//! in particular; it is dirty.
 
-use super::item::{Header, LOGGED, RAW};
+use super::item::{self, Header, RAW};
 use super::shard::{Key, NewValue, Shard};
 use super::slab::ItemRef;
 use crate::types::{KeyHash, SLOTS, Slot};
@@ -13,8 +17,10 @@ const RECENT: usize = 1024;
 const SOILED_KEYS: u64 = 256;
 /// Past every place in a table.
 const TAGS: u64 = 1 << 16;
-/// Keys of an old segment that are looked up together: see [`Shard::soil_old`].
+/// Keys of old records that are looked up together: see [`Shard::soil_old`].
 const OLD_KEYS: usize = 32;
+/// Items of old records of which the next is asked for so far ahead.
+const OLD_ITEMS_AHEAD: usize = 16;
 const KEPT_ROWS_MAX: usize = 4096;
 const KEPT_BYTES_MAX: usize = 256 * 1024;
 
@@ -31,7 +37,8 @@ struct Row {
 pub enum Dirt<'a> {
     /// All keys have gone; those that follow came after.
     Cleared,
-    Put(Stored<'a>),
+    /// The item says where it is: [`Shard::soil_items`].
+    Put(ItemRef, Stored<'a>),
     Removed {
         slot: Slot,
         key: &'a [u8],
@@ -59,8 +66,8 @@ pub struct SoilPlace {
 #[derive(Default)]
 pub(super) struct Dirty {
     cleared: bool,
-    /// What [`LOGGED`] is in keys that were logged since the log is being cleaned.
-    round: bool,
+    /// What is logged now is of this age.
+    age: u8,
     rows: Vec<Row>,
     text: Vec<u8>,
     /// One more than the row that was last written for such a hash; none while nothing is logged.
@@ -107,7 +114,7 @@ impl Dirty {
 }
 
 impl Shard {
-    /// Notes changed keys from now on, or no more.
+    /// Notes changed keys from now on, or no more. All keys that are there count as logged in age 0.
     pub fn keep_dirt(&mut self, keep: bool) {
         self.watch.dirty = keep.then(|| Dirty { recent: vec![0; RECENT], ..Dirty::default() });
         self.watch.arm();
@@ -137,8 +144,8 @@ impl Shard {
             goes_on = match item {
                 Some(item) => {
                     let stored = self.slab.bytes_mut(item);
-                    Header::read(stored).with_if(LOGGED, dirty.round).write(stored);
-                    take(Dirt::Put(self.stored_item(&key, item)))
+                    Header::read(stored).with_age(dirty.age).write(stored);
+                    take(Dirt::Put(item, self.stored_item(&key, item)))
                 }
                 None => take(Dirt::Removed { slot: row.slot, key: bytes }),
             };
@@ -165,18 +172,19 @@ impl Shard {
         next.map(|slot| SoilPlace { slot, tag: 0 })
     }
 
-    /// The log is about to be cleaned: no key has been logged since.
-    pub fn begin_round(&mut self) {
+    /// What is logged from now on is of this age. Items of an age four older would pass for it, and be logged once more for
+    /// nothing.
+    pub fn begin_age(&mut self, age: u64) {
         if let Some(dirty) = &mut self.watch.dirty {
-            dirty.round = !dirty.round;
+            dirty.age = item::age_bits(age);
         }
     }
 
-    /// Notes keys as if they had changed, but those that were logged since the round began, or are gone.
+    /// Notes keys as if they had changed if they were last logged in this age.
     ///
     /// They come from an old segment in the order in which they were written, so nothing of them is in the caches: as with
     /// requests, a group of them waits for memory about once for each step of the look-up.
-    pub fn soil_old<'a>(&mut self, mut keys: impl Iterator<Item = (Slot, &'a [u8])>) {
+    pub fn soil_old<'a>(&mut self, age: u64, mut keys: impl Iterator<Item = (Slot, &'a [u8])>) {
         let Some(mut dirty) = self.watch.dirty.take() else { return };
         let mut group = [Key { bytes: &[], slot: Slot(0), hash: KeyHash(0), hint: None }; OLD_KEYS];
         loop {
@@ -194,13 +202,34 @@ impl Shard {
             group.iter_mut().for_each(|key| key.hint = self.probe(key.slot, key.hash));
             for key in group {
                 if let Some(item) = self.locate(key)
-                    && Header::read(self.slab.bytes(item)).has(LOGGED) != dirty.round
+                    && self.is_of_age(item, age)
                 {
                     dirty.note(&Key { hint: Some(item), ..*key });
                 }
             }
         }
         self.watch.dirty = Some(dirty);
+    }
+
+    /// Notes the keys of items as if they had changed if they were last logged in this age. The items are those of old
+    /// records: whose key has gone or moved since, it has been logged since, and what is there now may be logged once more.
+    pub fn soil_items(&mut self, age: u64, items: &[ItemRef]) {
+        let Some(mut dirty) = self.watch.dirty.take() else { return };
+        for (at, item) in items.iter().enumerate() {
+            if let Some(later) = items.get(at + OLD_ITEMS_AHEAD) {
+                item::prefetch_header(&self.slab, *later);
+            }
+            if self.slab.is_live(*item) && self.is_of_age(*item, age) {
+                let bytes = self.key_of(*item);
+                let (slot, hash) = ((self.place)(bytes), self.hash(bytes));
+                dirty.note(&Key { bytes, slot, hash, hint: Some(*item) });
+            }
+        }
+        self.watch.dirty = Some(dirty);
+    }
+
+    fn is_of_age(&self, item: ItemRef, age: u64) -> bool {
+        Header::read(self.slab.bytes(item)).age() == item::age_bits(age)
     }
 
     /// Takes all keys of a slot away that were removed after they had been stored.
@@ -242,172 +271,5 @@ impl Shard {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::shard::ShardOptions;
-    use super::*;
-
-    const SLOT: Slot = Slot(7);
-
-    fn shard() -> Shard {
-        let mut shard = Shard::new(&ShardOptions { hash_seed: [1, 2, 3, 4], draw_seed: 1, place: |_| SLOT });
-        shard.keep_dirt(true);
-        shard
-    }
-
-    fn key<'a>(shard: &Shard, bytes: &'a [u8]) -> Key<'a> {
-        Key { bytes, slot: SLOT, hash: shard.hash(bytes), hint: None }
-    }
-
-    fn put(shard: &mut Shard, bytes: &[u8], value: &[u8], expiry_ms: Option<u64>) {
-        let key = key(shard, bytes);
-        let existing = shard.find(&key, 0);
-        shard.put(&key, existing, NewValue::Bytes(value), expiry_ms);
-    }
-
-    fn text(dirt: Dirt) -> String {
-        let lossy = |bytes| String::from_utf8_lossy(bytes).into_owned();
-        match dirt {
-            Dirt::Cleared => "cleared".into(),
-            Dirt::Put(Stored { key, value, expiry_ms, raw, .. }) => {
-                format!(
-                    "{}={}{}{}",
-                    lossy(key),
-                    lossy(value),
-                    expiry_ms.map_or(String::new(), |at| format!("@{at}")),
-                    if raw { "!" } else { "" }
-                )
-            }
-            Dirt::Removed { key, .. } => format!("-{}", lossy(key)),
-        }
-    }
-
-    fn taken(shard: &mut Shard) -> Vec<String> {
-        let mut rows = Vec::new();
-        shard.take_dirt(|dirt| {
-            rows.push(text(dirt));
-            true
-        });
-        rows
-    }
-
-    /// Each changed key comes once, as it is in the end; what was there before all was cleared does not come.
-    #[test]
-    fn the_end_of_each_key_is_told() {
-        let mut shard = shard();
-        assert!(!shard.is_dirty());
-        put(&mut shard, b"a", b"1", None);
-        put(&mut shard, b"b", b"1", Some(99));
-        put(&mut shard, b"a", b"2", None);
-        let b = key(&shard, b"b");
-        let item = shard.find(&b, 0).expect("it was put");
-        shard.edit(&b, item, |value| value.push(b'x'));
-        assert!(shard.is_dirty() && shard.dirt_bytes() > 0);
-        assert_eq!(taken(&mut shard), ["a=2", "b=1x@99!"]);
-        assert!(!shard.is_dirty() && taken(&mut shard).is_empty());
-        let item = shard.find(&b, 0).expect("it is there");
-        shard.set_expiry(&b, item, Some(5));
-        put(&mut shard, b"c", b"1", None);
-        let c = key(&shard, b"c");
-        let item = shard.find(&c, 0).expect("it was put");
-        shard.remove(&c, item);
-        assert!(shard.find(&b, 6).is_none(), "expired");
-        assert_eq!(taken(&mut shard), ["-b", "-c"]);
-        put(&mut shard, b"d", b"1", None);
-        shard.clear();
-        put(&mut shard, b"e", &[b'v'; 3], None);
-        assert_eq!(taken(&mut shard), ["cleared", "e=vvv"]);
-        shard.keep_dirt(false);
-        put(&mut shard, b"a", b"1", None);
-        assert!(!shard.is_dirty());
-    }
-
-    /// All keys are noted, piece by piece, each once.
-    #[test]
-    fn all_keys_can_be_noted() {
-        let mut shard = shard();
-        for index in 0..5000 {
-            put(&mut shard, format!("{index}").as_bytes(), b"1", None);
-        }
-        while shard.is_dirty() {
-            taken(&mut shard);
-        }
-        let (mut rows, mut place, mut pieces) = (Vec::new(), Some(SoilPlace::default()), 0);
-        while let Some(from) = place {
-            place = shard.soil(from);
-            rows.append(&mut taken(&mut shard));
-            pieces += 1;
-        }
-        rows.sort_unstable();
-        rows.dedup();
-        assert!(rows.len() == 5000 && pieces > 10, "{} keys in {pieces} pieces", rows.len());
-        shard.unrestore_slot(SLOT);
-        assert!(shard.is_empty());
-    }
-
-    /// Of keys that are met again each is noted once a round, and not at all if it has changed in it.
-    #[test]
-    fn a_round_takes_each_key_once() {
-        let mut shard = shard();
-        for (round, fresh) in [b"a", b"b", b"c"].into_iter().enumerate() {
-            for key in [b"a", b"b", b"c"] {
-                put(&mut shard, key, format!("{round}").as_bytes(), None);
-            }
-            assert_eq!(taken(&mut shard).len(), 3);
-            shard.begin_round();
-            put(&mut shard, fresh, b"x", None);
-            taken(&mut shard);
-            let mut met = Vec::new();
-            for key in [b"c", b"a", b"b", b"a", b"c", b"d"] {
-                shard.soil_old([(SLOT, &key[..])].into_iter());
-                met.extend(taken(&mut shard));
-            }
-            let expected = ["c", "a", "b"].into_iter().filter(|key| key.as_bytes() != fresh);
-            assert_eq!(met, expected.map(|key| format!("{key}={round}")).collect::<Vec<_>>());
-        }
-    }
-
-    /// What was taken from one shard makes another alike, values of every size and encoding.
-    #[test]
-    fn what_was_stored_comes_back() {
-        let (mut one, mut other) = (shard(), shard());
-        for round in 0..4u8 {
-            for index in 0..2000u32 {
-                let bytes = format!("key{}", index % (500 + 300 * u32::from(round)));
-                let value = vec![b'a' + round; (index as usize * 7919) % if index % 100 == 0 { 100_000 } else { 90 }];
-                put(&mut one, bytes.as_bytes(), &value, (index % 3 == 0).then_some(u64::from(index) + 1));
-                if index % 7 == 0 {
-                    let key = key(&one, bytes.as_bytes());
-                    let item = one.find(&key, 0).expect("it was put");
-                    one.edit(&key, item, |value| value.push(b'!'));
-                }
-                if index % 11 == 0 {
-                    let key = key(&one, bytes.as_bytes());
-                    let item = one.find(&key, 0).expect("it was put");
-                    one.remove(&key, item);
-                }
-            }
-            while one.is_dirty() {
-                let mut room = 100;
-                one.take_dirt(|dirt| {
-                    match dirt {
-                        Dirt::Cleared => other.clear(),
-                        Dirt::Put(stored) => other.restore(&stored),
-                        Dirt::Removed { slot, key } => other.unrestore(slot, key),
-                    }
-                    room -= 1;
-                    room > 0
-                });
-            }
-            let all = |shard: &Shard| {
-                let mut rows: Vec<String> = shard
-                    .slot_keys(SLOT)
-                    .map(|bytes| text(Dirt::Put(shard.stored(&key(shard, bytes)).expect("it is there"))))
-                    .collect();
-                rows.sort_unstable();
-                rows
-            };
-            assert_eq!(all(&one), all(&other));
-            assert_eq!((one.len(), one.expiring()), (other.len(), other.expiring()));
-        }
-    }
-}
+#[path = "dirty_tests.rs"]
+mod tests;

@@ -4,7 +4,7 @@
 //!  0        4       5            13 (if EXPIRES)          + key bytes
 //!  | word   | clock | expiry ms  | key                     | value | unused, up to the size class
 //! ```
-//! The word holds two 13-bit lengths and the flags. A LARGE item holds, in place of key and value, the
+//! The word holds two 13-bit lengths, two bits of age, and the flags. A LARGE item holds, in place of key and value, the
 //! 32-bit row of its [`super::large`] record. Everything is little-endian and unaligned.
 
 use super::slab::{ITEM_BYTES_MAX, ItemRef, Slab};
@@ -23,12 +23,19 @@ pub const EXPIRES: u32 = 1 << 30;
 pub const LARGE: u32 = 1 << 29;
 /// The value was edited in place (APPEND, SETRANGE), which OBJECT ENCODING shows as `raw`.
 pub const RAW: u32 = 1 << 28;
-/// Says, together with [`super::dirty`]'s, whether the key was logged since the log is being cleaned.
-pub const LOGGED: u32 = 1 << 27;
+/// Where the age stands: see [`Header::age`].
+const AGE_AT: u32 = 26;
+const AGE_MASK: u32 = 3;
 const CLOCK_AT: usize = 4;
 const EXPIRY_AT: usize = 5;
 const EXPIRY_BYTES: usize = 8;
 const ROW_BYTES: usize = 4;
+
+/// What an item remembers of an age: that of the last four which it was.
+#[inline]
+pub fn age_bits(age: u64) -> u8 {
+    age as u8 & AGE_MASK as u8
+}
 
 /// A decoded header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,9 +74,15 @@ impl Header {
         Header { word: self.word | flag }
     }
 
-    /// The same with a flag set or not.
-    pub fn with_if(self, flag: u32, on: bool) -> Header {
-        Header { word: if on { self.word | flag } else { self.word & !flag } }
+    /// In which age of the log the key was last logged: [`super::dirty`] says what that means.
+    #[inline]
+    pub fn age(self) -> u8 {
+        (self.word >> AGE_AT & AGE_MASK) as u8
+    }
+
+    /// The same, logged in another age.
+    pub fn with_age(self, age: u8) -> Header {
+        Header { word: self.word & !(AGE_MASK << AGE_AT) | (u32::from(age) & AGE_MASK) << AGE_AT }
     }
 
     /// Whether the item is allocated, holds its key and value itself, and never expires.
@@ -161,6 +174,14 @@ pub fn prefetch(slab: &Slab, item: ItemRef) {
     let first = bytes.as_ptr().addr();
     prefetch_line(first);
     prefetch_line(first + bytes.len() - 1);
+}
+
+/// Asks for an item's header, wherever that is; the item may be gone.
+#[inline]
+pub fn prefetch_header(slab: &Slab, item: ItemRef) {
+    if let Some(bytes) = slab.try_bytes(item) {
+        prefetch_line(bytes.as_ptr().addr());
+    }
 }
 
 /// Asks for the cache line of an address. A hint: it reads nothing that the program can see, and any address will do.

@@ -1,7 +1,8 @@
-//! Reads the oldest segment again, a piece a turn: what of it still counts is logged once more, and then it counts no more.
+//! Reads a segment of an earlier run again, a piece a turn: what of it still counts is logged once more, and then it counts
+//! no more. What this run wrote the engine has a list of.
 //!
-//! A log of first-in, first-out segments needs no index of what lies where: a record counts if its key still has the value
-//! that it gave it. Nobody forks, nothing stops, and how large the log gets is a matter of when the next segment's turn
+//! A log of first-in, first-out segments needs no index of what lies where: a record counts if its key was last logged in
+//! the age of its segment. Nobody forks, nothing stops, and how large the log gets is a matter of when the next segment's turn
 //! comes. (Rosenblum, Ousterhout, "The Design and Implementation of a Log-Structured File System", 1992, clean by benefit
 //! and cost; here the oldest goes first, since any other order would bring back what was removed.)
 
@@ -33,8 +34,8 @@ impl Cleaner {
         Ok(segment.header.is_ok().then(|| Cleaner { path, file, replay: Replay::new(Chain::of(segment)), bytes }))
     }
 
-    /// Goes through about so many bytes; true at the end.
-    pub fn turn(&mut self, engine: &mut Engine, bytes: u64) -> Result<bool, LoadError> {
+    /// Goes through about so many bytes of a segment of this age; true at the end.
+    pub fn turn(&mut self, engine: &mut Engine, age: u64, bytes: u64) -> Result<bool, LoadError> {
         let mut left = bytes;
         while left > 0 {
             let damaged = |source| LoadError::Log { dir: self.path.clone(), source };
@@ -49,7 +50,7 @@ impl Cleaner {
                     read as u64 / 8
                 }
                 Step::Frame(frame) => {
-                    engine.renew(frame.records());
+                    engine.renew(age, frame.records());
                     frame.bytes()
                 }
                 Step::End => {

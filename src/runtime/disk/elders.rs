@@ -1,6 +1,9 @@
 //! The segments that are full, from the oldest on, and how they go: each is cleaned, then said to be dead by the header of
 //! a later one, and taken away once that header is on stable storage. So whatever the power takes, a start finds either a
 //! whole chain or one that says from where on it counts.
+//!
+//! Segments are written in ages, about three at a time. An item says in which of the last four ages its key was last
+//! logged, so that of a segment's records those are logged once more that count for its age, and no other.
 
 use super::cleaner::Cleaner;
 use crate::engine::Engine;
@@ -12,18 +15,43 @@ use std::path::Path;
 /// takes 64 MB/s, where much is written twice what that is.
 const BYTES_A_BYTE: u64 = 2;
 const BYTES_A_US: u64 = 64;
-/// What a turn goes through at most: a few tens of microseconds.
-const TURN_BYTES_MAX: u64 = 32 * 1024;
+/// What a turn goes through at most for time that has passed: a few tens of microseconds.
+const PASSED_BYTES_MAX: u64 = 32 * 1024;
+/// What a turn goes through at most. More than a turn at full load writes, or the log would outgrow its bound.
+const TURN_BYTES_MAX: u64 = 512 * 1024;
+/// What is logged once more is a part of what is gone through: with less room than four times that a turn does not begin.
+const ROOM_PART: u64 = 4;
+const ROOM_BYTES_MIN: u64 = 16 * 1024;
+/// What is owed at most.
+const CREDIT_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Segments that a log may have beyond its bound: the one that is written, and the one that is cleaned.
 const SEGMENTS_FREE: u64 = 2;
+/// An age ends with so large a part of all that is there.
+const AGE_PART: u64 = 3;
+/// How many ages may be in the log: as many as an item's bits tell apart.
+const AGES_MAX: u64 = 4;
+/// What earlier runs wrote, and what is logged first.
+const AGE_EARLIER: u64 = 0;
+const AGE_FIRST: u64 = 1;
+
+/// A segment that takes no more.
+struct Elder {
+    name: SegmentName,
+    bytes: u64,
+    age: u64,
+}
 
 /// See the module.
 pub struct Elders {
     /// By what the log may be larger than what counts in it.
     amplification: u64,
     segment_bytes: u64,
-    alive: VecDeque<(SegmentName, u64)>,
+    alive: VecDeque<Elder>,
     alive_bytes: u64,
+    /// What is logged now is of this age, and so much of it lies in segments that are full.
+    age: u64,
+    age_bytes: u64,
+    /// Of a segment that has to be read.
     cleaner: Option<Cleaner>,
     /// The oldest has been gone through, and counts until this frame is durable.
     cleaned_at: Option<u64>,
@@ -32,12 +60,14 @@ pub struct Elders {
     /// The header of a segment says so, whose first frame has this number.
     stated: Vec<(SegmentName, u64)>,
     stated_at: u64,
-    /// There is too much, or somebody asked: a round begins with the next segment.
-    wants_round: bool,
-    /// The last segment of the round. What was logged before it began lies in these segments, and what was logged since in
-    /// later ones; a round comes to its end before the next begins.
-    round_to: Option<SegmentName>,
+    /// There is more than there may be.
+    is_too_much: bool,
+    /// All that is logged so far is to be cleaned, once another age has begun.
+    is_asked: bool,
+    /// The last segment that is to be cleaned however much there is.
+    clean_to: Option<SegmentName>,
     credit: u64,
+    room_bytes: u64,
     seen_us: u64,
     seen_bytes: u64,
     /// One could not be read; it stays.
@@ -51,24 +81,33 @@ pub struct Turn<'a> {
     /// Bytes written so far, and those of the current segment.
     pub written_bytes: u64,
     pub current_bytes: u64,
+    /// What can be written for certain: what is cleaned on a disk that is full must not wait for room, since clients
+    /// would wait behind it.
+    pub room_bytes: u64,
     pub durable: u64,
 }
 
 impl Elders {
-    pub fn new(found: Vec<(SegmentName, u64)>, segment_bytes: u64, amplification: u64) -> Elders {
+    /// Begins the first age, behind what earlier runs wrote.
+    pub fn new(found: Vec<(SegmentName, u64)>, segment_bytes: u64, amplification: u64, engine: &mut Engine) -> Elders {
+        engine.begin_age(AGE_FIRST);
         Elders {
             amplification,
             segment_bytes,
             alive_bytes: found.iter().map(|(_, bytes)| bytes).sum(),
-            alive: found.into(),
+            alive: found.into_iter().map(|(name, bytes)| Elder { name, bytes, age: AGE_EARLIER }).collect(),
+            age: AGE_FIRST,
+            age_bytes: 0,
             cleaner: None,
             cleaned_at: None,
             dead: Vec::new(),
             stated: Vec::new(),
             stated_at: 0,
-            wants_round: false,
-            round_to: None,
+            is_too_much: false,
+            is_asked: false,
+            clean_to: None,
             credit: 0,
+            room_bytes: 0,
             seen_us: 0,
             seen_bytes: 0,
             stuck: false,
@@ -77,13 +116,14 @@ impl Elders {
 
     /// A segment is full.
     pub fn push(&mut self, name: SegmentName, bytes: u64) {
-        self.alive.push_back((name, bytes));
+        self.alive.push_back(Elder { name, bytes, age: self.age });
         self.alive_bytes += bytes;
+        self.age_bytes += bytes;
     }
 
     /// The oldest that counts, if it is not the current one.
     pub fn oldest(&self) -> Option<SegmentName> {
-        self.alive.front().map(|(name, _)| *name)
+        self.alive.front().map(|elder| elder.name)
     }
 
     /// Bytes of all files that are there.
@@ -94,19 +134,24 @@ impl Elders {
 
     /// All that is logged so far is to be cleaned.
     pub fn ask_for_round(&mut self) {
-        self.wants_round = true;
+        self.is_asked = true;
     }
 
-    /// Whether a segment should begin, so that a round can.
-    pub fn wants_segment(&self) -> bool {
-        self.wants_round && self.round_to.is_none() && !self.stuck
+    /// Whether a segment should begin, and with it an age: the current one is full, or nothing older is left to be cleaned.
+    pub fn wants_age(&self, segment_is_full: bool) -> bool {
+        let oldest = self.alive.front().map_or(self.age, |elder| elder.age);
+        let has_part = (self.age_bytes + self.segment_bytes) * AGE_PART >= self.alive_bytes + self.segment_bytes;
+        let is_due = self.is_asked || self.is_too_much && oldest == self.age || segment_is_full && has_part;
+        is_due && self.age + 1 < oldest + AGES_MAX && !self.stuck
     }
 
     /// A segment has begun, and all that was logged before lies in these.
-    pub fn begin_round(&mut self, engine: &mut Engine) {
-        engine.begin_round();
-        self.wants_round = false;
-        self.round_to = self.alive.back().map(|(name, _)| *name);
+    pub fn begin_age(&mut self, engine: &mut Engine) {
+        (self.age, self.age_bytes) = (self.age + 1, 0);
+        engine.begin_age(self.age);
+        if std::mem::take(&mut self.is_asked) {
+            self.clean_to = self.alive.back().map(|elder| elder.name);
+        }
     }
 
     /// Cleans for a while, if there is too much.
@@ -119,41 +164,60 @@ impl Elders {
         if let Some(position) = self.cleaned_at {
             if turn.durable >= position {
                 self.cleaned_at = None;
-                let (name, bytes) = self.alive.pop_front().expect("the oldest was cleaned");
+                let Elder { name, bytes, age } = self.alive.pop_front().expect("the oldest was cleaned");
+                if age != AGE_EARLIER {
+                    engine.forget_segment(name.number);
+                }
                 self.alive_bytes -= bytes;
                 self.dead.push((name, bytes));
             }
+            self.credit = self.earned(0, bytes);
             return;
         }
-        let goes_on = matches!((self.round_to, self.alive.front()), (Some(last), Some((first, _))) if *first <= last);
-        if !goes_on {
-            self.round_to = None;
-            self.wants_round |= self.is_too_much(engine, turn);
+        self.room_bytes = turn.room_bytes;
+        self.is_too_much = self.alive_bytes + turn.current_bytes
+            > self.amplification * engine.live_log_bytes() + SEGMENTS_FREE * self.segment_bytes;
+        if !self.cleans() {
+            self.credit = 0;
             return;
         }
-        let earned = us.saturating_mul(BYTES_A_US).saturating_add(bytes.saturating_mul(BYTES_A_BYTE));
-        self.credit = (self.credit.saturating_add(earned)).min(TURN_BYTES_MAX);
+        self.credit = self.earned(us, bytes);
         if let Err(error) = self.clean(engine, turn.dir) {
             log::error!("the log cannot be cleaned, and grows: {error}");
             (self.stuck, self.cleaner) = (true, None);
         }
     }
 
-    fn is_too_much(&self, engine: &Engine, turn: &Turn) -> bool {
-        self.alive_bytes + turn.current_bytes
-            > self.amplification * engine.live_log_bytes() + SEGMENTS_FREE * self.segment_bytes
+    fn earned(&self, us: u64, bytes: u64) -> u64 {
+        let passed = us.saturating_mul(BYTES_A_US).min(PASSED_BYTES_MAX);
+        (self.credit + passed).saturating_add(bytes.saturating_mul(BYTES_A_BYTE)).min(CREDIT_BYTES_MAX)
+    }
+
+    /// Whether the oldest is to be gone through now.
+    fn cleans(&self) -> bool {
+        if self.room_bytes < ROOM_BYTES_MIN {
+            return false;
+        }
+        let is_due = |elder: &Elder| self.is_too_much || self.clean_to.is_some_and(|last| elder.name <= last);
+        self.alive.front().is_some_and(|elder| elder.age < self.age && is_due(elder))
     }
 
     fn clean(&mut self, engine: &mut Engine, dir: &Path) -> Result<(), super::LoadError> {
-        let (name, _) = *self.alive.front().expect("the caller has seen it");
-        if self.cleaner.is_none() {
-            self.cleaner = Cleaner::open(dir, name)?;
-        }
-        let Some(cleaner) = &mut self.cleaner else {
-            self.cleaned_at = Some(0);
-            return Ok(());
+        let &Elder { name, bytes, age } = self.alive.front().expect("the caller has seen it");
+        let share = self.credit.min(TURN_BYTES_MAX).min(self.room_bytes / ROOM_PART);
+        self.credit -= share;
+        let listed = (age != AGE_EARLIER).then(|| engine.renew_listed(age, name.number, share, bytes)).flatten();
+        let is_through = match listed {
+            Some(is_through) => is_through,
+            None => {
+                if self.cleaner.is_none() {
+                    self.cleaner = Cleaner::open(dir, name)?;
+                }
+                // None was made and never begun: nothing in it counts.
+                self.cleaner.as_mut().map_or(Ok(true), |cleaner| cleaner.turn(engine, age, share))?
+            }
         };
-        if cleaner.turn(engine, std::mem::take(&mut self.credit))? {
+        if is_through {
             self.cleaner = None;
             // What was noted just now is in the next frame.
             self.cleaned_at = Some(engine.log_position());
@@ -168,7 +232,7 @@ impl Elders {
 
     /// Whether cleaning is under way or asked for.
     pub fn is_busy(&self) -> bool {
-        self.cleaned_at.is_some() || self.round_to.is_some() || self.wants_segment()
+        !self.stuck && (self.cleaned_at.is_some() || self.is_asked || self.cleans())
     }
 
     /// Whether so many are dead that a new segment may begin early, to say so.

@@ -123,7 +123,7 @@ impl Disk {
             next: options.next,
             keeper: options.keeper,
             made: bounded(1),
-            elders: Elders::new(options.earlier, options.segment_bytes, options.amplification),
+            elders: Elders::new(options.earlier, options.segment_bytes, options.amplification, engine),
             segment: None,
             spare: Spare::Failed { again_us: 0 },
             left: Vec::new(),
@@ -197,6 +197,11 @@ impl Disk {
             now_us,
             written_bytes: self.counts.bytes,
             current_bytes: self.segment.as_ref().map_or(0, |segment| segment.at),
+            room_bytes: match self.spare {
+                _ if engine.has_frame() => 0,
+                Spare::There { .. } => self.segment_bytes,
+                _ => self.segment.as_ref().map_or(0, |segment| segment.bytes - segment.at),
+            },
             durable: self.durable,
         };
         if matches!(self.outlived, Outlived::Nothing) && !engine.is_loading() {
@@ -226,19 +231,20 @@ impl Disk {
         if self.fsync == Fsync::Always && self.syncs_pending > 0 {
             return Ok(());
         }
-        // A frame that waits for room was filled before a round that begins now, and would pass for logged in it.
-        let rounds = self.elders.wants_segment() && !engine.has_frame();
-        if (rounds || self.elders.has_much_to_say())
+        // A frame that waits for room was filled in an age, and lies in a segment of it.
+        let is_full = self.segment.as_ref().is_some_and(|segment| segment.at > segment.bytes / 8 * 7);
+        let ages = self.elders.wants_age(is_full) && !engine.has_frame();
+        if (ages || self.elders.has_much_to_say())
             && self.segment.is_some()
             && matches!(self.spare, Spare::There { .. })
         {
-            self.begin_segment()?;
-            if rounds {
-                self.elders.begin_round(engine);
+            self.begin_segment(engine)?;
+            if ages {
+                self.elders.begin_age(engine);
             }
         }
         while let Some(bytes) = engine.fill_log() {
-            let Some(segment) = self.room_for(bytes as u64)? else { break };
+            let Some(segment) = self.room_for(engine, bytes as u64)? else { break };
             let (sequence, frame) = engine.seal_log(segment.nonce);
             segment.file.write_all_at(frame, segment.at)?;
             segment.at += frame.len() as u64;
@@ -271,11 +277,13 @@ impl Disk {
     }
 
     /// The segment that has room for so much; none while the next one is being made.
-    fn room_for(&mut self, bytes: u64) -> io::Result<Option<&mut Segment>> {
+    fn room_for(&mut self, engine: &mut Engine, bytes: u64) -> io::Result<Option<&mut Segment>> {
         let fits = |segment: &Segment| segment.at + bytes <= segment.bytes;
         if !self.segment.as_ref().is_some_and(fits) {
             match &self.spare {
-                Spare::There { bytes: room, .. } if HEADER_BYTES as u64 + bytes <= *room => self.begin_segment()?,
+                Spare::There { bytes: room, .. } if HEADER_BYTES as u64 + bytes <= *room => {
+                    self.begin_segment(engine)?
+                }
                 // One of the usual size does not do: it is given back for a larger.
                 Spare::There { .. } => {
                     self.drop_spare();
@@ -288,7 +296,7 @@ impl Disk {
         Ok(self.segment.as_mut())
     }
 
-    fn begin_segment(&mut self) -> io::Result<()> {
+    fn begin_segment(&mut self, engine: &mut Engine) -> io::Result<()> {
         let Spare::There { file, bytes } = std::mem::replace(&mut self.spare, Spare::Failed { again_us: 0 }) else {
             unreachable!("the caller has seen it");
         };
@@ -313,6 +321,7 @@ impl Disk {
         file.sync_data()?;
         self.next.name.number += 1;
         let segment = Segment { name: header.name, file, bytes, at: HEADER_BYTES as u64, nonce: header.nonce() };
+        engine.begin_segment(header.name.number);
         if let Some(left) = self.segment.replace(segment) {
             self.elders.push(left.name, left.bytes);
             self.left.push(left.file);

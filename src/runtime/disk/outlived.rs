@@ -2,6 +2,7 @@
 
 use super::spare::Spare;
 use super::{Disk, Order};
+use crate::engine::Engine;
 use crate::log::SegmentName;
 use std::io;
 
@@ -37,13 +38,13 @@ impl Disk {
 
     /// All cores have their keys in their own logs: says so durably, then takes away what was before. Answers whether that
     /// was possible yet.
-    pub fn bury_outlived(&mut self) -> io::Result<bool> {
+    pub fn bury_outlived(&mut self, engine: &mut Engine) -> io::Result<bool> {
         let (Outlived::Done(_), Spare::There { .. }) = (&self.outlived, &self.spare) else { return Ok(false) };
         let Outlived::Done(segments) = std::mem::replace(&mut self.outlived, Outlived::Nothing) else {
             unreachable!("it was there just now");
         };
         self.next.runs_from = self.next.name.run;
-        self.begin_segment()?;
+        self.begin_segment(engine)?;
         for segment in segments {
             self.keeper.send(Order::Remove { path: self.path(segment) }).expect("the keeper ends after the last core");
         }

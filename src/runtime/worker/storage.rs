@@ -36,7 +36,7 @@ impl Worker {
         // One core takes away what all have outlived: one word makes an end of all of it, since a key may have been in
         // several logs.
         if self.core == CoreId(0) && !self.ledger.is_rewriting() {
-            match disk.bury_outlived() {
+            match disk.bury_outlived(&mut self.engine) {
                 Ok(true) => self.ledger.bury_outlived(),
                 Ok(false) => {}
                 Err(error) => log::error!("cannot take away the log of earlier runs: {error}"),
