@@ -140,18 +140,25 @@ impl Engine {
             Some(listed) => listed.items.append(frame_items),
             None => frame_items.clear(),
         }
+        if self.settings.fsync != Fsync::Always {
+            self.shard.dirt_is_safe();
+        }
     }
 
     /// Frames up to this one are on stable storage.
     pub fn log_durable(&mut self, sequence: u64) {
         self.journal.durable = self.journal.durable.max(sequence);
+        if self.journal.durable == self.journal.sealed {
+            self.shard.dirt_is_safe();
+        }
     }
 
-    /// The frame that what was said until now rests on; not written yet if something has changed since.
+    /// The frame that what was said until now rests on; not written yet if something has changed since, and not filled yet
+    /// if one waits to be written.
     #[inline]
     pub fn log_position(&self) -> u64 {
         let Journal { frame, sealed, .. } = &self.journal;
-        sealed + u64::from(self.shard.is_dirty() || !frame.is_empty())
+        sealed + u64::from(!frame.is_empty()) + u64::from(self.shard.is_dirty())
     }
 
     /// The log cannot be written: nothing changes from now on.
@@ -160,8 +167,11 @@ impl Engine {
         self.shard.keep_dirt(false);
     }
 
-    /// Who waits for an answer loses the connection: it cannot be known whether what was asked for will last.
+    /// Who waits for an answer loses the connection: it cannot be known whether what was asked for will last. Nor is it
+    /// shown to anybody else.
     pub fn give_up_answers(&mut self, effects: &mut Effects) {
+        self.shard.doubt();
+        self.hide_doubtful();
         self.post.taint();
         self.lose_those(|client| !client.is_settled(), effects);
     }
@@ -183,6 +193,11 @@ impl Engine {
 
     pub fn refuses_writes(&self) -> bool {
         self.shard.refuses_writes()
+    }
+
+    /// What was given up lasts after all.
+    pub fn trust(&mut self) {
+        self.shard.trust();
     }
 
     /// There is room again.

@@ -72,6 +72,8 @@ pub(super) struct Dirty {
     text: Vec<u8>,
     /// One more than the row that was last written for such a hash; none while nothing is logged.
     recent: Vec<u32>,
+    /// Keys that were handed out, and may not last yet.
+    unsure: Vec<KeyHash>,
 }
 
 impl Dirty {
@@ -100,7 +102,7 @@ impl Dirty {
         for row in &self.rows {
             self.recent[row.hash.0 as usize % RECENT] = 0;
         }
-        self.rows.drain(..count);
+        self.unsure.extend(self.rows.drain(..count).map(|row| row.hash));
         if self.rows.is_empty() {
             self.text.clear();
             self.rows.shrink_to(KEPT_ROWS_MAX);
@@ -153,6 +155,34 @@ impl Shard {
         }
         dirty.forget(taken);
         self.watch.dirty = Some(dirty);
+    }
+
+    /// What was handed out lasts, or is as good as if it did.
+    pub fn dirt_is_safe(&mut self) {
+        if let Some(dirty) = &mut self.watch.dirty {
+            dirty.unsure.clear();
+            dirty.unsure.shrink_to(KEPT_ROWS_MAX);
+        }
+    }
+
+    /// Nobody knows whether the last changes will last: no command shows these keys until [`Shard::trust`].
+    pub fn doubt(&mut self) {
+        if let Some(dirty) = &self.watch.dirty {
+            self.doubtful.extend(dirty.unsure.iter().copied().chain(dirty.rows.iter().map(|row| row.hash)));
+            self.doubtful.sort_unstable_by_key(|hash| hash.0);
+            self.doubtful.dedup();
+        }
+        self.mind_reads();
+    }
+
+    pub fn trust(&mut self) {
+        self.doubtful = Vec::new();
+        self.mind_reads();
+    }
+
+    /// Whether a key's last change may not last. Another key with the same hash is doubted too.
+    pub fn doubts(&self, hash: KeyHash) -> bool {
+        !self.doubtful.is_empty() && self.doubtful.binary_search_by_key(&hash.0, |doubted| doubted.0).is_ok()
     }
 
     /// Notes some keys as if they had changed, from `place` on; answers where to go on, none behind the last key.

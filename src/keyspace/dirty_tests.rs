@@ -201,6 +201,9 @@ enum Entry {
     Removed(Vec<u8>),
 }
 
+/// What is kept of a key: value, expiry, whether it was edited.
+type Kept<'a> = (&'a [u8], Option<u64>, bool);
+
 /// A log in memory: segments of some age, from the oldest on.
 struct Logged {
     shard: Shard,
@@ -275,7 +278,7 @@ impl Logged {
     }
 
     /// What a start would bring back.
-    fn replayed(&self) -> BTreeMap<&[u8], (&[u8], Option<u64>, bool)> {
+    fn replayed(&self) -> BTreeMap<&[u8], Kept<'_>> {
         let mut found = BTreeMap::new();
         for entry in self.segments.iter().flat_map(|(_, entries)| entries) {
             match entry {

@@ -1,12 +1,13 @@
 //! The memory gate: what a shard may use, and making room before a write.
 
-use super::command::{LOG_FAILED, OUT_OF_MEMORY};
+use super::command::{IN_DOUBT, LOG_FAILED, OUT_OF_MEMORY};
 use super::eviction::Policy;
 use super::item::{Header, LARGE};
 use super::shard::Shard;
 use super::slab::ItemRef;
 use super::table::ENTRY_BYTES;
 use crate::protocol::command::{Command, flags::flag, spec};
+use crate::types::KeyHash;
 
 /// Keys that one write, or one round without, evicts at most: a limit lowered by gigabytes is reached in steps.
 const EVICTIONS_MAX: usize = 512;
@@ -38,6 +39,7 @@ impl Shard {
     pub fn set_policy(&mut self, policy: Policy, samples: usize) {
         self.policy = policy;
         self.eviction.configure(policy, samples);
+        self.mind_reads();
     }
 
     pub fn set_allowance(&mut self, allowance: Allowance) {
@@ -59,15 +61,18 @@ impl Shard {
         self.refuses_writes
     }
 
-    /// Why an operation may not run, if so. Makes room for it where memory is short.
+    /// Why an operation on a key with this hash may not run, if so. Makes room for it where memory is short.
     #[inline]
-    pub(super) fn refusal(&mut self, command: Command) -> Option<&'static str> {
+    pub(super) fn refusal(&mut self, command: Command, hash: KeyHash) -> Option<&'static str> {
         if !self.refuses_writes && !self.is_short() {
             return None;
         }
         let spec = spec(command);
         if self.refuses_writes && spec.has(flag::WRITE) {
             return Some(LOG_FAILED);
+        }
+        if self.doubts(hash) {
+            return Some(IN_DOUBT);
         }
         (self.is_short() && spec.has(flag::DENYOOM) && !self.make_room()).then_some(OUT_OF_MEMORY)
     }

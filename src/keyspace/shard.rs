@@ -83,6 +83,10 @@ pub struct Shard {
     pub(super) policy: Policy,
     pub(super) allowance: Allowance,
     pub(super) refuses_writes: bool,
+    /// Keys that no command may show, in the order of their hashes.
+    pub(super) doubtful: Vec<KeyHash>,
+    /// A read is more than a look: it is noted for eviction, or keys are in doubt.
+    minds_reads: bool,
     pub(super) watch: Watch,
     /// Which events are told; none while they would be published in no channel.
     pub(super) event_classes: EventClasses,
@@ -112,6 +116,8 @@ impl Shard {
             policy: Policy::NoEviction,
             allowance: Allowance::default(),
             refuses_writes: false,
+            doubtful: Vec::new(),
+            minds_reads: false,
             watch: Watch::default(),
             event_classes: EventClasses::NONE,
             events: Vec::new(),
@@ -243,7 +249,7 @@ impl Shard {
     /// nothing. This is all that a GET does.
     #[inline]
     pub fn read_plain(&mut self, key: &Key) -> Option<&[u8]> {
-        if self.eviction.tracks_access() {
+        if self.minds_reads {
             return self.read_plain_noted(key);
         }
         let value = plain_value(&self.slab, key)?;
@@ -251,9 +257,16 @@ impl Shard {
         Some(value)
     }
 
-    /// As [`Shard::read_plain`] while an eviction policy wants to know of accesses.
+    pub(super) fn mind_reads(&mut self) {
+        self.minds_reads = self.eviction.tracks_access() || !self.doubtful.is_empty();
+    }
+
+    /// As [`Shard::read_plain`] while an eviction policy wants to know of accesses, or keys are in doubt.
     #[inline(never)]
     fn read_plain_noted(&mut self, key: &Key) -> Option<&[u8]> {
+        if self.doubts(key.hash) {
+            return None;
+        }
         plain_value(&self.slab, key)?;
         self.touch(key.hint?);
         self.counts.hits += 1;

@@ -212,7 +212,7 @@ impl Engine {
     fn promote(&mut self, now: Now, hash: KeyHash, reason: Reason) {
         let Some(warm) = self.hot.board.get(hash) else { return };
         let (key, slot) = (warm.key.clone(), warm.slot);
-        if self.hot.directory.get(hash).is_some() {
+        if self.hot.directory.get(hash).is_some() || self.shard.doubts(hash) {
             return;
         }
         let (replicates, combines) = self.settings.hot.treatment(&key);
@@ -257,6 +257,16 @@ impl Engine {
         }
         self.spread_news(&row.key, false, reason.to_string());
         self.hot.demoted += 1;
+    }
+
+    /// No copy of a key in doubt is current, nor any that is under way.
+    pub(in super::super) fn hide_doubtful(&mut self) {
+        let shard = &self.shard;
+        let hot = self.hot.directory.iter().map(|row| row.hash);
+        let doubtful: Vec<KeyHash> = hot.filter(|hash| shard.doubts(*hash)).collect();
+        for hash in doubtful {
+            self.demote(hash, Reason::Off);
+        }
     }
 
     /// Treats no key as hot any more; their counts start anew.

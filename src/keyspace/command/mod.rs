@@ -40,6 +40,10 @@ pub const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'max
 /// What a write answers while the log cannot be written.
 pub const LOG_FAILED: &str = "MISCONF Errors writing to the log: see INFO persistence and the server's own log";
 
+/// What a read of a key answers whose last change may not last.
+pub const IN_DOUBT: &str =
+    "MISCONF Errors writing to the log: whether the last change of this key will last is not known yet";
+
 /// One operation on one key: `args[1]` is the key. Commands on several keys arrive here key by key.
 pub struct Request<'a> {
     pub command: Command,
@@ -82,7 +86,7 @@ pub fn apply(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut 
 
 #[inline(never)]
 fn apply_other(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut Reply) {
-    if let Some(refusal) = shard.refusal(request.command) {
+    if let Some(refusal) = shard.refusal(request.command, request.hash) {
         if !is_part(request.command) {
             shard.counts.tally.taken_back(request.command);
             shard.counts.tally.error(refusal.as_bytes());

@@ -1,11 +1,12 @@
 //! GET, SET and the rest of the plain strings.
 
 use super::options::{self, Expiry};
-use super::{NOT_AN_INTEGER, Request, TOO_LONG};
+use super::{IN_DOUBT, NOT_AN_INTEGER, Request, TOO_LONG};
 use crate::keyspace::event::EventClasses;
 use crate::keyspace::number::parse_i64;
 use crate::keyspace::shard::{Key, Shard, Value};
 use crate::keyspace::slab::ItemRef;
+use crate::protocol::command::Command;
 use crate::protocol::resp::Reply;
 use crate::types::VALUE_BYTES_MAX;
 use std::ops::Range;
@@ -48,6 +49,11 @@ pub fn get(shard: &mut Shard, now_ms: u64, request: &Request, reply: &mut Reply)
 /// GET of what is large, expires, is absent, or was not found by a probe.
 #[inline(never)]
 fn get_any(shard: &mut Shard, now_ms: u64, key: &Key, reply: &mut Reply) {
+    if shard.doubts(key.hash) {
+        shard.counts.tally.taken_back(Command::Get);
+        shard.counts.tally.error(IN_DOUBT.as_bytes());
+        return reply.error(IN_DOUBT);
+    }
     let item = shard.read(key, now_ms);
     reply_item(shard, item, reply);
 }

@@ -105,6 +105,8 @@ pub struct Worker {
     /// Where changes are logged; none: nowhere.
     disk: Option<Disk>,
     gate: Gate,
+    /// What rests on frames up to this one was given up, and has not become durable since.
+    given_up: Option<u64>,
     mail_is_stuck: bool,
     receives: u32,
     wakes: u64,
@@ -153,6 +155,7 @@ impl Worker {
             loader,
             disk,
             gate,
+            given_up: None,
             mail_is_stuck: false,
             receives: 0,
             wakes: 0,

@@ -57,12 +57,19 @@ impl Worker {
     /// Lets go of what may leave now.
     fn stand(&mut self, standing: Standing) {
         match standing {
-            Standing::Up(position) => self.gate.open(position),
-            // Reads go on; what waits is given up, and is written all the same once there is room.
+            Standing::Up(position) => {
+                if self.given_up.take_if(|given_up| *given_up <= position).is_some() {
+                    self.engine.trust();
+                }
+                self.gate.open(position);
+            }
+            // Reads go on. What waits is given up, and is written all the same once there is room; what changes after that
+            // is no client's doing, and nobody waits for it.
+            Standing::Short(position) if self.given_up.is_some() => self.gate.open(position),
             Standing::Short(position) if self.gate.holds(position) => self.give_up(position),
-            Standing::Failed if self.gate.holds(u64::MAX) => {
-                self.engine.log_failed();
+            Standing::Failed if self.given_up != Some(u64::MAX) => {
                 self.give_up(u64::MAX);
+                self.engine.log_failed();
             }
             Standing::Short(_) | Standing::Failed => {}
         }
@@ -82,6 +89,7 @@ impl Worker {
         }
         self.engine.give_up_answers(&mut self.effects);
         self.gate.open(position);
+        self.given_up = Some(position);
     }
 
     /// Sends what the engine has for a connection, unless a send is in flight: then its completion brings it up. What rests

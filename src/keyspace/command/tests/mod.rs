@@ -364,3 +364,41 @@ fn what_has_expired_and_stayed_is_replaced() {
         assert!(stage.shard.is_empty(), "{line}");
     }
 }
+
+/// Keys whose last change may not last are shown by no command, with or without a look-up before; others are. Once it lasts
+/// they are again.
+#[test]
+fn what_is_in_doubt_is_not_shown() {
+    let mut stage = Stage::new(Proto::Resp2);
+    stage.shard.keep_dirt(true);
+    for line in ["SET safe 1", "SET taken 1", "SET noted 1"] {
+        assert_eq!(stage.run(line), "+OK");
+    }
+    stage.shard.take_dirt(|_| true);
+    stage.shard.dirt_is_safe();
+    stage.run("SET taken 2");
+    stage.shard.take_dirt(|_| true);
+    stage.run("SET noted 2");
+    let look = |stage: &mut Stage, name: &str| {
+        let hash = stage.shard.hash(name.as_bytes());
+        let hint = stage.shard.probe(Slot(0), hash);
+        let mut out = Output::default();
+        with_args(&[b"GET", name.as_bytes()], |args| {
+            let mut request = Request { command: Command::Get, args, slot: Slot(0), hash, hint };
+            apply(&mut stage.shard, NOW_MS, &mut request, &mut Reply { out: &mut out, proto: Proto::Resp2 });
+        });
+        text(&out.flatten())
+    };
+    assert_eq!(look(&mut stage, "noted"), "$1 2");
+    stage.shard.doubt();
+    stage.shard.refuse_writes(true);
+    for line in ["GET taken", "GET noted", "STRLEN taken", "EXISTS noted", "TTL taken"] {
+        assert!(stage.run(line).starts_with("-MISCONF Errors writing to the log: whether"), "{line}");
+    }
+    assert!(look(&mut stage, "taken").starts_with("-MISCONF"));
+    assert_eq!((stage.run("GET safe"), look(&mut stage, "safe")), ("$1 1".into(), "$1 1".into()));
+    assert!(stage.run("SET safe 3").starts_with("-MISCONF Errors writing to the log: see"));
+    stage.shard.trust();
+    stage.shard.refuse_writes(false);
+    assert_eq!((stage.run("GET taken"), look(&mut stage, "noted")), ("$1 2".into(), "$1 2".into()));
+}
