@@ -3,6 +3,7 @@
 //! Of the rows only sums decide anything (the memory limit, where a connection lands), so plain relaxed loads do. What
 //! cores want to hear of is stored with release and loaded with acquire: see [`Ledger::set_interest`].
 
+use super::loading::Progress;
 use crate::types::CoreId;
 #[cfg(loom)]
 use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -16,6 +17,9 @@ struct Row {
     used_bytes: AtomicU64,
     client_bytes: AtomicU64,
     connections: AtomicU64,
+    /// Read from the log so far, and the keys that this has come to.
+    loaded_bytes: AtomicU64,
+    loaded_keys: AtomicU64,
 }
 
 /// Alone on its cache lines: whoever tracks no keys never touches it.
@@ -61,6 +65,8 @@ struct Starting {
     rewriting: AtomicU32,
     /// 1 until it is on stable storage that logs of earlier runs count no more.
     outlived: AtomicU32,
+    /// What all cores have to read.
+    loading_bytes: AtomicU64,
 }
 
 impl Ledger {
@@ -78,12 +84,31 @@ impl Ledger {
         self.rows.len()
     }
 
-    /// All cores will read their keys from the log, and write them to a new one if `rewrite`. Called before they start.
-    pub fn expect_loading(&self, rewrite: bool) {
+    /// All cores will read their keys from the log, so many bytes together, and write them to a new one if `rewrite`.
+    /// Called before they start.
+    pub fn expect_loading(&self, bytes: u64, rewrite: bool) {
         let cores = self.cores() as u32;
+        self.starting.loading_bytes.store(bytes, Ordering::Relaxed);
         self.starting.loading.store(cores, Ordering::Relaxed);
         self.starting.rewriting.store(if rewrite { cores } else { 0 }, Ordering::Relaxed);
         self.starting.outlived.store(u32::from(rewrite), Ordering::Relaxed);
+    }
+
+    /// Publishes how far a core has read.
+    pub fn set_loaded(&self, core: CoreId, bytes: u64, keys: u64) {
+        let row = &self.rows[core.index()];
+        row.loaded_bytes.store(bytes, Ordering::Relaxed);
+        row.loaded_keys.store(keys, Ordering::Relaxed);
+    }
+
+    /// How far all cores have read.
+    pub fn loading_progress(&self) -> Progress {
+        let sum = |of: fn(&Row) -> &AtomicU64| self.rows.iter().map(|row| of(row).load(Ordering::Relaxed)).sum();
+        Progress {
+            loaded_bytes: sum(|row| &row.loaded_bytes),
+            total_bytes: self.starting.loading_bytes.load(Ordering::Relaxed),
+            keys: sum(|row| &row.loaded_keys),
+        }
     }
 
     /// A core has its keys.

@@ -21,6 +21,7 @@ mod keys;
 mod latency;
 mod ledger;
 mod letter;
+mod loading;
 mod long;
 mod memory;
 mod monitor;
@@ -50,6 +51,7 @@ pub use invalidation::Fault as InvalidationFault;
 pub use journal::Fsync;
 pub use ledger::Ledger;
 pub use letter::Batch;
+pub use loading::Progress;
 pub use percentiles::Percentiles;
 #[cfg(feature = "faults")]
 pub use pubsub::Fault as MessageFault;

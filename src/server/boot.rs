@@ -3,7 +3,7 @@
 use super::config::{Config, Loaded, redis_parameters, rewrite, warnings};
 use super::host::Host;
 use super::storage::{Storage, StorageError};
-use super::{logger, notify};
+use super::{loading, logger, notify};
 use crate::engine::{self, Engine, EngineOptions, HostReport, Ledger, RewriteError, Settings};
 use crate::keyspace::ShardOptions;
 use crate::routing::{RoutingError, SlotTable, slot_of};
@@ -138,11 +138,14 @@ pub fn serve(loaded: &Loaded, config_file: Option<PathBuf>) -> Result<(), BootEr
     let house = build_house(config, cores, config_file.unwrap_or_default().display().to_string())?;
     let (features, running) = start_cores(config, &house, &bound)?;
     log::info!("Linux {}; {features:?}", kernel.release);
-    println!("{}", banner(config));
-    notify::ready(&format!("serving on {cores} cores"));
-    start_watchdog(&house.control, &running)?;
-
-    if let Some(signal) = signals.forever().next() {
+    let mut signal = loading::await_keys(&house.ledger, &mut signals);
+    if signal.is_none() {
+        println!("{}", banner(config));
+        notify::ready(&format!("serving on {cores} cores"));
+        start_watchdog(&house.control, &running)?;
+        signal = signals.forever().next();
+    }
+    if let Some(signal) = signal {
         log::info!("signal {signal}: draining");
     }
     notify::stopping();
@@ -192,7 +195,7 @@ fn build_house(config: &Config, cores: usize, config_file: String) -> Result<Hou
     let storage = config.log.appendonly.then(|| Storage::open(&config.log.dir, &config.log, &table)).transpose()?;
     let ledger = Ledger::new(cores);
     if let Some(storage) = &storage {
-        ledger.expect_loading(storage.moves());
+        ledger.expect_loading(storage.loading_bytes(), storage.moves());
     }
     Ok(House {
         storage,

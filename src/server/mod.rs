@@ -11,6 +11,7 @@ pub mod cli;
 mod cli_tests;
 pub mod config;
 pub mod host;
+mod loading;
 pub mod log_tool;
 mod logger;
 pub mod notify;

@@ -1,4 +1,4 @@
-//! What systemd is told: ready, stopping, status, alive. The only address of sd-notify.
+//! What systemd is told: starting, ready, stopping, status, alive. The only address of sd-notify.
 //!
 //! Without NOTIFY_SOCKET (no systemd, or another unit type) every call does nothing. A message that cannot be sent is
 //! logged and forgotten: the service is better off serving than stopping over it.
@@ -11,6 +11,12 @@ use sd_notify::NotifyState;
 pub fn ready(status: &str) {
     let status = one_line(status);
     send(&[NotifyState::Ready, NotifyState::Status(&status)]);
+}
+
+/// Not ready yet, and not stuck either: systemd is to wait for so long from now on, whatever TimeoutStartSec says.
+pub fn starting(status: &str, wait: Duration) {
+    let (status, wait_us) = (one_line(status), u32::try_from(wait.as_micros()).unwrap_or(u32::MAX));
+    send(&[NotifyState::Status(&status), NotifyState::ExtendTimeoutUsec(wait_us)]);
 }
 
 /// The drain has begun; from here TimeoutStopSec counts.
@@ -59,6 +65,7 @@ mod tests {
     #[test]
     fn without_systemd_nothing_happens() {
         if std::env::var_os("NOTIFY_SOCKET").is_none() {
+            starting("test", Duration::MAX);
             ready("test");
             status("test");
             alive();

@@ -86,10 +86,15 @@ impl Storage {
         self.moves
     }
 
+    /// What all cores have to read, each its share or all of it.
+    pub fn loading_bytes(&self) -> u64 {
+        (0..self.cores).map(|core| self.loader_of(CoreId(core)).bytes()).sum()
+    }
+
     /// What a core reads.
     pub fn loader_of(&self, core: CoreId) -> Loader {
         let chains = self.catalog.chains.iter().filter(|chain| self.moves || chain.core() == core);
-        Loader::new(self.dir.clone(), chains.cloned().collect())
+        Loader::new(self.dir.clone(), chains.cloned().collect(), self.moves)
     }
 
     /// What a core writes its log with. The secret is a random number.

@@ -61,7 +61,7 @@ class Orders:
         self.hold = 0.0
         self.fail = {}
         self.delay_s = {}
-        self.counts = {"write": 0, "flush": 0, "failed": 0}
+        self.counts = {"read": 0, "write": 0, "flush": 0, "failed": 0}
 
     def take(self, words):
         if "lie" in words:
@@ -128,6 +128,7 @@ class Medium:
 
     def read(self, body, _now):
         _, offset, size, *_ = IO_IN.unpack_from(body)
+        self.orders.meet("read")
         return memoryview(self.data)[offset : offset + size]
 
     def write(self, unique, body, now):

@@ -4,12 +4,14 @@
 Environment: COLDPLATE_BIN (redis-server shows what Redis does), SEED (default: drawn, and printed), ONLY (a shell
 pattern over case names), QUICK=1, CORES (default 2), CLIENTS (24); ROUNDS of kill -9 (default 5, quick 2), CUTS a run
 (default 120, xfs 60, quick 30; `all` cuts at each boundary of a write or flush), WAYS=all (each cut loses in all
-ways), SECONDS of load a run (2; 0.4 with CUTS=all), SEGMENT_BYTES (1mb), FS (default "ext4 xfs", quick "ext4"),
-CASE_S (3600), the seconds that a case may take. A seed repeats all choices; the moments at which a kill meets the
-server it cannot repeat, so a recording that shows a loss is kept.
+ways), SECONDS of load a run (2; 0.4 with CUTS=all), POSITIONS of flipped bytes (300, quick 20) and TAILS (40, quick 4)
+a log, SEGMENT_BYTES (1mb), FS (default "ext4 xfs", quick "ext4"), CASE_S (3600), the seconds that a case may take. A
+seed repeats all choices; the moments at which a kill meets the server it cannot repeat, so a recording that shows a
+loss is kept.
 
     tests/crash/run.py                             short
     ROUNDS=50 CUTS=all tests/crash/run.py          long
+    POSITIONS=3000 ONLY='damaged*' tests/crash/run.py
     tests/crash/run.py replay FOLDER [CUT...]      a kept run once more, or some of its cuts
 """
 
@@ -20,7 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from crash import faults, planted, promises, rounds, cuts  # noqa: F401  (their cases register themselves)
+from crash import faults, loading, planted, promises, rounds, cuts  # noqa: F401  (their cases register themselves)
 from crash.stage import SEED, suite
 
 

@@ -54,6 +54,8 @@ def need_log():
 class Subject(Server):
     """The server under test, with its log in a folder that outlives it. It dies with this process."""
 
+    start_s_max = LOADING_S_MAX
+
     def __init__(self, folder, appendfsync="always", appendonly="yes", cores=CORES, **options):
         super().__init__(cores=cores, appendonly=appendonly, appendfsync=appendfsync, dir=folder, **options)
         if not self.is_redis:

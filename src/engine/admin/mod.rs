@@ -188,7 +188,10 @@ impl Engine {
                 let tracking = self.hot_session.as_ref().map(|tracking| tracking.is_active());
                 Ok(Gather::info(
                     cores,
-                    request.with_tracking(tracking).with_replication_changes(self.replication_changes),
+                    request
+                        .with_tracking(tracking)
+                        .with_replication_changes(self.replication_changes)
+                        .with_loading(self.ledger.loading_progress()),
                 ))
             }
             Command::ConfigSet => self.check_config_set(args).map(|()| Gather::ok(cores)),

@@ -35,16 +35,43 @@ pub struct Loader {
     chains: VecDeque<Chain>,
     replay: Option<Replay>,
     file: Option<(SegmentName, File)>,
+    /// Bytes of all chains, and of those that are done with.
+    bytes: u64,
+    done_bytes: u64,
+    /// Its keys are all written anew, because other cores have some of them now.
+    moves: bool,
     records: u64,
     began: Instant,
 }
 
 impl Loader {
-    pub fn new(dir: PathBuf, chains: Vec<Chain>) -> Loader {
-        Loader { dir, chains: chains.into(), replay: None, file: None, records: 0, began: Instant::now() }
+    pub fn new(dir: PathBuf, chains: Vec<Chain>, moves: bool) -> Loader {
+        let bytes = chains.iter().flat_map(Chain::segments).map(|segment| segment.file_bytes).sum();
+        let (chains, began) = (chains.into(), Instant::now());
+        Loader {
+            dir,
+            chains,
+            replay: None,
+            file: None,
+            bytes,
+            done_bytes: 0,
+            moves,
+            records: 0,
+            began,
+        }
     }
 
-    /// Loads for a while; true once all is loaded.
+    /// What there is to read.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// What of it is done with.
+    pub fn loaded_bytes(&self) -> u64 {
+        self.done_bytes + self.replay.as_ref().map_or(0, |replay| replay.progress().0)
+    }
+
+    /// Loads for a while; true once all is loaded, and changes are logged from there on.
     pub fn turn(&mut self, engine: &mut Engine, now: Now) -> Result<bool, LoadError> {
         let until = Instant::now() + TURN;
         loop {
@@ -52,6 +79,10 @@ impl Loader {
                 let Some(chain) = self.chains.pop_front() else {
                     let seconds = self.began.elapsed().as_secs_f64();
                     log::info!("loaded {} keys from {} records in {seconds:.2} s", engine.keys(), self.records);
+                    engine.begin_log();
+                    if self.moves {
+                        engine.begin_rewrite();
+                    }
                     return Ok(true);
                 };
                 self.replay = Some(Replay::new(chain));
@@ -90,6 +121,7 @@ impl Loader {
             }
             Step::End => {
                 report(&replay.summary());
+                self.done_bytes += replay.progress().1;
                 self.replay = None;
                 Ok(true)
             }

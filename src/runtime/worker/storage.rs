@@ -10,15 +10,13 @@ use std::io;
 impl Worker {
     /// Loads keys for a while, if there are any left to load.
     pub(super) fn load(&mut self, now: Now) -> Result<(), LoadError> {
-        if let Some(loader) = &mut self.loader
-            && loader.turn(&mut self.engine, now)?
-        {
-            self.loader = None;
-            self.engine.begin_log();
-            if self.ledger.is_rewriting() {
-                self.engine.begin_rewrite();
+        if let Some(loader) = &mut self.loader {
+            let is_loaded = loader.turn(&mut self.engine, now)?;
+            self.ledger.set_loaded(self.core, loader.loaded_bytes(), self.engine.keys() as u64);
+            if is_loaded {
+                self.loader = None;
+                self.ledger.core_loaded();
             }
-            self.ledger.core_loaded();
         }
         if self.engine.is_loading() && !self.ledger.is_loading() {
             self.engine.end_loading();

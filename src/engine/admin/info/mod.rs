@@ -13,7 +13,7 @@ use super::hotkeys::{HotKey, hottest_first, read_keys};
 use crate::engine::census::{Census, Wanted};
 use crate::engine::event::HostReport;
 use crate::engine::pubsub::read_all;
-use crate::engine::{Percentiles, Settings, Stats};
+use crate::engine::{Percentiles, Progress, Settings, Stats};
 use crate::protocol::resp::Args;
 use crate::types::{CoreId, Now};
 use std::fmt::Write;
@@ -62,6 +62,7 @@ pub struct InfoRequest {
     listened: [Vec<u64>; 3],
     /// How often DEBUG CHANGE-REPL-ID was called.
     replication_changes: u64,
+    loading: Progress,
     /// What commands did, as far as a section shows it.
     pub census: Census,
 }
@@ -102,6 +103,7 @@ impl InfoRequest {
             hot_keys: Vec::new(),
             listened: Default::default(),
             replication_changes: 0,
+            loading: Progress::default(),
             census: Census::default(),
         }
     }
@@ -122,6 +124,10 @@ impl InfoRequest {
 
     pub fn with_replication_changes(self, replication_changes: u64) -> InfoRequest {
         InfoRequest { replication_changes, ..self }
+    }
+
+    pub fn with_loading(self, loading: Progress) -> InfoRequest {
+        InfoRequest { loading, ..self }
     }
 
     /// Takes the hot keys of one core.

@@ -104,7 +104,7 @@ pub fn memory(text: &mut String, request: &InfoRequest, _: &[Stats], total: &Sta
     )
 }
 
-pub fn persistence(text: &mut String, _: &InfoRequest, _: &[Stats], total: &Stats, host: &HostReport) -> Result {
+pub fn persistence(text: &mut String, request: &InfoRequest, _: &[Stats], total: &Stats, host: &HostReport) -> Result {
     fields!(text,
         "loading": u8::from(total.logs_loading > 0),
         "async_loading": 0,
@@ -146,6 +146,18 @@ pub fn persistence(text: &mut String, _: &InfoRequest, _: &[Stats], total: &Stat
             "log_cores_refusing_writes": total.logs_failed,
             "log_loaded_keys": total.loaded,
             "log_loaded_keys_expired": total.loaded_expired,
+        )?;
+    }
+    if total.logs_loading > 0 {
+        let (progress, began_s) = (request.loading, host.started.unix_us / 1_000_000);
+        let elapsed_s = (request.now.unix_us / 1_000_000).saturating_sub(began_s);
+        fields!(text,
+            "loading_start_time": began_s,
+            "loading_total_bytes": progress.total_bytes,
+            "loading_rdb_used_mem": 0,
+            "loading_loaded_bytes": progress.loaded_bytes,
+            "loading_loaded_perc": format_args!("{:.2}", progress.percent()),
+            "loading_eta_seconds": progress.eta_s(elapsed_s),
         )?;
     }
     Ok(())
