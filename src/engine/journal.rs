@@ -228,6 +228,14 @@ impl Engine {
         self.journal.rewrite.is_some() && !self.shard.is_dirty()
     }
 
+    /// Logs what a record is about once more, as it is now. What follows a Clear has to be logged again, too.
+    pub fn log_again(&mut self, record: &Record) {
+        match record.kind {
+            Kind::Clear => self.shard.soil_all(),
+            Kind::Put | Kind::Remove => self.shard.soil_key(record.slot, record.key),
+        }
+    }
+
     /// Logs the keys of old records once more that were last logged in this age.
     pub fn renew<'a>(&mut self, age: u64, records: impl Iterator<Item = Record<'a>>) {
         let (table, core) = (&self.table, self.core);

@@ -210,6 +210,21 @@ impl Shard {
         }
     }
 
+    /// Notes a key as if it had changed, whether it is there or not.
+    pub fn soil_key(&mut self, slot: Slot, key: &[u8]) {
+        let key = Key { bytes: key, slot, hash: self.hash(key), hint: None };
+        if let Some(dirty) = &mut self.watch.dirty {
+            dirty.note(&key);
+        }
+    }
+
+    /// Notes that all keys have gone, as if those that are there had come later. They are to be noted behind it.
+    pub fn soil_all(&mut self) {
+        if let Some(dirty) = &mut self.watch.dirty {
+            dirty.note_all();
+        }
+    }
+
     /// Notes keys as if they had changed if they were last logged in this age.
     ///
     /// They come from an old segment in the order in which they were written, so nothing of them is in the caches: as with

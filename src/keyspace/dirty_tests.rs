@@ -321,3 +321,20 @@ fn nothing_that_counts_is_cleaned_away() {
         }
     }
 }
+
+/// Keys are noted as if they had changed, also where they are gone, and behind a clearing of which nobody else speaks.
+#[test]
+fn keys_can_be_noted_by_name() {
+    let mut shard = shard();
+    put(&mut shard, b"a", b"1", None);
+    put(&mut shard, b"b", b"2", Some(9));
+    taken(&mut shard);
+    shard.soil_key(SLOT, b"b");
+    shard.soil_key(SLOT, b"gone");
+    shard.soil_key(SLOT, b"b");
+    assert_eq!(taken(&mut shard), ["b=2@9", "-gone"]);
+    shard.soil_key(SLOT, b"a");
+    shard.soil_all();
+    shard.soil_key(SLOT, b"b");
+    assert_eq!(taken(&mut shard), ["cleared", "b=2@9"]);
+}

@@ -1,6 +1,7 @@
 //! Reads the log back at the start, a piece a turn, so that the core answers meanwhile that it is loading.
 
 use super::folder::{FileError, segments};
+use super::tail::Tail;
 use crate::engine::Engine;
 use crate::log::{Catalog, Chain, LogError, Replay, SegmentName, Step, Summary, Verdict};
 use crate::types::Now;
@@ -40,6 +41,7 @@ pub struct Loader {
     done_bytes: u64,
     /// Its keys are all written anew, because other cores have some of them now.
     moves: bool,
+    tail: Tail,
     records: u64,
     began: Instant,
 }
@@ -56,6 +58,7 @@ impl Loader {
             bytes,
             done_bytes: 0,
             moves,
+            tail: Tail::default(),
             records: 0,
             began,
         }
@@ -82,6 +85,8 @@ impl Loader {
                     engine.begin_log();
                     if self.moves {
                         engine.begin_rewrite();
+                    } else {
+                        self.tail.log_again(&self.dir, engine)?;
                     }
                     return Ok(true);
                 };
@@ -113,6 +118,7 @@ impl Loader {
             }
             Step::Frame(frame) => {
                 let before = self.records;
+                self.tail.pass(&frame);
                 for record in frame.records() {
                     engine.load(now, &record);
                     self.records += 1;

@@ -16,6 +16,9 @@ mod keeper;
 mod loader;
 mod outlived;
 mod spare;
+mod tail;
+#[cfg(test)]
+mod tests;
 
 pub use keeper::{Order, start as start_keeper, sync_dir};
 pub use loader::{LoadError, Loader, find};
@@ -265,6 +268,10 @@ impl Disk {
         if self.mark_us.is_none_or(|at_us| now_us < at_us || self.durable < self.written) || engine.has_frame() {
             return Ok(());
         }
+        self.write_mark(engine)
+    }
+
+    fn write_mark(&mut self, engine: &mut Engine) -> io::Result<()> {
         let Some(segment) = self.segment.as_mut().filter(|segment| segment.at + MARK_BYTES <= segment.bytes) else {
             return Ok(());
         };
@@ -427,13 +434,22 @@ impl Disk {
         if let Spare::There { .. } | Spare::Asked { .. } = self.spare {
             self.drop_spare();
         }
-        for file in self.left.iter().chain(self.segment.iter().map(|segment| &segment.file)) {
-            if let Err(error) = file.sync_data() {
-                self.failed = true;
-                log::error!("the log in {} failed (sync: {error})", self.dir.display());
-                return;
-            }
+        if let Err(error) = self.sync_at_end(engine) {
+            self.failed = true;
+            log::error!("the log in {} failed (sync: {error})", self.dir.display());
         }
+    }
+
+    /// What the kernel still syncs is synced once more: nobody waits for its answer. Then the last frame is said to be
+    /// durable; that this is written need not be.
+    fn sync_at_end(&mut self, engine: &mut Engine) -> io::Result<()> {
+        for file in self.left.iter().chain(&self.syncing).chain(self.segment.iter().map(|segment| &segment.file)) {
+            file.sync_data()?;
+        }
+        self.durable = self.written;
+        engine.log_durable(self.durable);
+        let is_marked = self.written == self.seen_written && self.mark_us.is_none();
+        if is_marked { Ok(()) } else { self.write_mark(engine) }
     }
 
     fn write_at_end(&mut self, engine: &mut Engine) -> io::Result<()> {

@@ -1,0 +1,448 @@
+//! Proves what a core's log does with real files: how it is written, synced, cleaned and read back, and what it says when
+//! there is no room. Each test has a folder of its own, which goes with it, and a clock that it turns by hand.
+
+use super::*;
+use crate::engine::{Effects, EngineOptions, Event, Host, HostReport, Ledger, Settings, ShellCounts};
+use crate::keyspace::ShardOptions;
+use crate::log::{Chain, Kind, Replay, Step, Verdict};
+use crate::routing::{SlotTable, slot_of};
+use crate::runtime::uring::{Completion, RingConfig, Wait};
+use crate::types::{ConnId, CoreId};
+use std::fs;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+const CONN: ConnId = ConnId { index: 0, generation: 1 };
+const SEGMENT_BYTES: u64 = 64 * 1024;
+const TURN_US: u64 = 100;
+/// Long enough for any machine; a test that reaches it has failed.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+struct Machine;
+
+impl Host for Machine {
+    fn report(&self) -> HostReport {
+        HostReport::default()
+    }
+
+    fn set_log_level(&self, _level: &str) {}
+}
+
+/// A directory that goes with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(test: &str) -> Folder {
+        let folder = Folder(std::env::temp_dir().join(format!("coldplate-disk-{}-{test}", std::process::id())));
+        let _ = fs::remove_dir_all(&folder.0);
+        fs::create_dir_all(&folder.0).expect("there is room");
+        folder
+    }
+
+    /// What is in its segments: each chain's records in order, and how it ends.
+    fn records(&self) -> Vec<(Vec<String>, Verdict)> {
+        find(&self.0).expect("the log is sound").chains.into_iter().map(|chain| self.read(chain)).collect()
+    }
+
+    fn read(&self, chain: Chain) -> (Vec<String>, Verdict) {
+        let (mut replay, mut lines) = (Replay::new(chain), Vec::new());
+        loop {
+            match replay.advance().expect("it is sound") {
+                Step::Read { name, offset } => {
+                    let file = File::open(self.0.join(name.to_string())).expect("it is there");
+                    let bytes = file.read_at(replay.space(), offset).expect("it can be read");
+                    replay.filled(bytes);
+                }
+                Step::Frame(frame) => {
+                    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+                    lines.extend(frame.records().map(|record| match record.kind {
+                        Kind::Put => format!("{}={}", text(record.key), text(record.value)),
+                        Kind::Remove => format!("-{}", text(record.key)),
+                        Kind::Clear => "clear".to_owned(),
+                    }));
+                    if frame.bytes() == 0 {
+                        lines.push(format!("{} durable", frame.durable));
+                    }
+                }
+                Step::End => return (lines, replay.summary().verdict),
+            }
+        }
+    }
+
+    fn segments(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).expect("it is there").map(|entry| entry.expect("it can be read"));
+        let mut names: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// One core with a log, without its loop.
+struct Desk {
+    dir: PathBuf,
+    engine: Engine,
+    effects: Effects,
+    ring: Ring,
+    disk: Disk,
+    now: Now,
+    keeper: JoinHandle<()>,
+}
+
+impl Desk {
+    /// Starts over what is in the folder, as a server does.
+    fn open(folder: &Folder, fsync: Fsync) -> Desk {
+        let table = Arc::new(SlotTable::compile(1, 1, &[]).expect("one core"));
+        let mut engine = Engine::new(EngineOptions {
+            core: CoreId(0),
+            table,
+            ledger: Arc::new(Ledger::new(1)),
+            shard: ShardOptions { hash_seed: [1, 2, 3, 4], draw_seed: 5, place: slot_of },
+            settings: Settings { fsync, ..Settings::default() },
+            host: Arc::new(Machine),
+        });
+        let chains = find(&folder.0).expect("the log is sound").chains;
+        let segments = chains.iter().flat_map(Chain::segments);
+        let earlier = segments.map(|segment| (segment.name, segment.file_bytes)).collect();
+        let run = chains.last().map_or(0, Chain::run) + 1;
+        let (keeper, thread) = start_keeper().expect("a thread starts");
+        let options = DiskOptions {
+            dir: folder.0.clone(),
+            segment_bytes: SEGMENT_BYTES,
+            amplification: 2,
+            earlier,
+            next: SegmentHeader::first(SegmentName { run, core: CoreId(0), number: 0 }, run ^ 77, SEGMENT_BYTES),
+            keeper,
+            outlived: None,
+        };
+        let disk = Disk::new(options, &mut engine);
+        engine.begin_loading();
+        let now = Now { mono_us: 1, unix_us: 1_700_000_000_000_000 };
+        let mut loader = Loader::new(folder.0.clone(), chains, false);
+        while !loader.turn(&mut engine, now).expect("the log is sound") {}
+        assert_eq!(loader.loaded_bytes(), loader.bytes());
+        engine.end_loading();
+        let ring = Ring::new(&RingConfig { entries: 8, completions: 32, buffers: 2, ..RingConfig::default() });
+        let ring = ring.expect("the kernel has io_uring");
+        let mut desk =
+            Desk { dir: folder.0.clone(), engine, effects: Effects::default(), ring, disk, now, keeper: thread };
+        let opened = Event::Opened { conn: CONN, peer: String::new(), local: String::new() };
+        desk.engine.handle(now, opened, &mut desk.effects);
+        desk
+    }
+
+    /// What a client asks for, and the turn that it brings.
+    fn tell(&mut self, lines: &str) -> Standing {
+        let bytes: String = lines.lines().map(request).collect();
+        self.engine.handle(self.now, Event::Received { chunks: &[(CONN, bytes.as_bytes())] }, &mut self.effects);
+        self.turn()
+    }
+
+    fn turn(&mut self) -> Standing {
+        self.now.mono_us += TURN_US;
+        self.engine.turn_begins(self.now, &mut self.effects);
+        self.engine.turn_ends(self.now, ShellCounts { log: self.disk.counts, ..ShellCounts::default() });
+        self.disk.turn(&mut self.engine, &mut self.ring, self.now)
+    }
+
+    /// The end of a sync through the ring.
+    fn await_sync(&mut self) -> Standing {
+        loop {
+            self.ring.enter(Wait { completions: 1, min_wait_us: 0, timeout: Some(PATIENCE) }).expect("it waits");
+            if let Some(Completion::Synced { result, .. }) = self.ring.next() {
+                return self.disk.synced(&mut self.engine, 1, result);
+            }
+        }
+    }
+
+    /// Turns until something is so. Only the keeper's thread is waited for.
+    fn until(&mut self, what: &str, mut is: impl FnMut(&mut Desk) -> bool) {
+        let end = std::time::Instant::now() + PATIENCE;
+        while !is(self) {
+            assert!(std::time::Instant::now() < end, "{what}");
+            self.turn();
+            std::thread::yield_now();
+        }
+    }
+
+    /// What clients have been answered since they were last looked at.
+    fn answers(&mut self) -> String {
+        let output = self.engine.take_output(CONN).map_or_else(Vec::new, |output| output.flatten());
+        String::from_utf8(output).expect("text")
+    }
+
+    /// In peace.
+    fn finish(mut self) {
+        self.disk.finish(&mut self.engine);
+        self.crash();
+    }
+
+    /// As kill -9 does; what was asked of the keeper is done all the same.
+    fn crash(self) {
+        drop(self.disk);
+        self.keeper.join().expect("it ends with the last who may ask it");
+    }
+}
+
+/// A line of words as a request; typed as it is, it could not be long.
+fn request(line: &str) -> String {
+    let words = line.split(' ').map(|word| format!("${}\r\n{word}\r\n", word.len()));
+    format!("*{}\r\n{}", line.split(' ').count(), words.collect::<String>())
+}
+
+fn lines(records: &[&str]) -> Vec<String> {
+    records.iter().map(|line| (*line).to_owned()).collect()
+}
+
+/// A turn's changes are one frame, durable before anything may leave; another start has the keys, in a chain of its own.
+#[test]
+fn what_was_written_comes_back() {
+    let folder = Folder::new("back");
+    let mut desk = Desk::open(&folder, Fsync::Always);
+    assert_eq!(desk.turn(), Standing::Up(0));
+    assert_eq!(desk.tell("SET a 1\nSET b 2\nINCR a\nSET c 3"), Standing::Up(1));
+    assert_eq!(desk.tell("DEL c"), Standing::Up(2));
+    assert_eq!((desk.disk.counts.frames, desk.disk.counts.syncs), (2, 2));
+    desk.crash();
+    assert_eq!(folder.records()[0], (lines(&["a=2", "b=2", "c=3", "-c"]), Verdict::Clean));
+    let mut desk = Desk::open(&folder, Fsync::Always);
+    assert_eq!(desk.engine.keys(), 2);
+    desk.tell("SET d 4");
+    desk.crash();
+    let names = folder.segments();
+    assert!(names.contains(&"0000000002-0000-000000000000.log".to_owned()), "{names:?}");
+}
+
+/// Under `everysec` what was written may leave at once, and is durable once the sync has ended; one is under way at a time.
+#[test]
+fn everysec_syncs_behind_what_leaves() {
+    let folder = Folder::new("everysec");
+    let mut desk = Desk::open(&folder, Fsync::EverySecond);
+    desk.now.mono_us += SYNC_US;
+    assert_eq!(desk.tell("SET a 1"), Standing::Up(1));
+    assert_eq!((desk.disk.syncs_pending, desk.disk.durable), (1, 0));
+    assert_eq!(desk.tell("SET a 2"), Standing::Up(2));
+    assert_eq!(desk.await_sync(), Standing::Up(2));
+    assert_eq!((desk.disk.syncs_pending, desk.disk.durable), (0, 1), "what came later is not covered");
+    let due = desk.disk.deadline(&desk.engine, desk.now.mono_us).expect("a sync is due");
+    assert_eq!(due, desk.disk.last_sync_us + SYNC_US);
+    desk.now.mono_us = due;
+    desk.turn();
+    desk.await_sync();
+    assert_eq!(desk.disk.durable, 2);
+    desk.crash();
+}
+
+/// A core at rest says in an empty frame that its last one is durable, once; so does one that ends.
+#[test]
+fn the_last_frame_is_vouched_for() {
+    let folder = Folder::new("mark");
+    let mut desk = Desk::open(&folder, Fsync::Always);
+    desk.tell("SET a 1");
+    desk.turn();
+    for _ in 0..3 {
+        desk.now.mono_us += MARK_US;
+        desk.turn();
+    }
+    assert_eq!(folder.records()[0].0, lines(&["a=1", "1 durable"]));
+    desk.tell("SET a 2");
+    desk.finish();
+    assert_eq!(folder.records()[0].0, lines(&["a=1", "1 durable", "a=2", "3 durable"]));
+    let desk = Desk::open(&folder, Fsync::Always);
+    desk.finish();
+    assert_eq!(folder.records().len(), 1, "who changes nothing begins nothing");
+}
+
+/// What a killed server left is served, so it has to last: the next start logs it once more, and a byte of it that goes bad
+/// afterwards takes nothing away. What somebody vouches for is left alone.
+#[test]
+fn what_nothing_vouches_for_is_logged_again() {
+    let folder = Folder::new("again");
+    let mut desk = Desk::open(&folder, Fsync::Always);
+    for line in ["SET old 1\nSET b 1", "FLUSHALL\nSET a 1", "SET b 2\nSET c 3", "SET d 4\nDEL c"] {
+        desk.tell(line);
+    }
+    desk.crash();
+    let desk = Desk::open(&folder, Fsync::Always);
+    desk.finish();
+    // Of the first run, all but the last frame are called durable by the next one.
+    assert_eq!(folder.records().last().expect("a second chain").0, lines(&["d=4", "-c", "1 durable"]));
+    let desk = Desk::open(&folder, Fsync::Always);
+    desk.finish();
+    assert_eq!(folder.records().len(), 2, "the third run has nothing to say");
+    let last = folder.0.join("0000000001-0000-000000000000.log");
+    let mut bytes = fs::read(&last).expect("it is there");
+    let at = bytes.windows(4).rposition(|four| four == b"\0\0d4").expect("the last frame's value");
+    bytes[at + 3] ^= 1;
+    fs::write(&last, bytes).expect("there is room");
+    let mut desk = Desk::open(&folder, Fsync::Always);
+    assert_eq!(desk.engine.keys(), 3);
+    desk.answers();
+    desk.tell("MGET old a b c d");
+    assert_eq!(desk.answers(), "*5\r\n$-1\r\n$1\r\n1\r\n$1\r\n2\r\n$-1\r\n$1\r\n4\r\n");
+    desk.crash();
+}
+
+/// A FLUSHALL that nothing vouches for is logged again in one frame with what came behind it.
+#[test]
+fn a_flush_is_logged_again_with_what_is_behind_it() {
+    let folder = Folder::new("flush");
+    let mut desk = Desk::open(&folder, Fsync::Never);
+    for line in ["SET a 1\nSET b 1", "FLUSHALL", "SET b 2", "SET c 3"] {
+        desk.tell(line);
+    }
+    desk.crash();
+    let mut desk = Desk::open(&folder, Fsync::Never);
+    desk.turn();
+    assert_eq!(desk.disk.counts.frames, 1);
+    desk.crash();
+    assert_eq!(folder.records().last().expect("a second chain").0, lines(&["clear", "b=2", "c=3"]));
+}
+
+/// Full segments make room for the next, which was made ahead; a frame that fits in none gets one of its own size.
+#[test]
+fn segments_follow_each_other() {
+    let folder = Folder::new("segments");
+    let mut desk = Desk::open(&folder, Fsync::Always);
+    let value = "x".repeat(SEGMENT_BYTES as usize / 3);
+    for number in 0..4 {
+        let line = format!("SET key:{number} {value}");
+        desk.tell(&line);
+        desk.until("it is written", |desk| desk.disk.written == number + 1);
+    }
+    let current = desk.disk.segment.as_ref().expect("it writes");
+    assert_eq!((current.name.number, desk.disk.elders.oldest().expect("the first is full").number), (1, 0));
+    let large = "y".repeat(2 * SEGMENT_BYTES as usize);
+    desk.tell(&format!("SET large {large}"));
+    desk.until("a larger segment", |desk| desk.disk.written == 5);
+    let current = desk.disk.segment.as_ref().expect("it writes");
+    assert!(current.bytes > 2 * SEGMENT_BYTES && current.name.number == 2, "{} bytes", current.bytes);
+    desk.finish();
+    let desk = Desk::open(&folder, Fsync::Always);
+    assert_eq!(desk.engine.keys(), 5);
+    desk.crash();
+}
+
+/// Without room for the next segment writes are refused and reads go on, and all is well again once there is room.
+#[test]
+fn no_room_refuses_writes_until_there_is_some() {
+    let folder = Folder::new("room");
+    let away = Folder::new("room-away");
+    let mut desk = Desk::open(&folder, Fsync::Always);
+    desk.tell("SET a 1");
+    let spare = |desk: &Desk| matches!(desk.disk.spare, Spare::There { .. });
+    desk.until("the next segment", |desk| spare(desk));
+    // The keeper makes files by their names, and there is no such folder for a while.
+    fs::remove_dir(&away.0).and_then(|()| fs::rename(&folder.0, &away.0)).expect("it can be renamed");
+    for number in 0..3 {
+        desk.tell(&format!("SET key:{number} {}", "x".repeat(SEGMENT_BYTES as usize / 2)));
+    }
+    desk.until("it is known that there is no room", |desk| desk.engine.refuses_writes());
+    let position = desk.engine.log_position();
+    desk.answers();
+    let standing = desk.tell("SET late 1\nGET a");
+    assert_eq!(standing, if position > desk.disk.written { Standing::Short(position) } else { Standing::Up(position) });
+    let answers = desk.answers();
+    assert!(answers.starts_with("-MISCONF") && answers.ends_with("$1\r\n1\r\n"), "{answers}");
+    fs::rename(&away.0, &folder.0).expect("it can be renamed");
+    desk.now.mono_us += 2 * MARK_US;
+    desk.until("writes are taken", |desk| !desk.engine.refuses_writes());
+    desk.until("all is written", |desk| desk.disk.written == desk.engine.log_position());
+    desk.tell("SET late 1");
+    desk.finish();
+    let desk = Desk::open(&folder, Fsync::Always);
+    assert_eq!(desk.engine.keys(), 5);
+    desk.crash();
+}
+
+/// A log that is written over and over keeps its bound: old segments are gone through, said to be dead, and taken away, and
+/// what is left holds all keys.
+#[test]
+fn old_segments_are_cleaned() {
+    let folder = Folder::new("clean");
+    let mut desk = Desk::open(&folder, Fsync::Always);
+    desk.tell("SET stays 1\nSET goes 2");
+    desk.tell("DEL goes");
+    for number in 0..400_u64 {
+        desk.tell(&format!("SET key:{} {number}{}", number % 3, "x".repeat(4000)));
+        desk.until("it is written", |desk| desk.disk.written == desk.engine.log_position());
+    }
+    let oldest = SegmentName { run: 1, core: CoreId(0), number: 0 };
+    desk.until("the first segment goes", |desk| !desk.dir.join(oldest.to_string()).exists());
+    let bound = 2 * desk.engine.live_log_bytes() + 5 * SEGMENT_BYTES;
+    desk.until("it keeps its bound", |desk| desk.disk.counts.disk_bytes <= bound);
+    desk.finish();
+    let mut desk = Desk::open(&folder, Fsync::Always);
+    assert_eq!(desk.engine.keys(), 4);
+    desk.answers();
+    desk.tell("GET stays\nEXISTS goes");
+    assert_eq!(desk.answers(), "$1\r\n1\r\n:0\r\n");
+    desk.crash();
+}
+
+/// The steps of an old segment's end, one by one: it counts until what was cleaned is durable, and stays until a header
+/// that calls it dead is.
+#[test]
+fn a_segment_goes_after_its_death_is_durable() {
+    let folder = Folder::new("elders");
+    let mut desk = Desk::open(&folder, Fsync::Always);
+    desk.tell("SET a 1");
+    desk.finish();
+    let mut desk = Desk::open(&folder, Fsync::Always);
+    let name = |run| SegmentName { run, core: CoreId(0), number: 0 };
+    let mut elders = Elders::new(vec![(name(1), 100)], SEGMENT_BYTES, 2, &mut desk.engine);
+    assert_eq!((elders.oldest(), elders.bytes(), elders.wants_age(false)), (Some(name(1)), 100, false));
+    elders.ask_for_round();
+    assert!(elders.wants_age(false));
+    elders.begin_age(&mut desk.engine);
+    elders.push(name(2), 50);
+    assert!(!elders.wants_age(false));
+    let room_bytes = 1 << 30;
+    let turn =
+        |now_us, durable| Turn { dir: &folder.0, now_us, written_bytes: 0, current_bytes: 0, room_bytes, durable };
+    let mut now_us = 0;
+    while !elders.waits() {
+        now_us += CLEAN_US;
+        elders.turn(&mut desk.engine, &turn(now_us, 0));
+    }
+    // The key was logged before the age began, so it is logged again: in the next frame.
+    assert_eq!((desk.engine.log_position(), elders.oldest()), (1, Some(name(1))));
+    elders.turn(&mut desk.engine, &turn(now_us, 0));
+    assert_eq!(elders.oldest(), Some(name(1)), "what replaces it is not durable");
+    elders.turn(&mut desk.engine, &turn(now_us, 1));
+    assert_eq!((elders.oldest(), elders.bytes()), (Some(name(2)), 150), "it does not count, and is there");
+    assert_eq!(elders.take_buried(9), [], "no header says so");
+    elders.state(2);
+    assert_eq!(elders.take_buried(1), []);
+    assert_eq!(elders.take_buried(2), [name(1)]);
+    assert_eq!((elders.bytes(), elders.waits()), (50, false));
+    desk.crash();
+}
+
+/// Without room for what would be logged once more nothing is cleaned, and a segment that cannot be read stays, whatever
+/// else happens.
+#[test]
+fn a_segment_that_cannot_be_cleaned_stays() {
+    let folder = Folder::new("stuck");
+    let mut desk = Desk::open(&folder, Fsync::Always);
+    let lost = SegmentName { run: 1, core: CoreId(0), number: 7 };
+    let mut elders = Elders::new(vec![(lost, 100)], SEGMENT_BYTES, 2, &mut desk.engine);
+    elders.ask_for_round();
+    elders.begin_age(&mut desk.engine);
+    let turn =
+        |room_bytes| Turn { dir: &folder.0, now_us: 1, written_bytes: 0, current_bytes: 0, room_bytes, durable: 9 };
+    elders.turn(&mut desk.engine, &turn(0));
+    elders.ask_for_round();
+    assert!(elders.wants_age(false), "it has not been tried");
+    elders.turn(&mut desk.engine, &turn(1 << 30));
+    elders.ask_for_round();
+    assert_eq!((elders.oldest(), elders.wants_age(false), elders.waits()), (Some(lost), false, false));
+    assert_eq!(elders.take_buried(9), []);
+    desk.crash();
+}
