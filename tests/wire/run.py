@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lib.server import raise_file_limit
-from wire import backlog, bulk, crowd, farewell, faults, framing, hangup, limits, startup  # noqa: F401  (their cases register themselves)
+from wire import backlog, bulk, crowd, farewell, faults, framing, hangup, limits, startup, startup_log  # noqa: F401  (their cases register themselves)
 from wire.stage import SEED, play, suite
 
 FILES_WANTED = 25_000
