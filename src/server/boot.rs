@@ -307,6 +307,7 @@ fn start_core(
         settings: house.settings.clone(),
         host: Arc::clone(&house.host) as Arc<dyn engine::Host + Send + Sync>,
     };
+    let control = Arc::clone(&house.control);
     let thread = std::thread::Builder::new().name(format!("core-{}", core.0)).spawn(move || {
         // Pinned first, so that the core's memory is touched, and placed, where it will be used.
         let worker = match Worker::new(|| Engine::new(engine_options), options) {
@@ -321,6 +322,7 @@ fn start_core(
         drop(report);
         worker.run().inspect_err(|error| {
             log::error!("core {}: {error}", core.0);
+            control.failed.store(true, Ordering::Release);
             ask_to_end();
         })
     })?;

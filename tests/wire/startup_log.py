@@ -1,9 +1,11 @@
 """Starts that a log makes fail, and one that it must not. Each says which file it is, what is wrong, and what to do."""
 
+import contextlib
 import os
 import re
 import shutil
 import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from wire.startup import refused
 
 NOBODY = 65534
 KEYS = 200
+# A drain that waits for what does not come takes five seconds. Of a few ends one is undisturbed by a busy machine.
+ENDS, END_S_MAX = 3, 4
 
 
 @contextmanager
@@ -36,6 +40,10 @@ def fill(path, cores=2):
     with Server(cores=cores, **options(path)) as server, resp.connected(server) as wire:
         for number in range(KEYS):
             check_equal(wire.ask("SET", f"key:{number}", "x" * number), b"+OK\r\n", "SET")
+
+
+def flipped(data, at):
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
 
 def refused_over(path, before=None):
@@ -79,9 +87,7 @@ def a_damaged_log(_stage):
         fill(path)
         frame = next(iter(Log(path).frames.values()))[1]
         damaged = path / FOLDER / frame.name
-        data = bytearray(damaged.read_bytes())
-        data[frame.end - 20] ^= 1
-        damaged.write_bytes(data)
+        damaged.write_bytes(flipped(damaged.read_bytes(), frame.end - 20))
         line = refused_over(path)[-1]
         wanted = (
             rf"coldplate: core \d: the log in {path}/{FOLDER} is damaged: {frame.name}: at {frame.offset}: "
@@ -90,6 +96,33 @@ def a_damaged_log(_stage):
             rf"`coldplate log check {path}/{FOLDER}` shows more"
         )
         check(re.fullmatch(wanted, line), line)
+
+
+@suite.case(watched=False)
+def a_damaged_log_and_a_client(_stage):
+    """Whoever asks meanwhile does not hold up the end: nobody gets an answer of a core that has failed."""
+    with folder() as path:
+        fill(path)
+        # That of the last core: the first accepts, and places connections on both.
+        frame = list(Log(path).frames.values())[-1][1]
+        damaged = path / FOLDER / frame.name
+        damaged.write_bytes(flipped(damaged.read_bytes(), frame.end - 20))
+        server = Server(cores=2, **options(path))
+        ends_s = []
+        for _ in range(ENDS):
+            server.begin()
+            begin_s = time.monotonic()
+            clients = []
+            while server.process.poll() is None:
+                with contextlib.suppress(OSError):
+                    clients.append(server.connect())
+                time.sleep(0.001)
+            ends_s.append(time.monotonic() - begin_s)
+            check_equal(server.process.returncode, 1, "exit status")
+            for client in clients:
+                client.close()
+        shutil.rmtree(server.dir, ignore_errors=True)
+        check(min(ends_s) < END_S_MAX, f"it took {ends_s} s to end")
 
 
 @suite.case(watched=False)

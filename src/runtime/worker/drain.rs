@@ -4,6 +4,7 @@ use super::{TOKEN_LISTENER, Worker};
 use crate::engine::Event;
 use crate::runtime::uring::Armed;
 use crate::types::Now;
+use std::sync::atomic::Ordering;
 
 /// While draining, how long without a receive counts as quiet, and how long to drain at most.
 pub(super) const DRAIN_QUIET_US: u64 = 20_000;
@@ -52,8 +53,10 @@ impl Worker {
                 false
             }
             Drain::Closing { since_us } => {
-                // Other cores' clients may still wait for letters from here: all cores leave together.
-                let all_gone = self.ledger.connections() == 0 && self.sockets.is_empty() && self.unplaced.is_empty();
+                // Other cores' clients may still wait for letters from here: all cores leave together. A core that has
+                // failed lets go of no connection, and takes none.
+                let others_gone = self.ledger.connections() == 0 && self.unplaced.is_empty();
+                let all_gone = self.sockets.is_empty() && (others_gone || self.control.failed.load(Ordering::Acquire));
                 all_gone || now.mono_us >= since_us + DRAIN_US_MAX
             }
         }

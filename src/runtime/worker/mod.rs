@@ -42,6 +42,8 @@ const OTHERS_LOAD_US: u64 = 1_000;
 pub struct Control {
     /// Set before a worker's pipe is written: the process ends.
     pub stopping: AtomicBool,
+    /// A core has ended before it was asked to, and answers nobody.
+    pub failed: AtomicBool,
     /// Turns of all workers, for the watchdog, by core.
     pub turns: Vec<AtomicU64>,
 }
