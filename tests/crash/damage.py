@@ -21,8 +21,8 @@ from lib.cases import check
 from lib.logfile import FOLDER, HEADER_BYTES, NAME, Log
 from lib.server import StartError, default_binary
 
-POSITIONS = number("POSITIONS", 300, 20)
-TAILS = number("TAILS", 40, 4)
+POSITIONS = number("POSITIONS", 300, 12)
+TAILS = number("TAILS", 40, 2)
 MASKS = (0x01, 0x80, 0xFF)
 # Of the damages that a server refuses, so many are repaired.
 REPAIR_EVERY = 3

@@ -19,7 +19,7 @@ from lib.logfile import FOLDER
 LOADING = b"-LOADING Redis is loading the dataset in memory\r\n"
 ABORT = b"-EXECABORT Transaction discarded because of previous errors.\r\n"
 # So the log takes longer than anybody looks; then the disk gets quick. An answer takes a few reads of each core.
-READ_MS = 100
+READ_MS = 60
 ROWS = 3
 KEYS, VALUE_BYTES = 600, 40_000
 FIELDS = ("start_time", "total_bytes", "rdb_used_mem", "loaded_bytes", "loaded_perc", "eta_seconds")

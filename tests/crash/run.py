@@ -4,7 +4,7 @@
 Environment: COLDPLATE_BIN (redis-server shows what Redis does), SEED (default: drawn, and printed), ONLY (a shell
 pattern over case names), QUICK=1, CORES (default 2), CLIENTS (24); ROUNDS of kill -9 (default 5, quick 2), CUTS a run
 (default 120, xfs 60, quick 30; `all` cuts at each boundary of a write or flush), WAYS=all (each cut loses in all
-ways), SECONDS of load a run (2; 0.4 with CUTS=all), POSITIONS of flipped bytes (300, quick 20) and TAILS (40, quick 4)
+ways), SECONDS of load a run (2; 0.4 with CUTS=all), POSITIONS of flipped bytes (300, quick 12) and TAILS (40, quick 2)
 a log, SEGMENT_BYTES (1mb), FS (default "ext4 xfs", quick "ext4"), CASE_S (3600), the seconds that a case may take. A
 seed repeats all choices; the moments at which a kill meets the server it cannot repeat, so a recording that shows a
 loss is kept.
