@@ -128,7 +128,7 @@ impl Disk {
             made: bounded(1),
             elders: Elders::new(options.earlier, options.segment_bytes, options.amplification, engine),
             segment: None,
-            spare: Spare::Failed { again_us: 0 },
+            spare: Spare::Failed { again_us: 0, bytes: options.segment_bytes },
             left: Vec::new(),
             syncing: Vec::new(),
             syncs_pending: 0,
@@ -304,7 +304,8 @@ impl Disk {
     }
 
     fn begin_segment(&mut self, engine: &mut Engine) -> io::Result<()> {
-        let Spare::There { file, bytes } = std::mem::replace(&mut self.spare, Spare::Failed { again_us: 0 }) else {
+        let gone = Spare::Failed { again_us: 0, bytes: self.segment_bytes };
+        let Spare::There { file, bytes } = std::mem::replace(&mut self.spare, gone) else {
             unreachable!("the caller has seen it");
         };
         let oldest = self.elders.oldest().or(self.segment.as_ref().map(|segment| segment.name));
@@ -339,11 +340,15 @@ impl Disk {
 
     /// When to turn although nothing happens, in [`crate::types::Now::mono_us`].
     pub fn deadline(&self, engine: &Engine, now_us: u64) -> Option<u64> {
+        if self.failed {
+            return None;
+        }
         let waits = engine.log_position() > self.written;
+        let has_room = self.segment.as_ref().is_some_and(|segment| segment.at + MARK_BYTES <= segment.bytes);
+        let may_mark = self.durable >= self.written && has_room && !engine.has_frame();
         let spare = match self.spare {
-            _ if self.failed => None,
             Spare::Asked { .. } if waits => Some(now_us + LOOK_US),
-            Spare::Failed { again_us } => Some(again_us),
+            Spare::Failed { again_us, .. } => Some(again_us),
             _ => None,
         };
         let clean = self.elders.is_busy().then_some(now_us + CLEAN_US);
@@ -352,7 +357,7 @@ impl Disk {
             .into_iter()
             .chain(spare)
             .chain(clean)
-            .chain(self.mark_us.filter(|_| self.durable >= self.written))
+            .chain(self.mark_us.filter(|_| may_mark))
             .min()
     }
 

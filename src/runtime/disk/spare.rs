@@ -20,9 +20,10 @@ pub(super) enum Spare {
         file: File,
         bytes: u64,
     },
-    /// It could not be made; ask again then.
+    /// It could not be made; ask again then. It has to be as large: a smaller one does not mean that there is room.
     Failed {
         again_us: u64,
+        bytes: u64,
     },
 }
 
@@ -51,7 +52,7 @@ impl Disk {
                     self.take_made(engine, made, now_us);
                 }
             }
-            Spare::Failed { again_us } if now_us >= again_us => self.ask(self.segment_bytes),
+            Spare::Failed { again_us, bytes } if now_us >= again_us => self.ask(bytes),
             _ => {}
         }
     }
@@ -71,7 +72,7 @@ impl Disk {
                     let path = self.path(self.next.name);
                     log::error!("cannot make {}: {error}; writes are refused until there is room", path.display());
                 }
-                self.spare = Spare::Failed { again_us: now_us + ASK_AGAIN_US };
+                self.spare = Spare::Failed { again_us: now_us + ASK_AGAIN_US, bytes };
                 engine.log_is_short();
             }
         }
