@@ -18,6 +18,8 @@ pub enum Departure {
 pub struct Gate {
     held: VecDeque<(u64, Departure)>,
     durable: u64,
+    /// What rests on positions up to here does not wait for now, safe or not.
+    waived: u64,
     /// Batches that are held, by core.
     letters: Vec<u32>,
 }
@@ -30,7 +32,7 @@ impl Gate {
     /// Whether what rests on this position of the log has to wait.
     #[inline]
     pub fn holds(&self, position: u64) -> bool {
-        position > self.durable
+        position > self.durable.max(self.waived)
     }
 
     /// Whether letters to a core wait, which no later ones may overtake.
@@ -49,6 +51,17 @@ impl Gate {
     /// The log is durable up to here.
     pub fn open(&mut self, durable: u64) {
         self.durable = self.durable.max(durable);
+    }
+
+    /// The log can do nothing for what rests on positions up to here: it leaves as it is, until [`recover`](Self::recover).
+    pub fn waive(&mut self, position: u64) {
+        self.waived = self.waived.max(position);
+    }
+
+    /// The log takes changes again, and some of them may come to a position that was waived.
+    #[inline]
+    pub fn recover(&mut self) {
+        self.waived = 0;
     }
 
     /// The next that may leave.
@@ -100,6 +113,18 @@ mod tests {
                 Departure::Letters(to, _) => format!("letters {}", to.0),
             })
             .collect()
+    }
+
+    /// A position that was waived is one like others once the log takes changes again.
+    #[test]
+    fn what_was_waived_is_held_again() {
+        let mut gate = Gate::new(1);
+        gate.waive(2);
+        assert!(!gate.holds(2) && gate.holds(3));
+        gate.open(1);
+        assert!(!gate.holds(2), "the log has not said that it takes changes");
+        gate.recover();
+        assert!(!gate.holds(1) && gate.holds(2));
     }
 
     /// What waits leaves in its order, when its position has come; letters are known to wait until they have left.

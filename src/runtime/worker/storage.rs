@@ -60,10 +60,13 @@ impl Worker {
                     self.engine.trust();
                 }
                 self.gate.open(position);
+                if !self.engine.refuses_writes() {
+                    self.gate.recover();
+                }
             }
             // Reads go on. What waits is given up, and is written all the same once there is room; what changes after that
             // is no client's doing, and nobody waits for it.
-            Standing::Short(position) if self.given_up.is_some() => self.gate.open(position),
+            Standing::Short(position) if self.given_up.is_some() => self.gate.waive(position),
             Standing::Short(position) if self.gate.holds(position) => self.give_up(position),
             Standing::Failed if self.given_up != Some(u64::MAX) => {
                 self.give_up(u64::MAX);
@@ -86,7 +89,7 @@ impl Worker {
             }
         }
         self.engine.give_up_answers(&mut self.effects);
-        self.gate.open(position);
+        self.gate.waive(position);
         self.given_up = Some(position);
     }
 
