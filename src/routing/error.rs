@@ -39,6 +39,9 @@ pub enum RoutingError {
     /// Weights of servers are whole numbers, as in the pools that they are compatible with.
     #[error("weight of `{name}` is {weight}; allowed: 1 to {weight_max}")]
     ServerWeight { name: String, weight: u32, weight_max: u32 },
+    /// Points on a ring grow with weights.
+    #[error("weights of {weight} together; allowed: {weight_max}")]
+    TooMuchWeight { weight: u32, weight_max: u32 },
     /// Names decide where keys lie, so two servers of one name could not be told apart.
     #[error("server `{name}` is in the pool already")]
     DuplicateServer { name: String },

@@ -24,6 +24,7 @@ mod slots;
 mod tests;
 
 use std::cell::Cell;
+use std::collections::HashSet;
 
 pub use distribution::Distribution;
 pub use hash::Hash;
@@ -76,9 +77,34 @@ enum Table {
 impl Pool {
     /// Compiles a pool. `seed` decides what random placement draws, and nothing else.
     pub fn new(servers: &[Server], layout: Layout, seed: u64) -> Result<Pool, RoutingError> {
-        check(servers)?;
+        Pool::check(servers, layout)?;
         let table = compile(servers, layout, |_| true)?;
         Ok(Pool { servers: servers.into(), layout, table, seed: Cell::new(seed) })
+    }
+
+    /// Whether there can be such a pool: what [`Pool::new`] asks first, without the work of compiling it.
+    pub fn check(servers: &[Server], layout: Layout) -> Result<(), RoutingError> {
+        if servers.is_empty() {
+            return Err(RoutingError::NoServers);
+        }
+        if servers.len() > SERVERS_MAX {
+            return Err(RoutingError::TooManyServers { servers: servers.len(), servers_max: SERVERS_MAX });
+        }
+        let mut names = HashSet::new();
+        for Server { name, weight } in servers {
+            let weight = *weight;
+            if !(1..=WEIGHT_MAX).contains(&weight) {
+                return Err(RoutingError::ServerWeight { name: name.clone(), weight, weight_max: WEIGHT_MAX });
+            }
+            if !names.insert(name) {
+                return Err(RoutingError::DuplicateServer { name: name.clone() });
+            }
+        }
+        let weight = servers.iter().map(|server| server.weight).sum();
+        if layout.distribution == Distribution::Bounded && weight > slots::RING_WEIGHT_MAX {
+            return Err(RoutingError::TooMuchWeight { weight, weight_max: slots::RING_WEIGHT_MAX });
+        }
+        Ok(())
     }
 
     /// The same pool with the keys of those servers that are not `live` placed on the others, as twemproxy places them
@@ -129,23 +155,6 @@ impl Pool {
         self.seed.set(self.seed.get().wrapping_add(GOLDEN));
         mix(self.seed.get())
     }
-}
-
-fn check(servers: &[Server]) -> Result<(), RoutingError> {
-    if servers.len() > SERVERS_MAX {
-        return Err(RoutingError::TooManyServers { servers: servers.len(), servers_max: SERVERS_MAX });
-    }
-    for (place, server) in servers.iter().enumerate() {
-        let name = || server.name.clone();
-        if !(1..=WEIGHT_MAX).contains(&server.weight) {
-            let (weight, weight_max) = (server.weight, WEIGHT_MAX);
-            return Err(RoutingError::ServerWeight { name: name(), weight, weight_max });
-        }
-        if servers[..place].iter().any(|other| other.name == server.name) {
-            return Err(RoutingError::DuplicateServer { name: name() });
-        }
-    }
-    Ok(())
 }
 
 fn compile(servers: &[Server], layout: Layout, live: impl Fn(usize) -> bool) -> Result<Table, RoutingError> {

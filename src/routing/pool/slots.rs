@@ -1,15 +1,16 @@
 //! The slots of Redis Cluster placed on servers, so that placing a key is its checksum and one load.
 
 use super::super::error::RoutingError;
-use super::super::ring::{HashRing, Node, mix, point_of};
+use super::super::ring::{HashRing, Node, POINTS_MAX, mix, point_of};
 use super::super::table::{SLACK_DEFAULT, bounded};
 use super::server::Server;
 use super::shares::Shares;
 use crate::types::SLOTS;
 
-/// Points a unit of weight on the ring with bounded loads. With more of them fewer slots have to move on; the sum of
-/// weights that a ring holds is [`POINTS_MAX`](super::super::POINTS_MAX) over this.
+/// Points a unit of weight on the ring with bounded loads. With more of them fewer slots have to move on.
 const VNODES: usize = 256;
+/// The sum of weights that such a ring holds.
+pub(super) const RING_WEIGHT_MAX: u32 = (POINTS_MAX / VNODES) as u32;
 
 /// The owner of each slot.
 pub(super) type Owners = Box<[u16]>;

@@ -155,7 +155,9 @@ fn mistakes() {
     }
     let twice = [servers(&[1]), servers(&[1])].concat();
     assert_eq!(error(&twice), Some(RoutingError::DuplicateServer { name: "10.0.0.0:6379".into() }));
-    assert!(matches!(error(&servers(&[WEIGHT_MAX; 5])), Some(RoutingError::TooManyPoints { .. })));
+    assert_eq!(error(&servers(&[1000, 1000, 1000, 1000, 96])), None);
+    let heavy = RoutingError::TooMuchWeight { weight: 4097, weight_max: 4096 };
+    assert_eq!(error(&servers(&[1000, 1000, 1000, 1000, 97])), Some(heavy));
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn one(upstream: &Upstream, say: &mut impl FnMut(&str, String, String)) {
         say("password_file", "set".into(), "password or password_file, not both".into());
     }
     if upstream.kind == UpstreamKind::Pool {
-        if let Err(error) = Pool::new(&upstream.placed(), upstream.layout(), 0) {
+        if let Err(error) = Pool::check(&upstream.placed(), upstream.layout()) {
             say("servers", servers(), placement(&error));
         }
     } else {
@@ -104,8 +104,8 @@ fn placement(error: &RoutingError) -> String {
     match error {
         RoutingError::DuplicateServer { name } => format!("each server once, by its name or address ({name} is not)"),
         RoutingError::TooManyServers { servers_max, .. } => format!("at most {servers_max} servers"),
-        RoutingError::TooManyPoints { points_max, .. } => {
-            format!("weights of at most {} together, where distribution is bounded", points_max / 256)
+        RoutingError::TooMuchWeight { weight_max, .. } => {
+            format!("weights of at most {weight_max} together, where distribution is bounded")
         }
         other => format!("servers that can be placed ({other})"),
     }
