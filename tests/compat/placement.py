@@ -64,6 +64,7 @@ def specs_of_nutcracker():
     yield "ketama", "fnv1a_64", "-", FEW, EQUAL
     for hash_name in ("crc32", "crc16"):
         yield "modula", hash_name, "-", FEW, WEIGHTED
+    yield "modula", "murmur", "-", FEW, NAMED
     yield "ketama", "murmur", "-", FEW, LOPSIDED
     yield "ketama", "fnv1a_64", "{}", FEW, NAMED
     yield "ketama", "fnv1a_64", "xx", FEW, WEIGHTED
@@ -79,7 +80,7 @@ def specs_of_libmemcached():
     yield "consistent", "murmur", "-", MANY, EQUAL
     yield "consistent", "murmur", "-", FEW, UNIX
     yield "consistent", "murmur", "-", FEW, UNIX_EQUAL
-    yield "modula", "crc32", "-", FEW, EQUAL
+    yield "modula_listed", "crc32", "-", FEW, WEIGHTED
 
 
 def key(index):
@@ -267,7 +268,7 @@ def libmemcached():
     for spec in specs_of_libmemcached():
         distribution, hash_name, _, count, servers = spec
         client = ctypes.c_void_p(library.memcached_create(None))
-        behaviors = {"ketama": [BEHAVIOR_KETAMA_WEIGHTED], "consistent": [BEHAVIOR_KETAMA], "modula": []}[distribution]
+        behaviors = {"ketama": [BEHAVIOR_KETAMA_WEIGHTED], "consistent": [BEHAVIOR_KETAMA], "modula_listed": []}[distribution]
         for behavior, value in [(flag, 1) for flag in behaviors] + [(BEHAVIOR_HASH, LIBMEMCACHED_HASHES[hash_name])]:
             set_to = library.memcached_behavior_set(client, behavior, ctypes.c_uint64(value))
             check_equal(set_to, 0, f"behavior {behavior}")

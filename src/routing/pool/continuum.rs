@@ -47,8 +47,8 @@ impl Continuum {
     }
 
     fn of(mut points: Vec<(u32, u16)>) -> Continuum {
-        // Where two servers meet on one point the first of the list has it, as both of the originals have it.
-        points.sort_unstable();
+        // Stable: where two servers meet on one point the first of the list has it, as in both of the originals.
+        points.sort_by_key(|(point, _)| *point);
         let (points, owners): (Vec<u32>, Vec<u16>) = points.into_iter().unzip();
         Continuum { points: points.into(), owners: owners.into() }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// How the servers of a pool share the keys out.
 ///
-/// The first four are those of existing pools and place keys as these do. The others place keys more evenly, or move
+/// The first five are those of existing pools and place keys as these do. The others place keys more evenly, or move
 /// fewer of them when a server is added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Distribution {
@@ -14,8 +14,11 @@ pub enum Distribution {
     /// Libmemcached's without weights: 100 points a server, of the pool's own hash over its name. A weight above 1 makes
     /// it `Ketama`, as there.
     Consistent,
-    /// The hash modulo the sum of weights; each server takes as many remainders in a row as it weighs.
+    /// Twemproxy's: the hash modulo the sum of weights. Each server takes as many remainders in a row as it weighs, in the
+    /// order of names, shorter ones first: `conf_validate_server` of `nc_conf.c` leaves them so.
     Modula,
+    /// Libmemcached's: the hash modulo the number of servers, in the order of the list. Weights do not count.
+    ModulaListed,
     /// Any server, whatever the key, for servers that all hold the same. Weights do not count.
     Random,
     /// The key's slot of Redis Cluster, modulo the sum of weights.
@@ -31,11 +34,12 @@ pub enum Distribution {
 
 impl Distribution {
     /// Each with the name that a configuration has for it; the first three as twemproxy's.
-    pub const ALL: [(&'static str, Distribution); 8] = [
+    pub const ALL: [(&'static str, Distribution); 9] = [
         ("ketama", Distribution::Ketama),
         ("modula", Distribution::Modula),
         ("random", Distribution::Random),
         ("consistent", Distribution::Consistent),
+        ("modula_listed", Distribution::ModulaListed),
         ("crc16", Distribution::Crc16),
         ("jump", Distribution::Jump),
         ("rendezvous", Distribution::Rendezvous),

@@ -159,16 +159,21 @@ impl Pool {
 
 fn compile(servers: &[Server], layout: Layout, live: impl Fn(usize) -> bool) -> Result<Table, RoutingError> {
     let places = (0..).zip(servers).filter(|(place, _)| live(usize::from(*place)));
-    let live: Vec<(u16, &Server)> = places.collect();
+    let mut live: Vec<(u16, &Server)> = places.collect();
     let Some((first, _)) = live.first() else { return Err(RoutingError::NoServers) };
     if live.len() == 1 {
         return Ok(Table::Only(*first));
+    }
+    if matches!(layout.distribution, Distribution::Ketama | Distribution::Modula) {
+        // As twemproxy sorts them: for modula that is where keys lie, for ketama who has a point that two would have.
+        live.sort_by(|(_, a), (_, b)| a.name.len().cmp(&b.name.len()).then_with(|| a.name.cmp(&b.name)));
     }
     let is_weighted = servers.iter().any(|server| server.weight > 1);
     let table = match layout.distribution {
         Distribution::Consistent if !is_weighted => Table::Continuum(Continuum::unweighted(&live, layout.hash)),
         Distribution::Ketama | Distribution::Consistent => Table::Continuum(Continuum::weighted(&live)),
         Distribution::Modula => Table::Modulo(Shares::of(&live)),
+        Distribution::ModulaListed => Table::Modulo(Shares::alike(&live)),
         Distribution::Jump => Table::Jump(Shares::of(&live)),
         Distribution::Crc16 => Table::Slots(slots::modulo(&live)),
         Distribution::Rendezvous => Table::Slots(slots::by_score(&live)),

@@ -13,10 +13,19 @@ pub(super) struct Shares {
 
 impl Shares {
     pub fn of(servers: &[(u16, &Server)]) -> Shares {
+        Shares::by(servers, |server| server.weight)
+    }
+
+    /// One place for each server, whatever it weighs.
+    pub fn alike(servers: &[(u16, &Server)]) -> Shares {
+        Shares::by(servers, |_| 1)
+    }
+
+    fn by(servers: &[(u16, &Server)], weight: impl Fn(&Server) -> u32) -> Shares {
         let ends: Box<[u32]> = servers
             .iter()
             .scan(0, |end, (_, server)| {
-                *end += server.weight;
+                *end += weight(server);
                 Some(*end)
             })
             .collect();

@@ -37,7 +37,7 @@ fn shares_follow_weights() {
     let weights = [1, 2, 3, 4];
     for (name, distribution) in Distribution::ALL {
         let (even, slack): (&[u32], f64) = match distribution {
-            Distribution::Random => (&[1, 1, 1, 1], 0.1),
+            Distribution::Random | Distribution::ModulaListed => (&[1, 1, 1, 1], 0.1),
             Distribution::Ketama | Distribution::Consistent => (&weights, 0.35),
             _ => (&weights, 0.1),
         };
@@ -106,6 +106,23 @@ fn tags() {
     // As a key's slot is found in Redis Cluster.
     let crc16 = with(Some(*b"{}"), Distribution::Crc16);
     assert_eq!(crc16.place(b"x{user1000}"), crate::routing::slot_of(b"x{user1000}").index() % 64);
+}
+
+/// Twemproxy takes servers by their names, shorter ones first; libmemcached as they are listed.
+#[test]
+fn modula_in_its_order() {
+    let servers = ["b", "aa", "a"].map(|name| Server { name: name.into(), weight: 1 });
+    let places = |distribution| {
+        let pool =
+            Pool::new(&servers, Layout { distribution, hash: Hash::Crc16, hash_tag: None }, 0).expect("a good pool");
+        [&b"\0\0"[..], b"\0\x01", b"\0\x02"].map(|key| (Hash::Crc16.of(key) % 3, pool.place(key)))
+    };
+    for (rest, server) in places(Distribution::Modula) {
+        assert_eq!(server, [2, 0, 1][rest as usize]);
+    }
+    for (rest, server) in places(Distribution::ModulaListed) {
+        assert_eq!(server, rest as usize);
+    }
 }
 
 /// Jump's own property: with a bucket more each key stays or moves to the new one. And values of the paper's code.

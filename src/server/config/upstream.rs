@@ -208,7 +208,7 @@ const UPSTREAM_KEYS: &[Key<Upstream>] = &[
         absent: "ketama",
         example: "ketama",
         why: "How a pool places keys. ketama, modula and random as twemproxy, whose ketama is libmemcached's with \
-              weights; consistent as libmemcached's ketama without; crc16, rendezvous and bounded by the slots of Redis \
+              weights; consistent and modula_listed as libmemcached's without; crc16, rendezvous and bounded by the slots of Redis \
               Cluster; jump by hash.",
         get: |upstream| Some(upstream.distribution.to_value()),
         set: |upstream, value| upstream.distribution = Stored::from_value(value).expect(FITS),

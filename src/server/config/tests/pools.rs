@@ -107,7 +107,7 @@ const CASES: &[(&str, &str)] = &[
         "kind = \"pool\"\nservers = \"a:1\"\nhash = \"sha1\"\ndistribution = \"ring\"",
         "c.toml:5: upstream[0].hash is \"sha1\"; allowed: one of one_at_a_time, md5, crc16, crc32, crc32a, fnv1_64, \
          fnv1a_64, fnv1_32, fnv1a_32, hsieh, murmur, jenkins, murmur3\n\
-         c.toml:6: upstream[0].distribution is \"ring\"; allowed: one of ketama, modula, random, consistent, crc16, jump, \
+         c.toml:6: upstream[0].distribution is \"ring\"; allowed: one of ketama, modula, random, consistent, modula_listed, crc16, jump, \
          rendezvous, bounded",
     ),
     (
