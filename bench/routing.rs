@@ -1,11 +1,14 @@
 //! What routing a key costs, and how even and how stable its placement is.
 //!
 //! The table of evenness and movement is computed, not timed, and printed first; then criterion times the hot path:
-//! `slot_of` by key length, the table's load, and the ring lookup that the table replaces.
+//! `slot_of` by key length, the table's load, and the ring lookup that the table replaces; then key to server of a pool, and
+//! key to pool.
 
 use std::hint::black_box;
 
-use coldplate::routing::{HashRing, Node, SlotTable, VNODES_DEFAULT, point_of, slot_of};
+use coldplate::routing::{
+    Distribution, Hash, HashRing, Layout, Node, Pool, Routes, Server, SlotTable, VNODES_DEFAULT, point_of, slot_of,
+};
 use coldplate::types::{CoreId, SLOTS};
 use criterion::{Criterion, Throughput, criterion_group};
 
@@ -99,7 +102,39 @@ fn owners(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, slots, owners);
+fn pool(distribution: Distribution, hash: Hash, servers: usize) -> Pool {
+    let servers: Vec<_> = (0..servers).map(|at| Server { name: format!("10.0.0.{at}:6379"), weight: 1 }).collect();
+    Pool::new(&servers, Layout { distribution, hash, hash_tag: Some(*b"{}") }, 0).expect("a good pool")
+}
+
+fn places(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("place");
+    group.throughput(Throughput::Elements(KEYS as u64));
+    let keys = keys(15);
+    for (distribution, hash, servers) in [
+        (Distribution::Ketama, Hash::Fnv1aWith64, 4),
+        (Distribution::Ketama, Hash::Fnv1aWith64, 64),
+        (Distribution::Ketama, Hash::Murmur, 64),
+        (Distribution::Ketama, Hash::Md5, 64),
+        (Distribution::Modula, Hash::Fnv1aWith64, 64),
+        (Distribution::Jump, Hash::Fnv1aWith64, 64),
+        (Distribution::Bounded, Hash::Fnv1aWith64, 64),
+    ] {
+        let pool = pool(distribution, hash, servers);
+        let hash = if distribution.hashes() { hash.name() } else { "crc16" };
+        group.bench_function(format!("{distribution}, {hash}, {servers} servers"), |bencher| {
+            bencher.iter(|| keys.iter().fold(0, |sum, key| sum ^ pool.place(black_box(key))));
+        });
+    }
+    let routes: Vec<_> = (0..16).map(|at| (format!("{at:04}*"), at)).chain([("0*7".to_owned(), 16)]).collect();
+    let routes = Routes::new(&routes, 17);
+    group.bench_function("route, 17 patterns", |bencher| {
+        bencher.iter(|| keys.iter().fold(0, |sum, key| sum ^ routes.find(black_box(key))));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, slots, owners, places);
 
 fn main() {
     print_placement();

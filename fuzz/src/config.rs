@@ -56,8 +56,11 @@ fn reads_back(loaded: &Loaded) {
     let printed = print(loaded);
     let read = load_text(&Sources::default(), &printed, &CPUS);
     let mut read = read.unwrap_or_else(|mistakes| panic!("{mistakes}\n{printed}")).config;
-    // The one thing that is not printed.
+    // All that is not printed.
     read.security.requirepass = loaded.config.security.requirepass.clone();
+    for (upstream, printed) in read.upstreams.iter_mut().zip(&loaded.config.upstreams) {
+        upstream.password = printed.password.clone();
+    }
     assert_eq!(read, loaded.config);
 }
 

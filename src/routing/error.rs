@@ -30,4 +30,19 @@ pub enum RoutingError {
     /// Slack is how far past its share a core may go: 0.02 is 2 %, infinity is no bound.
     #[error("slack is {slack}; allowed: 0 and above")]
     InvalidSlack { slack: f64 },
+    /// A pool without servers, or none of whose servers may be used.
+    #[error("a pool needs at least one server")]
+    NoServers,
+    /// Servers are numbered in 16 bits, and tables grow with them.
+    #[error("{servers} servers; allowed: {servers_max}")]
+    TooManyServers { servers: usize, servers_max: usize },
+    /// Weights of servers are whole numbers, as in the pools that they are compatible with.
+    #[error("weight of `{name}` is {weight}; allowed: 1 to {weight_max}")]
+    ServerWeight { name: String, weight: u32, weight_max: u32 },
+    /// Points on a ring grow with weights.
+    #[error("weights of {weight} together; allowed: {weight_max}")]
+    TooMuchWeight { weight: u32, weight_max: u32 },
+    /// Names decide where keys lie, so two servers of one name could not be told apart.
+    #[error("server `{name}` is in the pool already")]
+    DuplicateServer { name: String },
 }

@@ -15,7 +15,7 @@ use super::error::RoutingError;
 pub const POINTS_MAX: usize = 1 << 20;
 
 /// 2^64 divided by the golden ratio, SplitMix64's step.
-const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+pub(super) const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// A circle of weighted nodes; `N` is whatever the caller wants back: a core, an address.
 ///

@@ -86,6 +86,12 @@ fn slot_of_crc(crc: u16) -> Slot {
     Slot(crc & (SLOTS - 1) as u16)
 }
 
+/// One byte more of the checksum, in a register of 32 bits that keeps what it shifts out of the lower 16.
+#[inline]
+pub(super) fn crc16_step(crc: u32, byte: u8) -> u32 {
+    crc << 8 ^ u32::from(TABLES[0][usize::from((crc >> 8) as u8 ^ byte)])
+}
+
 /// The bytes as big-endian words: a front word of one to eight bytes with zeros before them, then whole words.
 #[inline]
 fn split(bytes: &[u8]) -> (u64, &[[u8; 8]]) {

@@ -30,7 +30,7 @@ use crate::types::{CORES_MAX, CoreId, SLOTS, Slot};
 pub const VNODES_DEFAULT: usize = 1024;
 
 /// How far past its share of slots a core may go, as a fraction of that share.
-const SLACK_DEFAULT: f64 = 0.0125;
+pub(super) const SLACK_DEFAULT: f64 = 0.0125;
 
 /// Which core owns each slot. Packed to the bits that the cores need, so that it stays in a core's nearest cache beside
 /// everything else: 2 KiB for two cores, 32 KiB past 256.
@@ -86,18 +86,10 @@ impl SlotTable {
     /// # Ok::<(), coldplate::routing::RoutingError>(())
     /// ```
     pub fn from_ring(ring: &HashRing<CoreId>, slack: f64) -> Result<SlotTable, RoutingError> {
-        if slack.is_nan() || slack < 0.0 {
-            return Err(RoutingError::InvalidSlack { slack });
-        }
         let cores = ring.nodes().iter().map(|node| node.value.index() + 1).max().ok_or(RoutingError::NoNodes)?;
-        let mut room = rooms(ring, slack);
         let mut table = SlotTable::blank(cores);
-        // Always in the order of slots: which of two slots finds a core full must not depend on anything else.
-        for slot in 0..SLOTS {
-            let row = ring.rows_from(mix(slot as u64 + 1)).find(|&row| room[row] > 0);
-            let row = row.expect("the rooms hold all slots");
-            room[row] -= 1;
-            table.set(Slot(slot as u16), ring.nodes()[row].value);
+        for (slot, row) in (0..).map(Slot).zip(bounded(ring, slack)?) {
+            table.set(slot, ring.nodes()[row].value);
         }
         Ok(table)
     }
@@ -225,8 +217,24 @@ fn place(slot: Slot, width_log2: u32) -> (usize, u32) {
     (bit / 64, (bit % 64) as u32)
 }
 
+/// The row in a ring's nodes of the owner of each slot, in the order of slots, with loads bounded to `1 + slack` times a
+/// node's share.
+pub(super) fn bounded<N>(ring: &HashRing<N>, slack: f64) -> Result<impl Iterator<Item = usize>, RoutingError> {
+    if slack.is_nan() || slack < 0.0 {
+        return Err(RoutingError::InvalidSlack { slack });
+    }
+    let mut room = rooms(ring, slack);
+    // Always in the order of slots: which of two slots finds a core full must not depend on anything else.
+    Ok((0..SLOTS as u64).map(move |slot| {
+        let row = ring.rows_from(mix(slot + 1)).find(|&row| room[row] > 0);
+        let row = row.expect("the rooms hold all slots");
+        room[row] -= 1;
+        row
+    }))
+}
+
 /// How many slots each node of the ring may take, by row. Rounded up, so together at least all slots.
-fn rooms(ring: &HashRing<CoreId>, slack: f64) -> Vec<usize> {
+fn rooms<N>(ring: &HashRing<N>, slack: f64) -> Vec<usize> {
     let weight: f64 = ring.nodes().iter().map(|node| node.weight).sum();
     let slots = SLOTS as f64 * (1.0 + slack);
     ring.nodes().iter().map(|node| (slots * (node.weight / weight)).ceil() as usize).collect()

@@ -45,6 +45,8 @@ pub enum BootError {
     Dir { dir: PathBuf, source: io::Error },
     #[error(transparent)]
     Storage(#[from] StorageError),
+    #[error("upstream {name}: this server passes no requests on; leave [[upstream]] and --upstream out")]
+    Upstream { name: String },
     #[error("starting: {0}")]
     System(#[from] io::Error),
 }
@@ -124,6 +126,9 @@ struct Core {
 pub fn serve(loaded: &Loaded, config_file: Option<PathBuf>) -> Result<(), BootError> {
     let mut config = loaded.config.clone();
     logger::start(config.log.level);
+    if let Some(upstream) = config.upstreams.first() {
+        return Err(BootError::Upstream { name: upstream.name.clone() });
+    }
     let config_file = config_file.map(std::path::absolute).transpose()?;
     config.log.dir = enter(&config.log.dir)?;
     let config = &config;

@@ -13,6 +13,14 @@ use super::config::{self, Loaded, PROFILES, Parameter, Sources, TABLE};
 /// Columns of the long help beside clap's indentation of ten.
 const HELP_COLUMNS: usize = 88;
 
+/// What `--upstream` is for.
+const UPSTREAM_WHY: &str = "Servers of an existing engine that hold the keys, in the place of this one: \
+    cluster://10.0.0.1:6379,10.0.0.2:6379 is a Redis or Valkey Cluster, pool://10.0.0.1:6379,10.0.0.2:6379:2 are independent \
+    servers with weights, single://unix:/run/redis.sock is one server. user:password@ may stand before the servers, and \
+    keys of [[upstream]] behind them, as in ?distribution=jump&hash=md5. May be given several times: the first holds the \
+    keys that no [[route]] of the file names, and those that the file names as [[upstream]] are left aside. A command line \
+    shows in every process listing: keep a password in password_file.";
+
 /// What the user asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -65,6 +73,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     let sources = Sources {
         file: matches.get_one::<PathBuf>("config").cloned(),
         profile: matches.get_one::<String>("profile").cloned(),
+        upstreams: matches.get_many::<String>("upstream").unwrap_or_default().cloned().collect(),
         flags: TABLE.iter().filter_map(|parameter| Some((parameter, flag_text(matches, parameter)?))).collect(),
     };
     Ok(Invocation { action, sources })
@@ -126,7 +135,7 @@ pub(super) fn command() -> Command {
 }
 
 /// The options that are no parameters: where the configuration comes from, and printing it.
-fn own_arguments() -> [Arg; 3] {
+fn own_arguments() -> [Arg; 4] {
     let profiles: Vec<_> = PROFILES.iter().map(|(name, _)| *name).collect();
     let config = Arg::new("config")
         .long("config")
@@ -138,11 +147,17 @@ fn own_arguments() -> [Arg; 3] {
         .long("profile")
         .value_name("NAME")
         .help(format!("Tuning profile, read before the file: {}", profiles.join(", ")));
+    let upstream = Arg::new("upstream")
+        .long("upstream")
+        .value_name("URL")
+        .action(ArgAction::Append)
+        .help("Servers that hold the keys: cluster://H:P,H:P, pool://H:P,H:P:WEIGHT or single://H:P")
+        .long_help(config::wrap(UPSTREAM_WHY, HELP_COLUMNS).join("\n"));
     let print_config = Arg::new("print-config")
         .long("print-config")
         .action(ArgAction::SetTrue)
         .help("Print the effective configuration as commented TOML and exit; secrets are left out");
-    [config.global(true), profile.global(true), print_config.global(true)]
+    [config, profile, upstream, print_config].map(|argument| argument.global(true))
 }
 
 fn argument(parameter: &'static Parameter) -> Arg {

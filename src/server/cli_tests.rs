@@ -87,6 +87,27 @@ fn print_config_answers_anywhere() {
 }
 
 #[test]
+fn upstreams_in_one_word() {
+    let config = serve("--upstream cluster://10.0.0.1:6379,10.0.0.2:6379 --upstream=pool://a:6379,b:6379:2");
+    let servers = |index: usize| config.upstreams[index].servers.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(
+        (servers(0), servers(1)),
+        (vec!["10.0.0.1:6379".into(), "10.0.0.2:6379".into()], vec!["a:6379".into(), "b:6379:2".into()])
+    );
+    let Outcome::Refuse(mistakes) = run("--upstream single://secret@a:1,b:1 --upstream redis://secret@a:1") else {
+        panic!("the second is wrong")
+    };
+    assert!(
+        mistakes.starts_with("command line: --upstream is \"redis://...@a:1\"; allowed: ")
+            && !mistakes.contains("secret")
+    );
+    let Outcome::Answer(printed) = run("--print-config --upstream single://secret@a:1") else {
+        panic!("it is allowed")
+    };
+    assert!(printed.contains("\n# password is set, and not shown.\n") && !printed.contains("secret"));
+}
+
+#[test]
 fn profiles_come_by_name() {
     assert_eq!(serve("--profile latency").ring.spin_us, 50);
     assert_eq!(serve("--profile latency --spin-us 1").ring.spin_us, 1);

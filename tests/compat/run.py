@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Real clients against the server on 1, 2 and 4 cores: redis-cli, redis-benchmark, redis-py, redis-rs, ioredis; and
-`coldplate import` of what redis-server saves.
+`coldplate import` of what redis-server saves; and where other routers place keys.
 
 Needs what tests/run prepares (a Python environment with redis-py, the Rust program, ioredis). Environment: CORES ("1
 2 4"), ONLY (a shell pattern over case names), COLDPLATE_BIN.
@@ -13,7 +13,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from compat import benchmark, cli, cluster, foreign, pubsub, rdb, redis_py, tracking  # noqa: F401  (cases register themselves)
+from compat import (  # noqa: F401  (cases register themselves)
+    benchmark,
+    cli,
+    cluster,
+    foreign,
+    placement,
+    pubsub,
+    rdb,
+    redis_py,
+    tracking,
+)
 from compat.suite import suite
 from lib import resp
 from lib.cases import check
@@ -52,6 +62,8 @@ def play_alone(function, cores, options):
 def on_cores(cores):
     shared = Shared(cores)
     for label, function, traits in suite.chosen():
+        if traits.get("once"):
+            continue
         options = traits.get("options")
         call = partial(play_alone, function, cores, options) if options else partial(shared.play, function)
         suite.record(f"{label} [{cores} cores]", call)
@@ -60,6 +72,9 @@ def on_cores(cores):
 
 def main():
     raise_file_limit(FILES_WANTED)
+    for label, function, traits in suite.chosen():
+        if traits.get("once"):
+            suite.record(label, function)
     for cores in (int(word) for word in os.environ.get("CORES", "1 2 4").split()):
         on_cores(cores)
     return suite.close()

@@ -38,7 +38,7 @@ const MACHINE: [&str; 14] = [
 ];
 
 /// A package, and the files or folders that may name it.
-const ADDRESSES: [(&str, &[&str]); 21] = [
+const ADDRESSES: [(&str, &[&str]); 22] = [
     ("io_uring", &["src/runtime/uring/"]),
     ("core_affinity", &["src/runtime/worker/mod.rs"]),
     // boot.rs: each core's thread reports once whether it could start. That is no mail, and mailboxes do not exist yet.
@@ -87,7 +87,8 @@ const ADDRESSES: [(&str, &[&str]); 21] = [
     ("signal_hook", &["src/server/", "src/load/run.rs"]),
     ("env_logger", &["src/server/logger.rs"]),
     ("ahash", &["src/keyspace/shard.rs"]),
-    ("crc", &["src/protocol/rdb/checksum.rs"]),
+    ("crc", &["src/protocol/rdb/checksum.rs", "src/routing/pool/hash.rs"]),
+    ("md5", &["src/routing/pool/"]),
     ("crc32c", &["src/log/"]),
 ];
 

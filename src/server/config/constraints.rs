@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::Origins;
 use super::kind::shown;
 use super::mistake::{Mistake, Place};
+use super::pools;
 use super::settings::Config;
 use super::table;
 use super::units::cpus_print;
@@ -13,7 +14,7 @@ use crate::routing::POINTS_MAX;
 use crate::types::CORES_MAX;
 
 /// A Unix socket's path must fit `sockaddr_un` with its closing zero.
-const SOCKET_PATH_BYTES_MAX: usize = 107;
+pub(super) const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 /// Resolves `auto` to CPUs: all that are available, without those that poll for the others while any other is left.
 pub(super) fn cpus_resolve(config: &Config, cpus_available: &[usize]) -> Vec<usize> {
@@ -34,6 +35,7 @@ pub(super) fn mistakes(config: &Config, origins: &Origins, cpus_available: &[usi
     cpus(&mut found, cpus_available);
     sqpoll(&mut found);
     placement(&mut found);
+    found.mistakes.extend(pools::mistakes(config, origins));
     found.mistakes
 }
 
@@ -54,6 +56,7 @@ pub fn warnings(config: &Config) -> Vec<String> {
     if !config.ring.sqpoll && !config.ring.sqpoll_cpus.is_empty() {
         warnings.push("ring.sqpoll_cpu has no effect while ring.sqpoll is off".into());
     }
+    warnings.extend(config.upstreams.iter().filter_map(pools::warning));
     warnings
 }
 

@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
+use super::arrays::Rows;
 use super::kind::Kind;
 use super::mistake::{Mistake, Place};
 use super::nearest::nearest;
 use super::parameter::Parameter;
 use super::settings::PatternPolicy;
 use super::table::{self, SECTIONS, TABLE};
+use super::upstream::{ROUTES, Route, UPSTREAMS, Upstream};
 use super::{hot, profiles, redis_conf};
 
 /// A file is a page of text; more than this is not a configuration, and parsing it would only cost memory.
@@ -51,11 +53,13 @@ impl Source {
     }
 }
 
-/// What a text says: assignments, policies with their places, and the profile that it builds on.
+/// What a text says: assignments, the tables of arrays with their places, and the profile that it builds on.
 #[derive(Default)]
 pub(super) struct Contents {
     pub assignments: Vec<Assignment>,
     pub policies: Vec<(PatternPolicy, Place)>,
+    pub upstreams: Vec<(Upstream, Place)>,
+    pub routes: Vec<(Route, Place)>,
     pub profile: Option<(String, Place)>,
     pub mistakes: Vec<Mistake>,
 }
@@ -74,6 +78,18 @@ pub(super) fn read(source: &Source, text: &str) -> Contents {
     }
     let broken: Vec<Place> = reader.contents.mistakes.iter().map(Mistake::place).collect();
     for (name, value) in document.get_ref().iter() {
+        let at = |span: Range<usize>| place(source, text, span);
+        let path = name.get_ref().as_ref();
+        if path == UPSTREAMS.path {
+            let read = UPSTREAMS.read(value.get_ref(), at(name.span()), at);
+            reader.contents.upstreams = reader.keep(read);
+            continue;
+        }
+        if path == ROUTES.path {
+            let read = ROUTES.read(value.get_ref(), at(name.span()), at);
+            reader.contents.routes = reader.keep(read);
+            continue;
+        }
         match value.get_ref() {
             DeValue::Table(keys) => reader.section(name.get_ref(), name.span(), keys),
             other => reader.outside_section(name.get_ref(), name.span(), other),
@@ -98,6 +114,12 @@ impl Reader<'_> {
         place(self.source, self.text, span)
     }
 
+    /// An array's tables; its mistakes are noted.
+    fn keep<T>(&mut self, read: Rows<T>) -> Vec<(T, Place)> {
+        self.contents.mistakes.extend(read.mistakes);
+        read.rows
+    }
+
     fn section(&mut self, section: &str, span: Range<usize>, keys: &DeTable<'_>) {
         if !SECTIONS.iter().any(|(name, _)| *name == section) {
             let nearest = nearest(section, SECTIONS.iter().map(|(name, _)| *name)).expect("there are sections");
@@ -107,7 +129,8 @@ impl Reader<'_> {
         for (key, value) in keys {
             if (section, key.get_ref().as_ref()) == (hot::SECTION, hot::KEY) {
                 let (source, text, at) = (self.source, self.text, self.at(key.span()));
-                hot::read(value.get_ref(), at, |span| place(source, text, span), &mut self.contents);
+                let read = hot::ARRAY.read(value.get_ref(), at, |span| place(source, text, span));
+                self.contents.policies = self.keep(read);
                 continue;
             }
             let Some(parameter) = table::by_key(section, key.get_ref()) else {
@@ -142,9 +165,11 @@ impl Reader<'_> {
         let elsewhere = TABLE.iter().find(|p| key == p.key || key == p.flag || p.redis == Some(key));
         let tables = (section == hot::SECTION).then_some(hot::KEY);
         let here = || nearest(key, table::section(section).map(|p| p.key).chain(tables));
-        let anywhere = || nearest(key, TABLE.iter().map(|p| p.key)).and_then(|k| TABLE.iter().find(|p| p.key == k));
+        let arrays = [UPSTREAMS.path, ROUTES.path];
+        let anywhere = || nearest(key, TABLE.iter().map(|p| p.key).chain(arrays)).expect("the table has rows");
+        let path_of = |key: &str| TABLE.iter().find(|p| p.key == key).map_or_else(|| key.to_owned(), Parameter::path);
         let nearest = elsewhere.map(Parameter::path).or_else(|| Some(format!("{section}.{}", here()?)));
-        let nearest = nearest.or_else(|| anywhere().map(Parameter::path)).expect("the table has rows");
+        let nearest = nearest.unwrap_or_else(|| path_of(anywhere()));
         self.contents.mistakes.push(Mistake::UnknownKey { at: self.at(span), key: written, nearest });
     }
 }
@@ -172,7 +197,7 @@ pub(super) fn text_of(kind: &Kind, value: &DeValue<'_>) -> Result<String, String
         DeValue::Boolean(on) if *kind == Kind::Switch => Ok(on.to_string()),
         DeValue::Array(items) if kind.is_list() => {
             let items = items.iter().map(|item| match (kind, item.get_ref()) {
-                (Kind::Addresses, DeValue::String(string)) => Ok(string.to_string()),
+                (Kind::Addresses | Kind::Servers, DeValue::String(string)) => Ok(string.to_string()),
                 (Kind::Cpus { .. } | Kind::Weights { .. }, item @ DeValue::Integer(_)) => Ok(integer(item)),
                 (_, other) => Err(format!("an array with {}", describe(other))),
             });

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::units;
+use super::{servers, units};
 use crate::engine::{ClientsLimit, OutputLimits, Percentiles};
 use crate::keyspace::EventClasses;
 
@@ -47,6 +47,15 @@ pub enum Kind {
     Pattern {
         bytes_max: u64,
     },
+    /// A name in a file, of letters, digits and `-_.`.
+    Label {
+        bytes_max: u64,
+    },
+    /// Servers with their weights and names.
+    Servers,
+    /// The two characters that a hash tag stands between, or nothing.
+    Tag,
+    Text,
     /// Text that is never printed.
     Secret,
     Addresses,
@@ -121,7 +130,17 @@ impl Kind {
                 found.map(|n| Value::Text(n.name.to_owned()))
             }
             Self::Host => is_host(text).then(|| Value::Text(text.to_owned())),
-            Self::Path | Self::Secret => Some(Value::Text(text.to_owned())),
+            Self::Path | Self::Text | Self::Secret => Some(Value::Text(text.to_owned())),
+            Self::Label { bytes_max } => {
+                let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+                let is_label = (1..=bytes_max).contains(&(text.len() as u64)) && text.bytes().all(fits);
+                is_label.then(|| Value::Text(text.to_owned()))
+            }
+            Self::Servers => servers::parse_list(text).map(|list| Value::Text(servers::print_list(&list))),
+            Self::Tag => {
+                let is_tag = text.is_empty() || text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_graphic());
+                is_tag.then(|| Value::Text(text.to_owned()))
+            }
             Self::Pattern { bytes_max } => {
                 (1..=bytes_max).contains(&(text.len() as u64)).then(|| Value::Text(text.to_owned()))
             }
@@ -161,7 +180,12 @@ impl Kind {
             Self::Path => "a path, quoted in files".to_owned(),
             Self::Host => format!("an address or a host name of at most {HOST_BYTES_MAX} bytes, quoted in files"),
             Self::Pattern { bytes_max } => format!("a pattern as in KEYS, of 1 to {bytes_max} bytes, quoted in files"),
-            Self::Secret => "text, quoted in files".to_owned(),
+            Self::Label { bytes_max } => {
+                format!("letters, digits, -, _ and ., 1 to {bytes_max} of them, quoted in files")
+            }
+            Self::Servers => servers::ALLOWED.to_owned(),
+            Self::Tag => "two characters such as {}, or nothing, quoted in files".to_owned(),
+            Self::Text | Self::Secret => "text, quoted in files".to_owned(),
             Self::Addresses => "IP addresses such as 127.0.0.1 or ::1, or * for every IPv4 address".to_owned(),
             Self::Cpus { empty: "" } => "CPUs such as 3 or 4-7, or nothing".to_owned(),
             Self::Cpus { empty } => format!("{empty}, or CPUs such as 0-3 or 0,2,4"),
@@ -184,6 +208,10 @@ impl Kind {
             Self::Path => "PATH",
             Self::Host => "HOST",
             Self::Pattern { .. } => "PATTERN",
+            Self::Label { .. } => "NAME",
+            Self::Servers => "HOST:PORT,HOST:PORT",
+            Self::Tag => "TAG",
+            Self::Text => "TEXT",
             Self::Secret => "SECRET",
             Self::Addresses => "IP",
             Self::Cpus { .. } => "CPUS",
@@ -193,7 +221,7 @@ impl Kind {
 
     /// Whether a flag may be given several times, each adding to the list.
     pub fn is_list(&self) -> bool {
-        matches!(self, Self::Addresses | Self::Cpus { .. } | Self::Weights { .. })
+        matches!(self, Self::Addresses | Self::Servers | Self::Cpus { .. } | Self::Weights { .. })
     }
 
     /// The value as TOML that reads back to the same value. A secret is written as if it were empty.
@@ -209,6 +237,10 @@ impl Kind {
             (_, Value::Integer(n)) => n.to_string(),
             (_, Value::Addresses(list)) => {
                 let quoted: Vec<_> = list.iter().map(|ip| format!("\"{ip}\"")).collect();
+                format!("[{}]", quoted.join(", "))
+            }
+            (Self::Servers, Value::Text(list)) => {
+                let quoted: Vec<_> = list.split(',').map(quote).collect();
                 format!("[{}]", quoted.join(", "))
             }
             (_, Value::Text(_) | Value::Numbers(_)) => quote(&self.print(value)),
@@ -261,7 +293,7 @@ fn items(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Redis's rule for host names, and the colons of IPv6: what stands in a line of CLUSTER NODES must not break it.
-fn is_host(text: &str) -> bool {
+pub(super) fn is_host(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-:".contains(&byte);
     text.len() <= HOST_BYTES_MAX && text.bytes().all(fits)
 }

@@ -3,6 +3,7 @@
 //! Must never know sockets, rings, threads or clap: `cli` reads flags from the same table, `boot` reads [`Config`].
 //! Read first: `table.rs` (every parameter), then `mod.rs`'s [`load`], `kind.rs`, `constraints.rs`.
 
+mod arrays;
 mod cluster;
 mod constraints;
 mod file;
@@ -12,14 +13,18 @@ mod mistake;
 mod names;
 mod nearest;
 mod parameter;
+mod pools;
 mod print;
 mod profiles;
 mod redis;
 mod redis_conf;
 mod rewrite;
+mod servers;
 mod settings;
 mod table;
 mod units;
+mod upstream;
+mod url;
 
 #[cfg(test)]
 mod tests;
@@ -36,9 +41,11 @@ pub use print::{facts, print, wrap};
 pub use profiles::PROFILES;
 pub use redis::redis_parameters;
 pub use rewrite::{rewrite, rewritten};
+pub use servers::{Address, UpstreamServer};
 pub use settings::{Cluster, Config, Cores, Hot, Limits, Log, Memory, Network, PatternPolicy, Ring, Security};
 pub use table::{SECTIONS, TABLE};
 pub use units::{bytes_parse, bytes_print, cpus_parse, cpus_print};
+pub use upstream::{EMBEDDED, Password, ReadFrom, Route, Upstream, UpstreamKind};
 
 /// What the command line said: where to look, and what wins over it.
 #[derive(Default)]
@@ -47,6 +54,8 @@ pub struct Sources {
     pub profile: Option<String>,
     /// Rows and their texts in the order given; of one row, the last wins.
     pub flags: Vec<(&'static Parameter, String)>,
+    /// Upstreams as URLs, in the order given; any of them stands in the place of all that a file names.
+    pub upstreams: Vec<String>,
 }
 
 /// A configuration that is fit to serve, and where each of its values came from.
@@ -56,11 +65,13 @@ pub struct Loaded {
     pub origins: Origins,
 }
 
-/// Where each row's value came from, in the table's order, and each policy, in theirs.
+/// Where each row's value came from, in the table's order, and each table of an array, in theirs.
 #[derive(Debug)]
 pub struct Origins {
     rows: Vec<Place>,
     policies: Vec<Place>,
+    upstreams: Vec<Place>,
+    routes: Vec<Place>,
 }
 
 impl Origins {
@@ -101,11 +112,15 @@ fn resolve(sources: &Sources, file: Contents, cpus_available: &[usize]) -> Resul
     let flags = sources.flags.iter().map(flag);
 
     let rows = vec![Place::Default; TABLE.len()];
-    let mut loaded = Loaded { config: table::defaults(), origins: Origins { rows, policies: Vec::new() } };
+    let origins = Origins { rows, policies: Vec::new(), upstreams: Vec::new(), routes: Vec::new() };
+    let mut loaded = Loaded { config: table::defaults(), origins };
     // Their order counts, so those of a file replace a profile's instead of mixing with them.
     let policies = if file.policies.is_empty() { profile.policies } else { file.policies };
     (loaded.config.hot.policies, loaded.origins.policies) = policies.into_iter().unzip();
     let mut mistakes = [profile.mistakes, file.mistakes].concat();
+    let upstreams = if sources.upstreams.is_empty() { file.upstreams } else { read_urls(sources, &mut mistakes) };
+    (loaded.config.upstreams, loaded.origins.upstreams) = upstreams.into_iter().unzip();
+    (loaded.config.routes, loaded.origins.routes) = file.routes.into_iter().unzip();
     for assignment in profile.assignments.into_iter().chain(file.assignments).chain(flags) {
         mistakes.extend(apply(&mut loaded, assignment).err());
     }
@@ -142,6 +157,18 @@ fn read_profile(sources: &Sources, file: &Contents) -> Contents {
             Contents { mistakes: vec![mistake], ..Contents::default() }
         }
     }
+}
+
+/// The upstreams of the command line.
+fn read_urls(sources: &Sources, mistakes: &mut Vec<Mistake>) -> Vec<(Upstream, Place)> {
+    let mut upstreams = Vec::new();
+    for (index, text) in sources.upstreams.iter().enumerate() {
+        match url::parse(text, index) {
+            Ok(upstream) => upstreams.push((upstream, Place::Flag)),
+            Err(mistake) => mistakes.push(mistake),
+        }
+    }
+    upstreams
 }
 
 fn apply(loaded: &mut Loaded, assignment: Assignment) -> Result<(), Mistake> {

@@ -6,9 +6,12 @@ use std::path::PathBuf;
 use log::LevelFilter;
 
 use super::kind::{Kind, Value};
+use super::servers::{self, UpstreamServer};
 use super::settings::Config;
+use super::upstream::{ReadFrom, UpstreamKind};
 use crate::engine::{ClientsLimit, DebugAccess, Endpoint, Fsync, OutputLimits, Percentiles};
 use crate::keyspace::{EventClasses, Policy};
+use crate::routing::{Distribution, Hash};
 
 /// One parameter: everything that files, flags, help, printing and CONFIG derive from.
 pub struct Parameter {
@@ -211,6 +214,32 @@ impl Stored for Fsync {
     }
     fn from_value(value: Value) -> Option<Self> {
         if let Value::Text(text) = value { Self::parse(&text) } else { None }
+    }
+}
+
+/// Types that list their values with their names.
+macro_rules! stored_name {
+    ($($named:ty),*) => {$(
+        impl Stored for $named {
+            fn to_value(&self) -> Value {
+                let (name, _) = Self::ALL.iter().find(|(_, value)| value == self).expect("each has a name");
+                Value::Text((*name).to_owned())
+            }
+            fn from_value(value: Value) -> Option<Self> {
+                let Value::Text(text) = value else { return None };
+                Self::ALL.iter().find(|(name, _)| *name == text).map(|(_, value)| *value)
+            }
+        }
+    )*};
+}
+stored_name!(Distribution, Hash, UpstreamKind, ReadFrom);
+
+impl Stored for Vec<UpstreamServer> {
+    fn to_value(&self) -> Value {
+        Value::Text(servers::print_list(self))
+    }
+    fn from_value(value: Value) -> Option<Self> {
+        if let Value::Text(text) = value { servers::parse_list(&text) } else { None }
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::kind::Kind;
 use super::parameter::Parameter;
 use super::table::{self, SECTIONS};
+use super::upstream::{ROUTES, UPSTREAMS};
 use super::{Loaded, Place, hot};
 
 /// Columns that comments are wrapped at.
@@ -23,9 +24,11 @@ pub fn print(loaded: &Loaded) -> String {
             row(&mut out, parameter, loaded);
         }
         if *name == hot::SECTION {
-            hot::print(&mut out, &loaded.config.hot.policies, &loaded.origins.policies);
+            hot::ARRAY.print(&mut out, &loaded.config.hot.policies, &loaded.origins.policies);
         }
     }
+    UPSTREAMS.print(&mut out, &loaded.config.upstreams, &loaded.origins.upstreams);
+    ROUTES.print(&mut out, &loaded.config.routes, &loaded.origins.routes);
     out
 }
 

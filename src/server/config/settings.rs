@@ -1,11 +1,12 @@
-//! The typed result of loading: what the rest of the server reads. Every field is a row of the table, apart from the
-//! policies of [`Hot`].
+//! The typed result of loading: what the rest of the server reads. Every field is a row of the table, apart from those
+//! that are arrays: the policies of [`Hot`], upstreams and routes.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use log::LevelFilter;
 
+use super::upstream::{Route, Upstream};
 use crate::engine::{ClientsLimit, DebugAccess, Endpoint, Fsync, OutputLimits, Percentiles};
 use crate::keyspace::{EventClasses, Policy};
 
@@ -21,6 +22,9 @@ pub struct Config {
     pub limits: Limits,
     pub security: Security,
     pub log: Log,
+    /// Servers of an existing engine that hold the keys; the first those that no route names. Empty: this server has all.
+    pub upstreams: Vec<Upstream>,
+    pub routes: Vec<Route>,
 }
 
 /// Where clients connect, and how their sockets are kept.
@@ -240,6 +244,8 @@ pub(super) fn blank() -> Config {
             key_events: EventClasses::NONE,
             percents: Percentiles::default(),
         },
+        upstreams: Vec::new(),
+        routes: Vec::new(),
     }
 }
 

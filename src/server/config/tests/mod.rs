@@ -4,6 +4,7 @@ mod cluster;
 mod every_key;
 mod hot;
 mod mistakes;
+mod pools;
 mod printing;
 mod redis;
 

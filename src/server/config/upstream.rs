@@ -1,0 +1,405 @@
+//! `[[upstream]]` and `[[route]]`: pools of servers of an existing engine, and which keys they hold.
+
+use std::path::PathBuf;
+use std::{fmt, io};
+
+use super::arrays::{Array, FITS, Key};
+use super::kind::Kind;
+use super::names::{DISTRIBUTIONS, HASHES, READS, UPSTREAM_KINDS};
+use super::parameter::Stored;
+use super::servers::UpstreamServer;
+use crate::heat::KEY_BYTES_MAX;
+use crate::routing::{Distribution, Hash, Layout, Server};
+
+/// Tables of each array. Every core has a connection to every server, and a key is looked up among all routes.
+pub const UPSTREAMS_MAX: usize = 64;
+pub const ROUTES_MAX: usize = 1024;
+/// The pool that is no upstream: the keys that this server itself holds.
+pub const EMBEDDED: &str = "embedded";
+/// A password is a line; more than this is another file.
+const PASSWORD_BYTES_MAX: usize = 4096;
+
+/// How an upstream's servers belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamKind {
+    /// Nodes of a Redis or Valkey Cluster, which say themselves where keys lie.
+    Cluster,
+    /// Independent servers, on which this one places keys.
+    Pool,
+    /// One server has all keys.
+    Single,
+}
+
+impl UpstreamKind {
+    pub const ALL: [(&'static str, UpstreamKind); 3] =
+        [("cluster", UpstreamKind::Cluster), ("pool", UpstreamKind::Pool), ("single", UpstreamKind::Single)];
+}
+
+/// Which node of a cluster is asked to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadFrom {
+    Primary,
+    Replica,
+    /// Whichever answers soonest.
+    Nearest,
+}
+
+impl ReadFrom {
+    pub const ALL: [(&'static str, ReadFrom); 3] =
+        [("primary", ReadFrom::Primary), ("replica", ReadFrom::Replica), ("nearest", ReadFrom::Nearest)];
+
+    pub fn name(self) -> &'static str {
+        ReadFrom::ALL.iter().find(|(_, read)| *read == self).expect("each has a name").0
+    }
+}
+
+/// One upstream, as a file or a flag says it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Upstream {
+    pub name: String,
+    pub kind: UpstreamKind,
+    /// Never empty once loaded.
+    pub servers: Vec<UpstreamServer>,
+    pub distribution: Distribution,
+    pub hash: Hash,
+    /// Empty, or two bytes.
+    pub hash_tag: String,
+    pub read: ReadFrom,
+    pub username: Option<String>,
+    pub password: Option<Password>,
+    pub password_file: Option<PathBuf>,
+    pub connect_timeout_ms: u64,
+    pub request_timeout_ms: u64,
+    /// 0 never closes an idle link.
+    pub idle_timeout_ms: u64,
+    pub links_per_core: u32,
+    pub in_flight_max: usize,
+    pub eject_after: u32,
+    pub eject_ms: u64,
+}
+
+/// What keys a pattern leads to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Route {
+    pub pattern: String,
+    pub pool: String,
+}
+
+/// A password, kept out of logs that print the configuration with `{:?}`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(pub String);
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(set)")
+    }
+}
+
+/// What holds where a table leaves a key out. Its name and servers it may not leave out.
+impl Default for Upstream {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            kind: UpstreamKind::Single,
+            servers: Vec::new(),
+            distribution: Distribution::Ketama,
+            hash: Hash::Fnv1aWith64,
+            hash_tag: String::new(),
+            read: ReadFrom::Primary,
+            username: None,
+            password: None,
+            password_file: None,
+            connect_timeout_ms: 1000,
+            request_timeout_ms: 5000,
+            idle_timeout_ms: 0,
+            links_per_core: 1,
+            in_flight_max: 16_384,
+            eject_after: 3,
+            eject_ms: 1000,
+        }
+    }
+}
+
+impl Upstream {
+    /// How a pool places keys.
+    pub fn layout(&self) -> Layout {
+        let hash_tag = <[u8; 2]>::try_from(self.hash_tag.as_bytes()).ok();
+        Layout { distribution: self.distribution, hash: self.hash, hash_tag }
+    }
+
+    /// A pool's servers as placement takes them.
+    pub fn placed(&self) -> Vec<Server> {
+        self.servers.iter().map(|server| server.placed(self.distribution)).collect()
+    }
+
+    /// The password that its servers ask for, from where it is kept. A file's first line is the password.
+    pub fn secret(&self) -> io::Result<Option<String>> {
+        let Some(path) = &self.password_file else {
+            return Ok(self.password.as_ref().map(|password| password.0.clone()));
+        };
+        let text = super::file::read_bounded(path)?;
+        let line = text.lines().next().unwrap_or("");
+        match line.len() {
+            0 => Err(io::Error::other("its first line is empty")),
+            1..=PASSWORD_BYTES_MAX => Ok(Some(line.to_owned())),
+            _ => Err(io::Error::other(format!("its first line has more than {PASSWORD_BYTES_MAX} bytes"))),
+        }
+    }
+}
+
+/// The upstreams; the first holds the keys that no route names.
+pub(super) const UPSTREAMS: Array<Upstream> = Array {
+    path: "upstream",
+    why: "Servers of an existing engine that hold the keys. With one or more of these this server passes requests on, and \
+          keeps no keys itself but those of routes to the pool embedded. The first is for keys that no route names. \
+          --upstream on the command line stands in the place of all of them.",
+    tables_max: UPSTREAMS_MAX,
+    keys: UPSTREAM_KEYS,
+};
+
+/// The routes, in the order of the file.
+pub(super) const ROUTES: Array<Route> = Array {
+    path: "route",
+    why: "Which keys belong to which upstream. Of the patterns that match a key the one counts that has most before its \
+          first *, ? or [, and of several such the first. Files only: there is no flag.",
+    tables_max: ROUTES_MAX,
+    keys: ROUTE_KEYS,
+};
+
+const NAME: Kind = Kind::Label { bytes_max: 64 };
+
+const UPSTREAM_KEYS: &[Key<Upstream>] = &[
+    Key {
+        key: "name",
+        kind: NAME,
+        unit: "",
+        absent: "",
+        example: "main",
+        why: "What routes, messages and statistics call it.",
+        get: |upstream| Some(upstream.name.to_value()),
+        set: |upstream, value| upstream.name = Stored::from_value(value).expect(FITS),
+    },
+    Key {
+        key: "kind",
+        kind: Kind::OneOf(UPSTREAM_KINDS),
+        unit: "",
+        absent: "",
+        example: "pool",
+        why: "cluster is a Redis or Valkey Cluster, which places keys itself; pool is independent servers; single is one \
+              server.",
+        get: |upstream| Some(upstream.kind.to_value()),
+        set: |upstream, value| upstream.kind = Stored::from_value(value).expect(FITS),
+    },
+    Key {
+        key: "servers",
+        kind: Kind::Servers,
+        unit: "",
+        absent: "",
+        example: "10.0.0.1:6379,10.0.0.2:6379:2",
+        why: "Its servers; of a cluster some nodes, from which the others are learned. In a pool their order, addresses \
+              and weights say where keys lie; a name behind a blank does so in the place of the address.",
+        get: |upstream| Some(upstream.servers.to_value()),
+        set: |upstream, value| upstream.servers = Stored::from_value(value).expect(FITS),
+    },
+    Key {
+        key: "distribution",
+        kind: Kind::OneOf(DISTRIBUTIONS),
+        unit: "",
+        absent: "ketama",
+        example: "ketama",
+        why: "How a pool places keys. ketama, modula and random as twemproxy, whose ketama is libmemcached's with \
+              weights; consistent and modula_listed as libmemcached's without; crc16, rendezvous and bounded by the slots of Redis \
+              Cluster; jump by hash.",
+        get: |upstream| Some(upstream.distribution.to_value()),
+        set: |upstream, value| upstream.distribution = Stored::from_value(value).expect(FITS),
+    },
+    Key {
+        key: "hash",
+        kind: Kind::OneOf(HASHES),
+        unit: "",
+        absent: "fnv1a_64",
+        example: "fnv1a_64",
+        why: "The function over keys, by twemproxy's names. libmemcached's default is one_at_a_time, and its crc is \
+              crc32. Placement by slots and at random does without.",
+        get: |upstream| Some(upstream.hash.to_value()),
+        set: |upstream, value| upstream.hash = Stored::from_value(value).expect(FITS),
+    },
+    Key {
+        key: "hash_tag",
+        kind: Kind::Tag,
+        unit: "",
+        absent: "none",
+        example: "{}",
+        why: "Two characters: of a key that has both only what stands between them is hashed, so that related keys lie \
+              together. A cluster's is {} always.",
+        get: |upstream| Some(upstream.hash_tag.to_value()).filter(|_| !upstream.hash_tag.is_empty()),
+        set: |upstream, value| upstream.hash_tag = Stored::from_value(value).expect(FITS),
+    },
+    Key {
+        key: "read",
+        kind: Kind::OneOf(READS),
+        unit: "",
+        absent: "primary",
+        example: "",
+        why: "Which nodes of a cluster are asked to read. Replicas may be behind.",
+        get: |upstream| Some(upstream.read.to_value()),
+        set: |upstream, value| upstream.read = Stored::from_value(value).expect(FITS),
+    },
+    Key {
+        key: "username",
+        kind: Kind::Text,
+        unit: "",
+        absent: "none",
+        example: "",
+        why: "The user that its servers know, if not the default one.",
+        get: |upstream| upstream.username.as_ref().map(Stored::to_value),
+        set: |upstream, value| upstream.username = Stored::from_value(value).expect(FITS),
+    },
+    Key {
+        key: "password",
+        kind: Kind::Secret,
+        unit: "",
+        absent: "none",
+        example: "",
+        why: "The password that its servers ask for. It is never printed.",
+        get: |upstream| upstream.password.as_ref().map(|password| password.0.to_value()),
+        set: |upstream, value| upstream.password = <Option<String>>::from_value(value).expect(FITS).map(Password),
+    },
+    Key {
+        key: "password_file",
+        kind: Kind::Path,
+        unit: "",
+        absent: "none",
+        example: "",
+        why: "A file whose first line is the password, in its place.",
+        get: |upstream| upstream.password_file.as_ref().map(Stored::to_value),
+        set: |upstream, value| upstream.password_file = Stored::from_value(value).expect(FITS),
+    },
+    Key {
+        key: "connect_timeout_ms",
+        kind: Kind::Count { min: 1, max: 600_000 },
+        unit: "milliseconds",
+        absent: "1000",
+        example: "",
+        why: "How long connecting to a server and logging in may take. Clients that wait get an error then.",
+        get: |upstream| Some(upstream.connect_timeout_ms.to_value()),
+        set: |upstream, value| upstream.connect_timeout_ms = Stored::from_value(value).expect(FITS),
+    },
+    Key {
+        key: "request_timeout_ms",
+        kind: Kind::Count { min: 1, max: 600_000 },
+        unit: "milliseconds",
+        absent: "5000",
+        example: "",
+        why: "How long a server may be silent while it owes a reply. Then its connection is closed.",
+        get: |upstream| Some(upstream.request_timeout_ms.to_value()),
+        set: |upstream, value| upstream.request_timeout_ms = Stored::from_value(value).expect(FITS),
+    },
+    Key {
+        key: "idle_timeout_ms",
+        kind: Kind::Count { min: 0, max: 86_400_000 },
+        unit: "milliseconds",
+        absent: "0",
+        example: "",
+        why: "Closes a connection that nobody has used for so long. 0 never does.",
+        get: |upstream| Some(upstream.idle_timeout_ms.to_value()),
+        set: |upstream, value| upstream.idle_timeout_ms = Stored::from_value(value).expect(FITS),
+    },
+    Key {
+        key: "links_per_core",
+        kind: Kind::Count { min: 1, max: 64 },
+        unit: "connections to each server",
+        absent: "1",
+        example: "",
+        why: "Connections of each core. All clients of a core share them, so one is enough unless a server is far away.",
+        get: |upstream| Some(upstream.links_per_core.to_value()),
+        set: |upstream, value| upstream.links_per_core = Stored::from_value(value).expect(FITS),
+    },
+    Key {
+        key: "in_flight_max",
+        kind: Kind::Count { min: 1, max: 1_000_000 },
+        unit: "requests of each connection",
+        absent: "16384",
+        example: "",
+        why: "Requests that may wait for a server's replies. Past it the clients that ask for more wait.",
+        get: |upstream| Some(upstream.in_flight_max.to_value()),
+        set: |upstream, value| upstream.in_flight_max = Stored::from_value(value).expect(FITS),
+    },
+    Key {
+        key: "eject_after",
+        kind: Kind::Count { min: 1, max: 1000 },
+        unit: "failures in a row",
+        absent: "3",
+        example: "",
+        why: "After so many a server is left alone for a while.",
+        get: |upstream| Some(upstream.eject_after.to_value()),
+        set: |upstream, value| upstream.eject_after = Stored::from_value(value).expect(FITS),
+    },
+    Key {
+        key: "eject_ms",
+        kind: Kind::Count { min: 1, max: 3_600_000 },
+        unit: "milliseconds",
+        absent: "1000",
+        example: "",
+        why: "How long that is, before it is tried again.",
+        get: |upstream| Some(upstream.eject_ms.to_value()),
+        set: |upstream, value| upstream.eject_ms = Stored::from_value(value).expect(FITS),
+    },
+];
+
+const ROUTE_KEYS: &[Key<Route>] = &[
+    Key {
+        key: "match",
+        kind: Kind::Pattern { bytes_max: KEY_BYTES_MAX as u64 },
+        unit: "",
+        absent: "",
+        example: "user:*",
+        why: "The keys that this is about.",
+        get: |route| Some(route.pattern.to_value()),
+        set: |route, value| route.pattern = Stored::from_value(value).expect(FITS),
+    },
+    Key {
+        key: "pool",
+        kind: NAME,
+        unit: "",
+        absent: "",
+        example: "embedded",
+        why: "Where they lie: the name of an upstream, or embedded for this server itself.",
+        get: |route| Some(route.pool.to_value()),
+        set: |route, value| route.pool = Stored::from_value(value).expect(FITS),
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::server::config::arrays::assert_sound;
+
+    #[test]
+    fn the_keys_are_sound() {
+        assert_sound(&UPSTREAMS);
+        assert_sound(&ROUTES);
+    }
+
+    /// A password is where the table says, without the end of its line; what is no password is an error.
+    #[test]
+    fn passwords_are_where_they_are_kept() {
+        let path = std::env::temp_dir().join(format!("coldplate-password-{}", std::process::id()));
+        let kept = |text: &str| {
+            fs::write(&path, text).expect("the folder for temporary files can be written");
+            Upstream { password_file: Some(path.clone()), ..Upstream::default() }.secret().map_err(|e| e.to_string())
+        };
+        assert_eq!(kept("sesame\nmore"), Ok(Some("sesame".to_owned())));
+        assert_eq!(kept("sesame"), Ok(Some("sesame".to_owned())));
+        assert_eq!(kept("\n"), Err("its first line is empty".to_owned()));
+        assert!(kept(&"x".repeat(5000)).is_err());
+        fs::remove_file(&path).expect("it was written above");
+        assert!(Upstream { password_file: Some(path), ..Upstream::default() }.secret().is_err());
+        let with = Upstream { password: Some(Password("open".into())), ..Upstream::default() };
+        assert_eq!(with.secret().expect("no file"), Some("open".to_owned()));
+        assert!(!format!("{with:?}").contains("open"));
+        assert_eq!(Upstream::default().secret().expect("no file"), None);
+    }
+}
