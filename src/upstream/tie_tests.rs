@@ -240,7 +240,7 @@ impl Server {
             }
             "WATCH" if !self.multi => self.watching = true,
             "UNWATCH" if !self.multi => self.watching = false,
-            _ if self.multi => self.queued.extend(request.bytes().nth(4)),
+            _ if self.multi => self.queued.extend(request.as_bytes().get(4)),
             _ => {}
         }
     }
