@@ -13,6 +13,7 @@ pub mod log;
 pub mod replica;
 pub mod routing;
 pub mod session;
+pub mod upstream;
 
 pub mod engine;
 

@@ -11,11 +11,11 @@ use super::cli::{self, Options};
 use super::error::ImportError;
 use super::link::{Sender, collect};
 use super::tally::{Answers, Tally};
-use crate::load::answer::Answer;
 use crate::load::endpoint::{Client, Socket};
 use crate::load::error::LoadError;
 use crate::load::text;
 use crate::protocol::rdb::{Event, Reader};
+use crate::protocol::resp::Value;
 
 const CHUNK_BYTES: usize = 256 * 1024;
 /// How long a server may take for an answer.
@@ -82,7 +82,7 @@ pub fn import(options: &Options) -> Result<Outcome, ImportError> {
 fn connect(options: &Options) -> Result<Socket, LoadError> {
     let mut client = Client::connect(&options.endpoint, &options.login)?;
     // One error instead of one for each key.
-    if let Answer::Error(reply) = client.ask("PING", &["PING"])? {
+    if let Value::Error(reply) = client.ask("PING", &["PING"])? {
         return Err(LoadError::Refused { endpoint: options.endpoint.clone(), command: "PING".into(), reply });
     }
     client.into_waiting(PATIENCE)

@@ -1,7 +1,7 @@
 //! Which node serves which slot: as CLUSTER SLOTS says at first, then as each MOVED corrects it.
 
-use super::answer::Answer;
 use super::endpoint::Endpoint;
+use crate::protocol::resp::Value;
 use crate::types::{SLOTS, Slot};
 
 /// More nodes than a cluster of one node a slot cannot have.
@@ -21,7 +21,7 @@ impl Nodes {
     }
 
     /// Reads the answer to CLUSTER SLOTS from a node that was reached at `asked`. `None`: it serves no slots.
-    pub fn from_slots(answer: &Answer, asked: &Endpoint) -> Option<Self> {
+    pub fn from_slots(answer: &Value, asked: &Endpoint) -> Option<Self> {
         let mut nodes = Self { nodes: Vec::new(), owners: vec![0; SLOTS] };
         for range in answer.list() {
             let [first, last, primary, ..] = range.list() else { continue };
@@ -88,7 +88,7 @@ mod tests {
     fn two_nodes() -> Nodes {
         let wire = b"*2\r\n*3\r\n:0\r\n:99\r\n*3\r\n$0\r\n\r\n:7000\r\n$1\r\na\r\n*4\r\n:100\r\n:16383\r\n\
             *3\r\n$3\r\n::1\r\n:7001\r\n$1\r\nb\r\n*3\r\n$1\r\nr\r\n:7009\r\n$1\r\nc\r\n";
-        let (answer, _) = Answer::parse(wire).expect("good").expect("whole");
+        let (answer, _) = Value::parse(wire).expect("good").expect("whole");
         Nodes::from_slots(&answer, &reached()).expect("two nodes")
     }
 
@@ -98,7 +98,7 @@ mod tests {
         let nodes = two_nodes();
         assert_eq!(nodes.all(), [reached(), Endpoint::Tcp("::1".into(), 7001)]);
         assert_eq!([Slot(0), Slot(99), Slot(100), Slot(16383)].map(|slot| nodes.owner(slot)), [0, 0, 1, 1]);
-        assert!(Nodes::from_slots(&Answer::List(Vec::new()), &reached()).is_none());
+        assert!(Nodes::from_slots(&Value::List(Vec::new()), &reached()).is_none());
     }
 
     /// Proves that MOVED corrects one slot, brings new nodes, and that nonsense changes nothing.

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use super::answer::Answer;
 use super::cluster::Nodes;
 use super::endpoint::{Client, Login};
+use crate::protocol::resp::Value;
 
 /// The kernel counts CPU time for user space in hundredths of a second.
 const TICK_US: u64 = 10_000;
@@ -65,7 +65,7 @@ fn pid_of(client: &mut Client) -> Result<u32, String> {
         return Err(format!("{} is on another machine", client.endpoint()));
     }
     let info = match client.ask("INFO", &["INFO", "server"]).map_err(|error| error.to_string())? {
-        Answer::Text(text) => String::from_utf8_lossy(&text).into_owned(),
+        Value::Text(text) => String::from_utf8_lossy(&text).into_owned(),
         _ => return Err(format!("{} does not answer INFO", client.endpoint())),
     };
     let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();

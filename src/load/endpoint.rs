@@ -8,9 +8,9 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::answer::Answer;
 use super::command::append_bulk;
 use super::error::LoadError;
+use crate::protocol::resp::Value;
 
 /// How long connecting may take, and each answer before the load begins.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -161,7 +161,7 @@ impl Client {
         let mut client = Self { socket, endpoint: endpoint.clone(), received: Vec::new() };
         for (name, words) in login.commands() {
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            if let Answer::Error(reply) = client.ask(name, &words)? {
+            if let Value::Error(reply) = client.ask(name, &words)? {
                 return Err(LoadError::Refused { endpoint: endpoint.clone(), command: name.to_owned(), reply });
             }
         }
@@ -191,7 +191,7 @@ impl Client {
     }
 
     /// `name` is what an error calls the question.
-    pub fn ask(&mut self, name: &str, words: &[&str]) -> Result<Answer, LoadError> {
+    pub fn ask(&mut self, name: &str, words: &[&str]) -> Result<Value, LoadError> {
         let no_answer =
             |source| LoadError::NoAnswer { endpoint: self.endpoint.clone(), command: name.to_owned(), source };
         let mut request = format!("*{}\r\n", words.len()).into_bytes();
@@ -206,7 +206,7 @@ impl Client {
         }
         let mut buffer = [0; 16 * 1024];
         loop {
-            let parsed = Answer::parse(&self.received);
+            let parsed = Value::parse(&self.received);
             match parsed.map_err(|bad| LoadError::NotAReply { endpoint: self.endpoint.clone(), line: bad.0 })? {
                 Some((answer, taken)) => {
                     self.received.drain(..taken);

@@ -3,7 +3,6 @@
 //! Must never know: anything of the server that it drives but the wire: no engine, no keyspace, no configuration.
 //! Read first: `options.rs` (what can be asked for), then `drive.rs` (one thread's loop), `tally.rs`, `run.rs`.
 
-pub mod answer;
 pub mod cli;
 pub mod cluster;
 mod command;

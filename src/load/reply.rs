@@ -1,7 +1,7 @@
 //! Counts replies as they arrive, split at any byte. It understands lengths and line types and nothing else: enough to
 //! tell one top-level reply from the next, and an error or a miss from a value.
 
-use crate::protocol::resp::Limits;
+use crate::protocol::resp::{Limits, NotAReply};
 use crate::types::VALUE_BYTES_MAX;
 
 /// One complete top-level reply.
@@ -14,10 +14,6 @@ pub enum Outcome<'a> {
 
 /// No count of an aggregate is larger: sums cannot overflow.
 const COUNT_MAX: u64 = 1 << 40;
-
-/// What a line means whose kind or length makes no sense.
-#[derive(Debug, PartialEq, Eq)]
-pub struct NotAReply(pub String);
 
 pub struct Replies {
     line_bytes_max: usize,

@@ -100,7 +100,7 @@ fn find_nodes(options: &Options) -> Result<Nodes, LoadError> {
         return Ok(Nodes::single(options.endpoint.clone()));
     }
     let answer = client.ask("CLUSTER SLOTS", &["CLUSTER", "SLOTS"])?;
-    if let super::answer::Answer::Error(reply) = answer {
+    if let crate::protocol::resp::Value::Error(reply) = answer {
         let (endpoint, command) = (options.endpoint.clone(), "CLUSTER SLOTS".to_owned());
         return Err(LoadError::Refused { endpoint, command, reply });
     }

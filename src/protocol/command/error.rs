@@ -1,5 +1,6 @@
 //! Why a request does not get to run, in the words of Redis.
 
+use super::passage::Passage;
 use super::spec::Spec;
 use crate::protocol::resp::Reply;
 
@@ -15,7 +16,13 @@ const ECHO_BYTES_MAX: usize = 128;
 pub enum CommandError {
     UnknownCommand(Box<UnknownCommand>),
     UnknownSubcommand(Box<UnknownSubcommand>),
-    WrongArity { spec: &'static Spec },
+    WrongArity {
+        spec: &'static Spec,
+    },
+    /// The same of a command that only other servers have.
+    WrongArityAbroad {
+        passage: &'static Passage,
+    },
 }
 
 /// What an unknown command looked like, cut to what the error repeats.
@@ -26,10 +33,10 @@ pub struct UnknownCommand {
     pub args: Vec<u8>,
 }
 
-/// A container and the word that names none of its subcommands.
+/// A container's name and the word that names none of its subcommands.
 #[derive(Debug)]
 pub struct UnknownSubcommand {
-    pub container: &'static Spec,
+    pub container: &'static str,
     pub name: Vec<u8>,
 }
 
@@ -52,7 +59,7 @@ impl CommandError {
     }
 
     #[cold]
-    pub fn unknown_subcommand(container: &'static Spec, name: &[u8]) -> CommandError {
+    pub fn unknown_subcommand(container: &'static str, name: &[u8]) -> CommandError {
         let name = printable(name, ECHO_BYTES_MAX).to_vec();
         CommandError::UnknownSubcommand(Box::new(UnknownSubcommand { container, name }))
     }
@@ -75,10 +82,11 @@ impl CommandError {
                 [b"ERR unknown command '", &unknown.name[..], b"'", told[0], told[1]].concat()
             }
             CommandError::UnknownSubcommand(unknown) => {
-                let container = unknown.container.name.to_ascii_uppercase();
+                let container = unknown.container.to_ascii_uppercase();
                 [b"ERR unknown subcommand '", &unknown.name[..], b"'. Try ", container.as_bytes(), b" HELP."].concat()
             }
             CommandError::WrongArity { spec } => arity_text(spec).into_bytes(),
+            CommandError::WrongArityAbroad { passage } => wrong_arity(passage.name).into_bytes(),
         };
         text.iter_mut().filter(|byte| matches!(byte, b'\r' | b'\n')).for_each(|byte| *byte = b' ');
         text
@@ -87,7 +95,11 @@ impl CommandError {
 
 /// The text for a wrong number of arguments; commands with rules beyond their row's arity use it too.
 pub fn arity_text(spec: &Spec) -> String {
-    format!("ERR wrong number of arguments for '{}' command", spec.name)
+    wrong_arity(spec.name)
+}
+
+fn wrong_arity(name: &str) -> String {
+    format!("ERR wrong number of arguments for '{name}' command")
 }
 
 /// Commands that run what a client wrote. Whoever asks for one should not have to guess at a misspelling.

@@ -13,7 +13,7 @@ const ENTRIES: usize = (Command::ALL.len() * 4).next_power_of_two();
 const ENTRIES_BITS: u32 = ENTRIES.trailing_zeros();
 
 static ENTRY_OF_NAME: [Entry; ENTRIES] = index_by_name();
-static SPEC_OF_COMMAND: [&Spec; Command::ALL.len()] = index_by_command();
+pub(super) static SPEC_OF_COMMAND: [&Spec; Command::ALL.len()] = index_by_command();
 
 const GET: u32 = u32::from_le_bytes(*b"get\0");
 const SET: u32 = u32::from_le_bytes(*b"set\0");
@@ -104,7 +104,7 @@ fn resolve_slow(found: Option<&'static Spec>, args: &Args<'_>) -> Result<&'stati
     let spec = if spec.subcommands.is_empty() || args.len() == 1 {
         spec
     } else {
-        subcommand(spec, args.get(1)).ok_or_else(|| CommandError::unknown_subcommand(spec, args.get(1)))?
+        subcommand(spec, args.get(1)).ok_or_else(|| CommandError::unknown_subcommand(spec.name, args.get(1)))?
     };
     if spec.arity_fits(args.len()) { Ok(spec) } else { Err(CommandError::WrongArity { spec }) }
 }
@@ -119,7 +119,7 @@ pub(super) fn subcommand(container: &Spec, name: &[u8]) -> Option<&'static Spec>
 /// Bit 5 is set wherever bit 6 is. That lowers the letters and makes no other byte a letter, so for names of
 /// letters it loses nothing; it does confuse `@` with a backquote, and the like.
 #[inline]
-const fn word_of(name: &[u8]) -> u64 {
+pub(super) const fn word_of(name: &[u8]) -> u64 {
     // Names shorter than a load are put together from loads that overlap: the shared bytes agree, so `|` joins them.
     let length = name.len();
     let word = if let Some(bytes) = name.first_chunk::<8>() {
@@ -137,8 +137,13 @@ const fn word_of(name: &[u8]) -> u64 {
 
 /// Multiplicative (Fibonacci) hashing: the product's top bits depend on each byte of the word.
 #[inline]
+pub(super) const fn hash_of(word: u64, bits: u32) -> usize {
+    (word.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - bits)) as usize
+}
+
+#[inline]
 const fn place_of(word: u64) -> usize {
-    (word.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - ENTRIES_BITS)) as usize
+    hash_of(word, ENTRIES_BITS)
 }
 
 const fn index_by_name() -> [Entry; ENTRIES] {
@@ -165,7 +170,7 @@ const fn index_by_name() -> [Entry; ENTRIES] {
     entries
 }
 
-const fn only_letters(name: &[u8]) -> bool {
+pub(super) const fn only_letters(name: &[u8]) -> bool {
     let mut i = 0;
     while i < name.len() {
         if !name[i].is_ascii_lowercase() {

@@ -9,6 +9,7 @@ mod error;
 pub mod flags;
 pub mod introspect;
 mod lookup;
+pub mod passage;
 mod spec;
 mod table;
 mod tally;

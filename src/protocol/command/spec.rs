@@ -251,14 +251,20 @@ impl Keys {
     /// Where the keys stand in a request of `argc` arguments; never past its end.
     #[inline]
     pub fn positions(self, argc: usize) -> impl Iterator<Item = usize> + Clone {
-        let end = match self.last {
-            0.. => (usize::from(self.last.unsigned_abs()) + 1).min(argc),
-            _ => (argc + 1).saturating_sub(usize::from(self.last.unsigned_abs())),
-        };
-        let first = usize::from(self.first);
-        let end = if self.is_none() { first } else { end };
+        let (first, end) = bounds(self.first, self.last, argc);
         (first..end).step_by(usize::from(self.step).max(1))
     }
+}
+
+/// A range of arguments as places in a request of `argc`: where it begins, and where it has ended.
+#[inline]
+pub(super) fn bounds(first: u8, last: i8, argc: usize) -> (usize, usize) {
+    let end = match last {
+        0.. => (usize::from(last.unsigned_abs()) + 1).min(argc),
+        _ => (argc + 1).saturating_sub(usize::from(last.unsigned_abs())),
+    };
+    let first = usize::from(first);
+    (first, if first == 0 { 0 } else { end })
 }
 
 impl Group {

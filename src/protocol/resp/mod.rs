@@ -15,6 +15,7 @@ mod progress;
 mod reply;
 #[cfg(test)]
 mod tests;
+mod value;
 
 pub use args::{Arg, Args, OwnedArgs};
 pub use error::ProtocolError;
@@ -23,3 +24,4 @@ pub use limits::Limits;
 pub use output::{Output, Shared};
 pub use parse::parse;
 pub use reply::{Proto, Reply, quoting};
+pub use value::{NotAReply, Value};

@@ -17,7 +17,7 @@ fn all() -> impl Iterator<Item = &'static Spec> {
 }
 
 /// Runs a test on a request of these words, as a client would send it.
-fn with_args<T>(words: &[&[u8]], test: impl FnOnce(&Args<'_>) -> T) -> T {
+pub(super) fn with_args<T>(words: &[&[u8]], test: impl FnOnce(&Args<'_>) -> T) -> T {
     let mut sent = format!("*{}\r\n", words.len()).into_bytes();
     for word in words {
         sent.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
