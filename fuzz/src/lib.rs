@@ -16,6 +16,7 @@ mod replies;
 mod request;
 mod rig;
 mod stream;
+mod upstream;
 mod wire;
 
 pub use commands::commands;
@@ -29,6 +30,7 @@ pub use rdb::rdb;
 pub use replies::replies;
 pub use request::{inline, resp};
 pub use stream::stream;
+pub use upstream::upstream;
 
 /// A target: the name of its program and of its folders, what it does with an input, and how many mutations a replay
 /// tries of each thousand that it may.
@@ -42,7 +44,7 @@ const fn target(name: &'static str, run: fn(&[u8]), permille: usize) -> Target {
     Target { name, run, permille }
 }
 
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 15] = [
     target("resp", resp, 1000),
     target("inline", inline, 1000),
     target("glob", glob, 1000),
@@ -52,6 +54,7 @@ pub const TARGETS: [Target; 14] = [
     target("log", log, 100),
     target("rdb", rdb, 500),
     target("replies", replies, 1000),
+    target("upstream", upstream, 1000),
     target("config", config, 50),
     target("flags", flags, 10),
     target("stream", stream, 50),

@@ -123,4 +123,4 @@ macro_rules! replays {
     };
 }
 
-replays!(resp, inline, glob, number, lzf, dump, log, rdb, replies, config, flags, stream, commands, model);
+replays!(resp, inline, glob, number, lzf, dump, log, rdb, replies, upstream, config, flags, stream, commands, model);

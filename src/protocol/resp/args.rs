@@ -97,6 +97,25 @@ impl<'a> Args<'a> {
         (text, places)
     }
 
+    /// The bytes of a request as they were received, if all of it lies among the text and each line ends as it should:
+    /// whoever reads these bytes finds the same arguments. `None` decides nothing.
+    pub fn as_received(&self) -> Option<&'a [u8]> {
+        let text = self.text;
+        let ends_line = |end: usize| text.get(end.checked_sub(2)?..end).filter(|line_end| line_end == b"\r\n");
+        let header = text.iter().position(|byte| *byte == b'$').filter(|_| text[0] == b'*')?;
+        ends_line(header)?;
+        let mut end = 0;
+        for arg in self.args {
+            if arg.at & BODY != 0 {
+                return None;
+            }
+            ends_line(arg.at as usize)?;
+            end = (arg.at + arg.len) as usize + 2;
+            ends_line(end)?;
+        }
+        text.get(..end)
+    }
+
     /// Where the arguments lie, to make a selection of them for [`narrow`](Self::narrow).
     #[inline]
     pub fn places(&self) -> &'a [Arg] {

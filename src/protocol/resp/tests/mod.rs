@@ -1,6 +1,7 @@
 //! Requests out of bytes and replies into bytes, as a client sees them.
 
 pub(super) mod cost;
+mod framing;
 mod pieces;
 mod replies;
 mod requests;
