@@ -32,6 +32,13 @@ pub struct ConnId {
     pub generation: u32,
 }
 
+/// A connection of one core to a server of an upstream: a row of its table of links, and the how-manieth of that row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LinkId {
+    pub index: u32,
+    pub attempt: u32,
+}
+
 /// The time of one loop turn, read once by the shell and handed down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Now {

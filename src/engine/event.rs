@@ -2,7 +2,8 @@
 
 use super::letter::Batch;
 use crate::protocol::resp::Output;
-use crate::types::{ConnId, CoreId, Now};
+use crate::types::{ConnId, CoreId, LinkId, Now};
+use std::sync::Arc;
 
 /// Something that happened to this core.
 pub enum Event<'a> {
@@ -17,6 +18,10 @@ pub enum Event<'a> {
     Ended { conn: ConnId },
     /// The connection is gone, for whatever reason; nothing can be sent any more.
     Lost { conn: ConnId },
+    /// A connection that [`Effects::dial`] asked for is there; what follows about it names `conn`.
+    Dialled { link: LinkId, conn: ConnId },
+    /// It cannot be made.
+    DialFailed { link: LinkId, reason: String },
     /// Letters from another core.
     Mail { from: CoreId, batch: Box<Batch> },
     /// The time that [`super::Engine::deadline`] asked for has come.
@@ -36,8 +41,20 @@ pub struct Effects {
     pub close: Vec<ConnId>,
     /// Close on the spot: the client is not to get what it is owed.
     pub kill: Vec<ConnId>,
+    /// Connect to a server.
+    pub dial: Vec<Dial>,
+    /// Give up connecting; no event follows.
+    pub hang_up: Vec<LinkId>,
     /// A client asked the server to end.
     pub shutdown: bool,
+}
+
+/// A connection to be made.
+#[derive(Clone, Debug)]
+pub struct Dial {
+    pub link: LinkId,
+    /// `ip:port`, or `unix:` and a path.
+    pub address: Arc<str>,
 }
 
 /// What INFO tells of the machine and the process; read by the shell, never by the engine.

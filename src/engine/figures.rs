@@ -146,6 +146,42 @@ pub struct SampleFigures {
     pub ms: u64,
 }
 
+/// What a core has had to do with a server; `pool_bytes` and `name_bytes` follow.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct ServerFigures {
+    pub requests: u64,
+    pub errors: u64,
+    pub unanswered: u64,
+    pub redirects: u64,
+    pub in_flight: u64,
+    pub connections: u64,
+    pub dials: u64,
+    pub ejections: u64,
+    /// 1 while the core leaves it alone.
+    pub ejected: u64,
+    pub pool_bytes: u64,
+    pub name_bytes: u64,
+}
+
+impl ServerFigures {
+    /// Both together, but for the names' lengths.
+    pub fn plus(self, other: ServerFigures) -> ServerFigures {
+        ServerFigures {
+            requests: self.requests + other.requests,
+            errors: self.errors + other.errors,
+            unanswered: self.unanswered + other.unanswered,
+            redirects: self.redirects + other.redirects,
+            in_flight: self.in_flight + other.in_flight,
+            connections: self.connections + other.connections,
+            dials: self.dials + other.dials,
+            ejections: self.ejections + other.ejections,
+            ejected: self.ejected + other.ejected,
+            ..self
+        }
+    }
+}
+
 /// Appends a record.
 pub fn write<T: Pod>(out: &mut Vec<u8>, record: &T) {
     out.extend_from_slice(bytemuck::bytes_of(record));

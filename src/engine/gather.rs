@@ -119,6 +119,7 @@ impl Gather {
                 let stats: Stats = bytemuck::pod_read_unaligned(stats);
                 let mut rest = request.add_listened(&stats, rest);
                 request.census.add(&mut rest);
+                request.servers.add(&mut rest);
                 request.add_hot_keys(part, rest);
                 rows.push((part, stats));
             }

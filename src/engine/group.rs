@@ -208,7 +208,8 @@ impl Engine {
             item.place = Some(self.place(args.get(1)));
         } else {
             item.overtakes = self.hot.may_hold() && may_overtake(spec, &args);
-            let is_watched = spec.command == Command::Monitor;
+            // HELLO and RESET end what was the same of the requests before them.
+            let is_watched = matches!(spec.command, Command::Monitor | Command::Hello | Command::Reset);
             item.may_wait = may_park(spec.command) || is_watched || self.cores > 1 && may_wait(spec.command);
         }
     }

@@ -90,7 +90,10 @@ impl Engine {
     fn received_chunk(&mut self, call: &mut Call, bytes: &[u8], head: Option<Head>, group: &Group) {
         self.stats.input_bytes += bytes.len() as u64;
         self.stats.receives += 1;
-        let Some(mut client) = self.sessions.take(call.conn) else { return };
+        let Some(mut client) = self.sessions.take(call.conn) else {
+            self.stats.input_bytes -= bytes.len() as u64;
+            return self.link_received(call.now, call.conn, bytes, call.effects);
+        };
         client.last_active_us = call.now.mono_us;
         if client.closing {
             // Nothing is read behind a QUIT or a protocol error.
@@ -258,15 +261,19 @@ impl Engine {
             client.stalled = true;
             return Ran::Waits;
         }
-        if item.may_wait && self.must_seek(call.conn, client, item.spec, &source.args(group, item)) {
+        let passed = client.is_routed && self.pass_on(call, client, source.args(group, item));
+        let seeks = item.may_wait && self.must_seek(call.conn, client, item.spec, &source.args(group, item));
+        if seeks || item.may_wait && self.must_follow(client, item.spec) {
             source.put_back(group, item);
             client.stalled = true;
             return Ran::Waits;
         }
-        if watch.monitored {
-            self.write_down(call.now, client, item.spec, &source.args(group, item));
+        if !passed {
+            if watch.monitored {
+                self.write_down(call.now, client, item.spec, &source.args(group, item));
+            }
+            self.execute(call, client, item.spec, item.place, source.args(group, item));
         }
-        self.execute(call, client, item.spec, item.place, source.args(group, item));
         if watch.singly {
             let us = self.look(watch);
             self.count_ran(item.spec.into_iter(), 1, us);
@@ -301,7 +308,13 @@ impl Engine {
         if post_full && !unread && !awaited {
             self.wait_for_turn(conn, client);
         }
-        unread || awaited || post_full || client.parked || client.seeks || client.transaction.is_some()
+        unread
+            || awaited
+            || post_full
+            || client.parked
+            || client.seeks
+            || client.congested
+            || client.transaction.is_some()
     }
 
     /// Has a stalled client looked at again in the next turn.

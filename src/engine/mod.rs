@@ -39,11 +39,12 @@ mod settings;
 mod slow;
 mod stats;
 mod transaction;
+mod upstream;
 mod waits;
 
 pub use admin::cluster::{Endpoint, Facade};
 pub use client_memory::ClientsLimit;
-pub use event::{Effects, Event, Host, HostReport, LogCounts, RewriteError, ShellCounts};
+pub use event::{Dial, Effects, Event, Host, HostReport, LogCounts, RewriteError, ShellCounts};
 pub use gate::{Departure, Gate};
 pub use hot::{HotPolicy, HotSettings};
 #[cfg(feature = "faults")]
@@ -60,6 +61,7 @@ pub use settings::{DebugAccess, SettingError, Settings, Standing};
 pub use stats::Stats;
 #[cfg(feature = "faults")]
 pub use transaction::Fault as TransactionFault;
+pub use upstream::{PoolKind, PoolOptions, ServerOptions, Upstreams};
 
 use crate::keyspace::{Shard, ShardOptions};
 use crate::protocol::resp::{Arg, Limits, Output};
@@ -86,6 +88,7 @@ use slow::SlowLog;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use transaction::Transactions;
+use upstream::Router;
 use waits::Waits;
 
 /// Between ticks while something needs time: expiries, idle clients.
@@ -121,6 +124,8 @@ pub struct Engine {
     hot_session: Option<Box<HotSession>>,
     transactions: Transactions,
     journal: Journal,
+    /// Where keys are that other servers have; none: all are here.
+    router: Option<Box<Router>>,
     /// What clients of CLIENT TRACKING keep.
     invalidation: Invalidation,
     /// Operations of this core's clients may need more than to be run: see [`Engine::attend`].
@@ -180,6 +185,7 @@ impl Engine {
             hot_session: None,
             transactions: Transactions::default(),
             journal: Journal::default(),
+            router: options.settings.upstreams.as_ref().map(|all| Box::new(Router::new(all, options.shard.draw_seed))),
             invalidation: Invalidation::new(cores),
             attentive: false,
             bounds_clients: false,
@@ -231,6 +237,8 @@ impl Engine {
             Event::Opened { conn, peer, local } => self.opened(now, conn, peer, local, effects),
             Event::Ended { conn } => self.ended(now, conn, effects),
             Event::Lost { conn } => self.lost(conn),
+            Event::Dialled { link, conn } => self.dialled(now, link, conn, effects),
+            Event::DialFailed { link, reason } => self.dial_failed(link, reason),
             Event::Tick => self.tick(now, effects),
             Event::Drain => self.drain(now, effects),
         }
@@ -296,20 +304,22 @@ impl Engine {
         let turn = self.shard.has_events()
             || self.invalidation.wants_turn()
             || self.client_memory.is_over
-            || self.wants_to_rewrite();
+            || self.wants_to_rewrite()
+            || self.has_links_to_close();
         if !self.waiting_for_turn.is_empty() || !self.desk.is_empty() || turn {
             return Some(0);
         }
         let tick_us = ticks.then_some(self.next_tick_us).into_iter().chain(self.shrink_due_us());
         let held_us = self.held.front().map(|(due_us, _)| *due_us);
         let cycles = tick_us.chain(held_us).chain(self.hot.board.deadline());
-        cycles.chain(self.pubsub.deaf.due_us()).chain(self.waits.deadline()).min()
+        let links_us = self.router.as_deref().and_then(Router::deadline);
+        cycles.chain(self.pubsub.deaf.due_us()).chain(self.waits.deadline()).chain(links_us).min()
     }
 
     /// The output of a connection named in [`Effects::ready`], when no send of it is in flight. It comes back by
     /// [`Event::Sent`].
     pub fn take_output(&mut self, conn: ConnId) -> Option<Output> {
-        let session = self.sessions.get_mut(conn)?;
+        let Some(session) = self.sessions.get_mut(conn) else { return self.take_link_output(conn) };
         session.announced = false;
         if session.output.is_empty() {
             return None;
@@ -359,6 +369,7 @@ impl Engine {
 
     fn tick(&mut self, now: Now, effects: &mut Effects) {
         self.end_waits(now, effects);
+        self.look_after_links(now, effects);
         self.shrink(now);
         if now.mono_us < self.next_tick_us {
             return;

@@ -130,6 +130,7 @@ impl Engine {
         let id = self.sessions.next_id();
         let mut client = Session::new(id, now, profile, self.settings.requirepass.is_empty());
         client.server_loads = self.journal.loading;
+        client.is_routed = self.router.is_some();
         client.review();
         if self.ledger.connections() > self.settings.maxclients {
             self.stats.connections_refused += 1;
@@ -180,7 +181,7 @@ impl Engine {
             output.clear();
             self.spare_outputs.push(output);
         }
-        let Some(client) = self.sessions.get_mut(conn) else { return };
+        let Some(client) = self.sessions.get_mut(conn) else { return self.link_sent(conn, effects) };
         client.sending_bytes = 0;
         // What was announced while that send was in flight could not be fetched, so it is announced again.
         if client.announced {
@@ -223,7 +224,7 @@ impl Engine {
     }
 
     pub(super) fn ended(&mut self, now: Now, conn: ConnId, effects: &mut Effects) {
-        let Some(mut client) = self.sessions.take(conn) else { return };
+        let Some(mut client) = self.sessions.take(conn) else { return self.link_ended(conn, effects) };
         client.ended = true;
         if client.parked {
             // As in Redis: who waits and hangs up is gone.
@@ -250,6 +251,8 @@ impl Engine {
                 client.gone = true;
                 self.sessions.put(conn, client);
             }
+        } else {
+            self.link_lost(conn);
         }
     }
 

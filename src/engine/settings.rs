@@ -8,6 +8,7 @@ use super::hot::HotSettings;
 use super::journal::Fsync;
 use super::percentiles::Percentiles;
 use super::pubsub::OutputLimits;
+use super::upstream::Upstreams;
 use crate::heat::WARM_MAX;
 use crate::keyspace::number::parse_i64;
 use crate::keyspace::{EventClasses, Policy};
@@ -50,6 +51,8 @@ pub struct Settings {
     pub tracking_table_keys_max: u64,
     /// How the cores are announced as the nodes of a cluster; `None`: they are not.
     pub cluster: Option<Arc<Facade>>,
+    /// Whom requests are passed on to; `None`: they are served here.
+    pub upstreams: Option<Arc<Upstreams>>,
     /// What is published of what happens to keys.
     pub key_events: EventClasses,
     /// What takes so long is kept for LATENCY; 0 for nothing.
@@ -87,6 +90,7 @@ impl Default for Settings {
             slowlog_len_max: 128,
             tracking_table_keys_max: 1_000_000,
             cluster: None,
+            upstreams: None,
             key_events: EventClasses::NONE,
             latency_threshold_ms: 0,
             latency_tracking: true,

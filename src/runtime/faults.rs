@@ -100,6 +100,7 @@ enum Operation {
     Poll(u64),
     Send(u64),
     Sync(u64),
+    Connect(u64),
     Wake,
 }
 
@@ -111,6 +112,7 @@ impl Operation {
             Completion::Readable { token, .. } => Operation::Poll(*token),
             Completion::Sent { token, .. } => Operation::Send(*token),
             Completion::Synced { token, .. } => Operation::Sync(*token),
+            Completion::Connected { token, .. } => Operation::Connect(*token),
             Completion::NotWoken { .. } | Completion::Woken => Operation::Wake,
         }
     }

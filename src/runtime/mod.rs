@@ -7,6 +7,7 @@
 mod arrivals;
 mod clock;
 mod cpu_time;
+mod dialler;
 pub mod disk;
 mod doorbell;
 #[cfg(feature = "faults")]

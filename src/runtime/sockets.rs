@@ -8,7 +8,7 @@ use super::Ring;
 use super::uring::{Armed, Payload, SendOptions};
 use crate::protocol::resp::Output;
 use crate::types::ConnId;
-use socket2::SockRef;
+use socket2::{SockAddr, SockRef};
 use std::net::Shutdown;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
@@ -46,6 +46,8 @@ struct Socket {
     receiving: bool,
     receive_wanted: bool,
     unix: bool,
+    /// The ring connects it.
+    connecting: bool,
     /// The ring has a segment of the flight.
     sending: bool,
     /// Stays after a send that failed: whatever followed would leave a hole in what the peer reads.
@@ -104,6 +106,45 @@ impl Sockets {
 
     /// Takes a connected socket in and starts to receive.
     pub fn open(&mut self, ring: &mut Ring, fd: OwnedFd) -> ConnId {
+        let conn = self.take_in(fd);
+        self.begin_receive(ring, conn);
+        conn
+    }
+
+    /// Takes a socket in and connects it.
+    pub fn connect(&mut self, ring: &mut Ring, fd: OwnedFd, address: SockAddr) -> ConnId {
+        let number = fd.as_raw_fd();
+        let conn = self.take_in(fd);
+        self.socket(conn).connecting = true;
+        ring.connect(number, Sockets::token(conn), address);
+        conn
+    }
+
+    /// A connect has completed. True: the socket is connected, and receives; false: it is gone.
+    pub fn connected(&mut self, ring: &mut Ring, conn: ConnId, made: bool) -> bool {
+        let socket = self.socket(conn);
+        socket.connecting = false;
+        let open = socket.state == State::Open;
+        if open && made {
+            self.begin_receive(ring, conn);
+            return true;
+        }
+        if open {
+            self.end(ring, conn)
+        } else {
+            self.release(conn)
+        }
+        false
+    }
+
+    fn begin_receive(&mut self, ring: &mut Ring, conn: ConnId) {
+        let socket = self.socket(conn);
+        let fd = socket.fd.as_ref().expect("an open socket has its descriptor").as_raw_fd();
+        socket.receiving = true;
+        ring.receive(fd, Sockets::token(conn));
+    }
+
+    fn take_in(&mut self, fd: OwnedFd) -> ConnId {
         let unix = SockRef::from(&fd).local_addr().is_ok_and(|address| address.is_unix());
         let index = self.vacant.pop().unwrap_or_else(|| {
             self.rows.push(Row { generation: 0, socket: None });
@@ -112,15 +153,15 @@ impl Sockets {
         let row = &mut self.rows[index as usize];
         row.generation = row.generation.wrapping_add(1);
         let conn = ConnId { index, generation: row.generation };
-        ring.receive(fd.as_raw_fd(), Sockets::token(conn));
         row.socket = Some(Socket {
             fd: Some(fd),
             state: State::Open,
             close_when_sent: false,
             peer_ended: false,
-            receiving: true,
+            receiving: false,
             receive_wanted: true,
             unix,
+            connecting: false,
             sending: false,
             flight: None,
             window: 0,
@@ -328,6 +369,9 @@ impl Sockets {
             if socket.receiving {
                 ring.cancel(Armed::Receive, Sockets::token(conn));
             }
+            if socket.connecting {
+                ring.cancel_connect(Sockets::token(conn));
+            }
             ring.close(fd);
         }
         self.release(conn);
@@ -336,7 +380,7 @@ impl Sockets {
     /// Frees a gone socket's row once the ring holds nothing of it.
     fn release(&mut self, conn: ConnId) {
         let socket = self.socket(conn);
-        if socket.state == State::Gone && !socket.sending && !socket.receiving {
+        if socket.state == State::Gone && !(socket.sending || socket.receiving || socket.connecting) {
             self.rows[conn.index as usize].socket = None;
             self.vacant.push(conn.index);
             self.used -= 1;

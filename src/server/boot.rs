@@ -232,6 +232,7 @@ pub(super) fn settings(config: &Config) -> Settings {
         fsync: log.fsync,
         hot: config.hot.settings(),
         cluster: config.facade().map(Arc::new),
+        upstreams: upstreams_for_tests(),
         slowlog_slower_than_us: log.slowlog_slower_than_us,
         slowlog_len_max: log.slowlog_len_max,
         latency_threshold_ms: log.latency_threshold_ms,
@@ -423,4 +424,12 @@ fn stop_cores(running: Vec<Core>) -> Result<(), BootError> {
     }
     log::info!("all cores ended");
     outcome
+}
+
+fn upstreams_for_tests() -> Option<Arc<engine::Upstreams>> {
+    let text = std::env::var("COLDPLATE_UPSTREAM").ok()?;
+    let address: Arc<str> = text.into();
+    let server = engine::ServerOptions { name: Arc::clone(&address), address };
+    let pool = engine::PoolOptions::new("main", engine::PoolKind::Single, vec![server]);
+    Some(Arc::new(engine::Upstreams { pools: vec![pool], default_pool: 0 }))
 }

@@ -104,6 +104,10 @@ pub struct Session<G> {
     pub parked: bool,
     /// Its CLIENT TRACKING waits for another core's word; stalled meanwhile.
     pub seeks: bool,
+    /// Its requests may be for other servers.
+    pub is_routed: bool,
+    /// It waits for room on the way to a server; stalled meanwhile.
+    pub congested: bool,
     /// The server is not ready: keys are being loaded.
     pub server_loads: bool,
     /// It asked to be told when keys turn hot or cool.
@@ -157,6 +161,8 @@ impl<G> Session<G> {
             waits_for_turn: false,
             parked: false,
             seeks: false,
+            is_routed: false,
+            congested: false,
             server_loads: false,
             hears_heat: false,
             tracker: None,
@@ -275,7 +281,8 @@ impl<G> Session<G> {
     /// Works out [`Session::plain`], after whatever may have changed who the client is, what it listens to, or whether it
     /// queues for a transaction.
     pub fn review(&mut self) {
-        self.plain = self.authenticated && self.multi.is_none() && !self.is_confined() && !self.server_loads;
+        let hindered = self.multi.is_some() || self.is_confined() || self.server_loads;
+        self.plain = self.authenticated && !hindered && !self.is_routed;
     }
 
     /// Ends the command: SKIP counts for one.

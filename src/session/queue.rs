@@ -102,17 +102,28 @@ impl<G> ReplyQueue<G> {
     /// when a batch of answers has been filled in.
     #[inline]
     pub fn fill(&mut self, number: u32, part: &Output, range: Range<usize>, output: &mut Output) -> Fill<'_, G> {
+        self.fill_by(number, output, |out| out.append(part, range))
+    }
+
+    /// The same with a reply that lies in one piece.
+    #[inline]
+    pub fn fill_bytes(&mut self, number: u32, reply: &[u8], output: &mut Output) -> Fill<'_, G> {
+        self.fill_by(number, output, |out| out.bytes.extend_from_slice(reply))
+    }
+
+    #[inline]
+    fn fill_by(&mut self, number: u32, output: &mut Output, add: impl FnOnce(&mut Output)) -> Fill<'_, G> {
         let index = self.index(number);
         if let Slot::Waiting { muted } = self.slots[index] {
             if index == 0 {
                 if !muted {
-                    output.append(part, range);
+                    add(output);
                 }
                 self.pop();
             } else {
                 let from = self.stash.bytes.len();
                 if !muted {
-                    self.stash.append(part, range);
+                    add(&mut self.stash);
                 }
                 self.slots[index] = Slot::Ready(narrow(from..self.stash.bytes.len()));
             }

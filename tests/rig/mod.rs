@@ -5,10 +5,10 @@
 
 pub mod host;
 
-use coldplate::engine::{Batch, Effects, Engine, EngineOptions, Event, Host, Ledger, Settings, ShellCounts};
+use coldplate::engine::{Batch, Dial, Effects, Engine, EngineOptions, Event, Host, Ledger, Settings, ShellCounts};
 use coldplate::keyspace::ShardOptions;
 use coldplate::routing::{SlotTable, slot_of};
-use coldplate::types::{ConnId, CoreId, Now};
+use coldplate::types::{ConnId, CoreId, LinkId, Now};
 use host::Stage;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -62,6 +62,9 @@ pub struct Rig {
     /// Clients that read nothing, and those whose connection the engine has ended.
     pub deaf: BTreeSet<Client>,
     pub killed: Vec<Client>,
+    /// Connections to servers that cores want, and those that they want no more.
+    pub dials: Vec<(usize, Dial)>,
+    pub hung_up: Vec<(usize, LinkId)>,
     /// Batches under way: from, to, and what. Those of two cores stay in order.
     mail: Vec<(usize, usize, Box<Batch>)>,
     /// Batches that have left since the beginning.
@@ -102,6 +105,8 @@ impl Rig {
             received: BTreeMap::new(),
             deaf: BTreeSet::new(),
             killed: Vec::new(),
+            dials: Vec::new(),
+            hung_up: Vec::new(),
             mail: Vec::new(),
             batches: 0,
         }
@@ -122,6 +127,25 @@ impl Rig {
             engine.handle(now, opened, effects);
         });
         client
+    }
+
+    /// Makes the connection to a server that a core wants; what it sends there is heard as if a client were told it.
+    pub fn accept(&mut self, dial: &(usize, Dial), index: u32) -> Client {
+        let link = (dial.0, index);
+        self.received.insert(link, Vec::new());
+        self.turn(dial.0, |now, engine, effects| {
+            engine.handle(now, Event::Dialled { link: dial.1.link, conn: conn(link) }, effects);
+        });
+        link
+    }
+
+    /// The same, and it cannot be made.
+    pub fn refuse(&mut self, dial: &(usize, Dial)) {
+        self.turn(dial.0, |now, engine, effects| {
+            let failed = Event::DialFailed { link: dial.1.link, reason: "Connection refused".into() };
+            engine.handle(now, failed, effects);
+        });
+        self.settle();
     }
 
     pub fn lose(&mut self, client: Client) {
@@ -156,6 +180,8 @@ impl Rig {
                 engine.handle(now, Event::Sent { conn: conn(*client), output }, &mut effects);
             }
         }
+        self.dials.extend(effects.dial.into_iter().map(|dial| (core, dial)));
+        self.hung_up.extend(effects.hang_up.into_iter().map(|link| (core, link)));
         for ended in effects.kill.into_iter().chain(effects.close) {
             engine.handle(now, Event::Lost { conn: ended }, &mut Effects::default());
             self.killed.push((core, ended.index));

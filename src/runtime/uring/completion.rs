@@ -48,6 +48,11 @@ pub enum Completion {
         payload: Payload,
         result: io::Result<usize>,
     },
+    /// A connection is made, or cannot be.
+    Connected {
+        token: u64,
+        result: io::Result<()>,
+    },
     Readable {
         token: u64,
         result: io::Result<()>,
@@ -80,6 +85,7 @@ pub(super) enum Operation {
     /// The message to another ring; its token is that ring's descriptor.
     Wake = 7,
     Sync = 8,
+    Connect = 9,
 }
 
 impl Operation {
@@ -100,6 +106,7 @@ impl Operation {
             6 => Operation::Quiet,
             7 => Operation::Wake,
             8 => Operation::Sync,
+            9 => Operation::Connect,
             _ => panic!("a completion that nobody asked for: user data {user_data:#x}"),
         };
         (operation, user_data & TOKEN_MAX)

@@ -9,8 +9,9 @@
 //!
 //! | where | use | invariant | upheld by |
 //! |---|---|---|---|
-//! | `ring.rs` | `push` of an entry | memory an entry points at outlives its last completion | only `send` passes a pointer |
+//! | `ring.rs` | `push` of an entry | memory an entry points at outlives its last completion | only `send` and `connect` pass pointers |
 //! | `ring.rs` | the pointer of a send | payload is neither moved out nor changed in flight | `Sends`: freed by the last completion only |
+//! | `ring.rs` | the pointer of a connect | the address is neither moved nor freed in flight | `Connects`: boxed, freed by the completion only |
 //! | `completion.rs` | `OwnedFd::from_raw_fd` | the descriptor is new and nobody else's | the kernel; one accept completion, one call |
 //! | `buffers.rs` | entries as `&[Entry]` | mapped, zeroed, aligned, atomics only | `Mapping`; the type has no padding or niche |
 //! | `buffers.rs` | `bytes` as `&[u8]` | the kernel wrote it and writes it no more | a `Chunk` is unique, bound to its ring, in bounds |
@@ -21,8 +22,8 @@
 //!
 //! **Drop with operations in flight.** Closing a ring's descriptor cancels *asynchronously*, so memory may still be in
 //! use afterwards. `Ring::drop` therefore cancels everything and waits until no send and no receive is in flight. What a
-//! bounded wait does not settle (a zero-copy send whose peer never acknowledges) is leaked: its payloads, and the
-//! receive buffers if a receive is still armed. Leaking is sound; freeing would not be.
+//! bounded wait does not settle (a zero-copy send whose peer never acknowledges) is leaked: its payloads, addresses, and
+//! the receive buffers if a receive is still armed. Leaking is sound; freeing would not be.
 //!
 //! **Forgetting a ring** (`mem::forget`) leaks all of it, and a forgotten ring's memory stays mapped. A ring never
 //! changes its thread (`!Send`), which is what SINGLE_ISSUER and the registered ring descriptor require.
@@ -50,6 +51,7 @@
 mod buffers;
 mod completion;
 mod config;
+mod connects;
 mod error;
 mod kernel;
 mod mapping;

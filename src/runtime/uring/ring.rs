@@ -3,6 +3,7 @@
 use super::buffers::{self, Buffers, Chunk};
 use super::completion::{Completion, Operation, Payload, accepted, is_transient, outcome};
 use super::config::{Armed, Features, RingConfig, SendOptions, Wait};
+use super::connects::Connects;
 use super::error::RingError;
 use super::kernel::{self, Enter};
 use super::sends::Sends;
@@ -10,6 +11,7 @@ use super::setup::{self, Setup};
 use io_uring::squeue::Flags;
 use io_uring::types::{CancelBuilder, Fd, FsyncFlags};
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue};
+use socket2::SockAddr;
 use std::collections::VecDeque;
 use std::io;
 use std::marker::PhantomData;
@@ -33,6 +35,7 @@ pub struct Ring {
     features: Features,
     buffers: Buffers,
     sends: Sends,
+    connects: Connects,
     /// Receives whose last completion is still to come: the kernel may write to the buffers for them.
     receives: usize,
     /// Entries that found the submission queue full even after a flush; always older than those queued later.
@@ -60,6 +63,7 @@ impl Ring {
             features,
             buffers,
             sends: Sends::default(),
+            connects: Connects::default(),
             receives: 0,
             backlog: VecDeque::new(),
             turn,
@@ -125,6 +129,23 @@ impl Ring {
         // SAFETY: the entry points into a payload that `sends` keeps, unmoved and unchanged, until the completion that
         // the kernel posts when it needs it no more (for a zero-copy send, the notification).
         unsafe { self.push(entry.user_data(Operation::Send.user_data(u64::from(send.index)))) };
+    }
+
+    /// Connects a socket. It may be shut down or closed meanwhile; [`Completion::Connected`] comes in any case.
+    pub fn connect(&mut self, fd: RawFd, token: u64, address: SockAddr) {
+        let (index, start, bytes) = self.connects.start(token, address);
+        let entry = opcode::Connect::new(Fd(fd), start, bytes).build();
+        // SAFETY: the entry points at an address that `connects` keeps, unmoved, until the completion.
+        unsafe { self.push(entry.user_data(Operation::Connect.user_data(u64::from(index)))) };
+    }
+
+    /// Ends the connects of a token: each completes, with `ECANCELED` unless it was done.
+    pub fn cancel_connect(&mut self, token: u64) {
+        if let Some(index) = self.connects.row_of(token) {
+            let target = CancelBuilder::user_data(Operation::Connect.user_data(u64::from(index)));
+            // SAFETY: a cancellation points at no memory.
+            unsafe { self.push_quiet(opcode::AsyncCancel2::new(target).build()) };
+        }
     }
 
     /// Ends what was armed with this token. Its last completion is still delivered, not armed, with `ECANCELED` unless
@@ -257,6 +278,10 @@ impl Ring {
                 let send = self.sends.complete(token as u32, result, flags)?;
                 Completion::Sent { token: send.token, payload: send.payload, result: outcome(send.result) }
             }
+            Operation::Connect => {
+                let token = self.connects.complete(token as u32);
+                Completion::Connected { token, result: outcome(result).map(drop) }
+            }
             Operation::Accept => Completion::Accepted { token, result: accepted(result), armed },
             Operation::Poll => Completion::Readable { token, result: outcome(result).map(drop), armed },
             Operation::Sync => Completion::Synced { token, result: outcome(result).map(drop) },
@@ -343,7 +368,7 @@ impl Ring {
     }
 
     fn quiet(&self) -> bool {
-        self.receives == 0 && self.sends.in_flight() == 0
+        self.receives == 0 && self.sends.in_flight() == 0 && self.connects.in_flight() == 0
     }
 }
 
@@ -364,6 +389,9 @@ impl Drop for Ring {
         }
         if self.sends.in_flight() > 0 {
             std::mem::forget(std::mem::take(&mut self.sends));
+        }
+        if self.connects.in_flight() > 0 {
+            std::mem::forget(std::mem::take(&mut self.connects));
         }
         if self.receives > 0 {
             self.buffers.leak();

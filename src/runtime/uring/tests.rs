@@ -1,6 +1,7 @@
 //! Each test drives real rings over socket pairs and loopback. None sleeps: all wait in `enter`.
 
 mod buffers;
+mod connects;
 mod lasting;
 mod rings;
 mod sends;

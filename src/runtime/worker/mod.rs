@@ -3,6 +3,7 @@
 //! Must never know: what is in the bytes that it carries.
 //! Read first: this file, then `storage.rs` (what it does for the log) and `drain.rs` (how it ends).
 
+mod dials;
 mod drain;
 mod storage;
 
@@ -10,6 +11,7 @@ use super::Ring;
 use super::arrivals::Arrivals;
 use super::clock::Clock;
 use super::cpu_time::CpuTime;
+use super::dialler::Dialler;
 use super::disk::{Disk, DiskOptions, LoadError, Loader};
 use super::listener::Listener;
 use super::mailbox::{Mail, Mailbox};
@@ -88,6 +90,7 @@ pub struct Worker {
     engine: Engine,
     ring: Ring,
     sockets: Sockets,
+    dialler: Dialler,
     mailbox: Mailbox,
     ledger: Arc<Ledger>,
     clock: Clock,
@@ -141,6 +144,7 @@ impl Worker {
             engine,
             ring,
             sockets: Sockets::new(options.zero_copy_bytes_min),
+            dialler: Dialler::default(),
             mailbox: options.mailbox,
             ledger: options.ledger,
             clock: options.clock,
@@ -250,6 +254,7 @@ impl Worker {
                 Completion::Received { token, result, armed } => self.received(now, token, result, armed),
                 Completion::Sent { token, payload, result } => self.sent(now, token, payload, result),
                 Completion::Accepted { token, result, armed } => self.accepted(now, token, result, armed),
+                Completion::Connected { token, result } => self.connected(now, token, result),
                 Completion::Woken => self.wakes += 1,
                 Completion::NotWoken { ring_fd } => self.ring.wake(ring_fd),
                 Completion::Readable { result, armed, .. } => self.alarmed(now, result.is_ok(), armed),
@@ -404,6 +409,7 @@ impl Worker {
                 self.sockets.end(&mut self.ring, conn);
             }
         }
+        self.perform_dials(now, &mut effects);
         if std::mem::take(&mut effects.shutdown) {
             (self.on_shutdown)();
         }

@@ -8,6 +8,7 @@
 
 mod commands;
 mod process;
+mod upstream;
 
 use super::hotkeys::{HotKey, hottest_first, read_keys};
 use crate::engine::census::{Census, Wanted};
@@ -19,7 +20,7 @@ use crate::types::{CoreId, Now};
 use std::fmt::Write;
 
 /// Sections in their order; the flag says whether INFO without arguments shows them.
-const SECTIONS: [(&str, bool, Section); 15] = [
+const SECTIONS: [(&str, bool, Section); 16] = [
     ("server", true, process::server),
     ("clients", true, process::clients),
     ("memory", true, process::memory),
@@ -35,6 +36,7 @@ const SECTIONS: [(&str, bool, Section); 15] = [
     ("keyspace", true, process::keyspace),
     ("cores", true, cores),
     ("hotkeys", true, hotkeys),
+    ("upstream", true, upstream::section),
 ];
 
 /// Hot keys that INFO names.
@@ -58,6 +60,8 @@ pub struct InfoRequest {
     /// Whether a session of HOTKEYS START is active, if there is one.
     tracking: Option<bool>,
     hot_keys: Vec<HotKey>,
+    /// Servers that requests are passed on to; without any the section is left out.
+    pub servers: upstream::Servers,
     /// Hashes of the names that clients listen to: channels, patterns, shard channels.
     listened: [Vec<u64>; 3],
     /// How often DEBUG CHANGE-REPL-ID was called.
@@ -101,6 +105,7 @@ impl InfoRequest {
             hot: settings.hot.on,
             tracking: None,
             hot_keys: Vec::new(),
+            servers: upstream::Servers::default(),
             listened: Default::default(),
             replication_changes: 0,
             loading: Progress::default(),
@@ -142,7 +147,8 @@ impl InfoRequest {
 pub fn text(request: &InfoRequest, rows: &[Stats], host: &HostReport) -> String {
     let total = rows.iter().fold(Stats::default(), |sum, row| sum.plus(*row));
     let mut text = String::with_capacity(6 * 1024);
-    for (name, _, section) in SECTIONS.iter().filter(|(name, ..)| request.sections.contains(name)) {
+    let shown = |name: &str| request.sections.contains(&name) && (name != "upstream" || !request.servers.is_empty());
+    for (name, _, section) in SECTIONS.iter().filter(|(name, ..)| shown(name)) {
         if !text.is_empty() {
             text.push_str("\r\n");
         }

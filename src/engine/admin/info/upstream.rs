@@ -1,0 +1,51 @@
+//! INFO's section on the servers that requests are passed on to.
+
+use super::{InfoRequest, Stats, escaped};
+use crate::engine::event::HostReport;
+use crate::engine::figures::{self, ServerFigures};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// Servers by pool and name, with the figures of all cores that have answered.
+#[derive(Default)]
+pub struct Servers(BTreeMap<(Vec<u8>, Vec<u8>), ServerFigures>);
+
+impl Servers {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Takes one core's servers off the front of its answer.
+    pub fn add(&mut self, bytes: &mut &[u8]) {
+        let servers: u64 = figures::read(bytes);
+        for _ in 0..servers {
+            let row: ServerFigures = figures::read(bytes);
+            let pool = figures::take(bytes, row.pool_bytes as usize).to_vec();
+            let name = figures::take(bytes, row.name_bytes as usize).to_vec();
+            let sum = self.0.entry((pool, name)).or_default();
+            *sum = sum.plus(row);
+        }
+    }
+}
+
+pub fn section(text: &mut String, request: &InfoRequest, _: &[Stats], _: &Stats, _: &HostReport) -> std::fmt::Result {
+    for (number, ((pool, name), row)) in request.servers.0.iter().enumerate() {
+        write!(
+            text,
+            "server{number}:pool={},name={},requests={},errors={},unanswered={},redirects={},in_flight={},connections={},\
+             dials={},ejections={},ejected={}\r\n",
+            escaped(pool),
+            escaped(name),
+            row.requests,
+            row.errors,
+            row.unanswered,
+            row.redirects,
+            row.in_flight,
+            row.connections,
+            row.dials,
+            row.ejections,
+            u8::from(row.ejected > 0),
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,218 @@
+//! A request on its way out: its bytes on the links of the servers that it is for.
+
+use super::join::{How, Joined};
+use super::places::{Part, Refusal, Way};
+use super::router::Asked;
+use crate::engine::Engine;
+use crate::engine::gather::Gather;
+use crate::engine::ingress::Call;
+use crate::engine::letter::Ticket;
+use crate::engine::sessions::Client;
+use crate::protocol::command::passage::{Passage, passage};
+use crate::protocol::command::{Command, Spec};
+use crate::protocol::resp::{Args, Output, Proto, Reply, Shared};
+use std::sync::Arc;
+
+impl Engine {
+    /// Whether a request has to wait until all that its client asked before is answered: it changes the version of the
+    /// protocol, and with it the link.
+    pub(in crate::engine) fn must_follow(&self, client: &Client, spec: Option<&'static Spec>) -> bool {
+        let changes = spec.is_some_and(|spec| matches!(spec.command, Command::Hello | Command::Reset));
+        changes && client.is_routed && !client.queue.is_empty()
+    }
+
+    /// Passes a request on to the servers that it is for, if it is for any; false: it is answered here.
+    pub(in crate::engine) fn pass_on(&mut self, call: &mut Call, client: &mut Client, mut args: Args) -> bool {
+        if !client.authenticated {
+            return false;
+        }
+        let passage = match passage(&args) {
+            Ok(passage) => passage,
+            Err(error) => {
+                self.shard.counts.tally.error(&error.text());
+                client.answer(|reply| error.write(reply));
+                client.command_ends();
+                return true;
+            }
+        };
+        let router = self.router.as_deref().expect("requests are passed on where there is a router");
+        match router.way_of(passage, &args) {
+            Way::Here => return false,
+            Way::To(server) => self.send_to(call, client, server, passage, &mut args),
+            Way::Refused(refusal) => self.refuse_to_pass(client, passage, refusal),
+            way => self.send_to_several(call, client, passage, &mut args, way),
+        }
+        if passage.command.is_none() {
+            // What is in our own table is counted where it was parsed.
+            self.stats.commands += 1;
+        }
+        client.last_command = if passage.is_known() { passage.name } else { "unknown" };
+        client.command_ends();
+        true
+    }
+
+    /// Asks a server in a client's name.
+    #[inline]
+    fn send_to(
+        &mut self,
+        call: &mut Call,
+        client: &mut Client,
+        server: u32,
+        passage: &'static Passage,
+        args: &mut Args,
+    ) {
+        let router = self.router.as_deref_mut().expect("there is a router");
+        let Some(row) = router.link_to(call.now.mono_us, server, client.proto, call.effects) else {
+            let text = router.unreachable(server);
+            self.shard.counts.tally.error(text.as_bytes());
+            return client.answer(|reply| reply.error(&text));
+        };
+        let ticket = Ticket::new(call.conn, client.queue.wait(client.is_muted()), 0);
+        self.ask(call, client, row, ticket, passage, |out| encode(args, out));
+    }
+
+    /// Asks by a link; the client waits if that has no room for more.
+    #[inline]
+    fn ask(
+        &mut self,
+        call: &mut Call,
+        client: &mut Client,
+        row: u32,
+        ticket: Ticket,
+        passage: &'static Passage,
+        encode: impl FnOnce(&mut Output),
+    ) {
+        let router = self.router.as_deref_mut().expect("there is a router");
+        let asked = Asked { ticket, reads: passage.is_read(), tries: 0 };
+        if router.ask(call.now.mono_us, row, asked, encode, call.effects) {
+            router.rows[row as usize].waiting.push(call.conn);
+            client.stalled = true;
+            client.congested = true;
+        }
+    }
+
+    /// Asks several servers; their replies become one.
+    #[cold]
+    fn send_to_several(
+        &mut self,
+        call: &mut Call,
+        client: &mut Client,
+        passage: &'static Passage,
+        args: &mut Args,
+        way: Way,
+    ) {
+        let whole = || (0..args.len()).collect::<Vec<usize>>();
+        let (parts, how, cursor) = match way {
+            Way::ToEach(servers, how) => {
+                (servers.into_iter().map(|server| Part { server, args: whole() }).collect(), how, None)
+            }
+            Way::InParts(mut parts, how) => {
+                parts.iter_mut().for_each(|part| part.args.insert(0, 0));
+                (parts, how, None)
+            }
+            Way::Page { server, cursor, how } => (vec![Part { server, args: whole() }], how, Some(cursor)),
+            Way::Here | Way::To(_) | Way::Refused(_) => unreachable!("one server or none"),
+        };
+        if args.has_bodies() && matches!(how, How::By(_)) {
+            // One would move into the first part, and all need it.
+            let (text, places) = args.flatten();
+            return self.send_parts(
+                call,
+                client,
+                passage,
+                &mut Args::new(&text, &places, &mut []),
+                (&parts, how, cursor),
+            );
+        }
+        self.send_parts(call, client, passage, args, (&parts, how, cursor));
+    }
+
+    fn send_parts(
+        &mut self,
+        call: &mut Call,
+        client: &mut Client,
+        passage: &'static Passage,
+        args: &mut Args,
+        (parts, how, cursor): (&[Part], How, Option<u64>),
+    ) {
+        let router = self.router.as_deref().expect("there is a router");
+        let joined = Joined::new(how, parts.len(), &router.pools[router.default_pool].name);
+        let slot = client.queue.gather(Gather::report(parts.len(), joined), client.is_muted());
+        for (part, number) in parts.iter().zip(0..) {
+            let ticket = Ticket::new(call.conn, slot, number);
+            let router = self.router.as_deref_mut().expect("there is a router");
+            match router.link_to(call.now.mono_us, part.server, client.proto, call.effects) {
+                Some(row) => self.ask(call, client, row, ticket, passage, |out| encode_part(args, part, cursor, out)),
+                None => {
+                    let text = router.unreachable(part.server);
+                    self.add_error(client, ticket, &text);
+                }
+            }
+        }
+        client.queue.settle(&mut client.output);
+    }
+
+    /// A part of a reply is an error.
+    fn add_error(&mut self, client: &mut Client, ticket: Ticket, text: &str) {
+        let mut error = Output::default();
+        Reply { out: &mut error, proto: Proto::Resp2 }.error(text);
+        self.shard.counts.tally.error(text.as_bytes());
+        if client.queue.part(ticket.slot).add(ticket.part, &error, 0..error.bytes.len()) {
+            self.complete(client, ticket.slot);
+        }
+    }
+
+    #[cold]
+    fn refuse_to_pass(&mut self, client: &mut Client, passage: &'static Passage, refusal: Refusal) {
+        let router = self.router.as_deref().expect("there is a router");
+        let text = refusal.text(&router.pools[router.default_pool].name, passage.name);
+        self.shard.counts.tally.error(text.as_bytes());
+        client.answer(|reply| reply.error(&text));
+    }
+}
+
+/// Writes a request as it came, where that is the usual way; large arguments are sent from where they lie.
+#[inline]
+fn encode(args: &mut Args, out: &mut Output) {
+    if let Some(bytes) = args.as_received() {
+        return out.bytes.extend_from_slice(bytes);
+    }
+    push_length(out, b'*', args.len());
+    for index in 0..args.len() {
+        encode_arg(args, index, out);
+    }
+}
+
+/// Writes some of a request's arguments as a request; of SCAN, with a cursor in the place of the one that came.
+fn encode_part(args: &mut Args, part: &Part, cursor: Option<u64>, out: &mut Output) {
+    push_length(out, b'*', part.args.len());
+    for index in &part.args {
+        match cursor {
+            Some(cursor) if *index == 1 => {
+                let digits = cursor.to_string();
+                push_length(out, b'$', digits.len());
+                out.bytes.extend_from_slice(digits.as_bytes());
+                out.bytes.extend_from_slice(b"\r\n");
+            }
+            _ => encode_arg(args, *index, out),
+        }
+    }
+}
+
+fn encode_arg(args: &mut Args, index: usize, out: &mut Output) {
+    push_length(out, b'$', args.get(index).len());
+    match args.take_body(index) {
+        Some(body) => {
+            let (at, range) = (out.bytes.len(), 0..body.len());
+            out.shared.push(Shared { at, value: Arc::new(body), range });
+        }
+        None => out.bytes.extend_from_slice(args.get(index)),
+    }
+    out.bytes.extend_from_slice(b"\r\n");
+}
+
+fn push_length(out: &mut Output, kind: u8, length: usize) {
+    out.bytes.push(kind);
+    out.bytes.extend_from_slice(length.to_string().as_bytes());
+    out.bytes.extend_from_slice(b"\r\n");
+}

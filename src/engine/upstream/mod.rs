@@ -1,0 +1,16 @@
+//! Owns: what happens to a request whose keys another server has: which server, by which link, and the reply's way back.
+//! Knows: pools, servers and this core's links to them; reply slots, and where each awaited reply belongs.
+//! Must never know: sockets and addresses beyond their text; what a command does to a key.
+//! Read first: `places.rs` (whom a request is for), `forward.rs` (on its way out), `answers.rs` (its reply), `links.rs` (what
+//! becomes of links).
+
+mod answers;
+mod forward;
+mod join;
+mod links;
+mod options;
+mod places;
+mod router;
+
+pub use options::{PoolKind, PoolOptions, ServerOptions, Upstreams};
+pub(super) use router::Router;

@@ -1,0 +1,35 @@
+//! What a core does for its links: it connects, and says how that went.
+
+use super::Worker;
+use crate::engine::{Effects, Event};
+use crate::types::Now;
+use std::io;
+
+impl Worker {
+    /// Begins to connect where the engine wants it, and gives up where it does not any more. What fails at once is told as
+    /// the rest is, behind the turn's other events.
+    pub(super) fn perform_dials(&mut self, now: Now, effects: &mut Effects) {
+        for link in effects.hang_up.drain(..) {
+            self.dialler.hang_up(&mut self.ring, &mut self.sockets, link);
+        }
+        for dial in effects.dial.drain(..) {
+            if let Err(error) = self.dialler.dial(&mut self.ring, &mut self.sockets, &dial) {
+                let failed = Event::DialFailed { link: dial.link, reason: error.to_string() };
+                self.engine.handle(now, failed, &mut self.effects);
+            }
+        }
+    }
+
+    /// A connection is made, or cannot be.
+    pub(super) fn connected(&mut self, now: Now, token: u64, result: io::Result<()>) {
+        let conn = self.sockets.conn(token).expect("a row outlives its connect");
+        let made = self.sockets.connected(&mut self.ring, conn, result.is_ok());
+        let Some(link) = self.dialler.ended(conn) else { return };
+        let event = match result {
+            Ok(()) if made => Event::Dialled { link, conn },
+            Ok(()) => return,
+            Err(error) => Event::DialFailed { link, reason: error.to_string() },
+        };
+        self.engine.handle(now, event, &mut self.effects);
+    }
+}
