@@ -59,7 +59,7 @@ impl Census {
 }
 
 impl Engine {
-    /// Writes this core's counts, as far as they are wanted.
+    /// Writes this core's counts, as far as they are wanted, and those of the servers that it passes requests on to.
     pub(super) fn write_census(&self, wanted: Wanted, out: &mut Vec<u8>) {
         let tally = &self.shard.counts.tally;
         let rows: Vec<_> = tally.rows().filter(|(_, row)| wanted.commands && !row.is_blank()).collect();
@@ -80,5 +80,6 @@ impl Engine {
                 figures::write(out, &DurationFigures { command: *command as u64, bucket, count });
             }
         }
+        self.write_servers(out);
     }
 }

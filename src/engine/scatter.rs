@@ -167,7 +167,6 @@ impl Engine {
                 reply.raw(bytemuck::bytes_of(&figures));
                 reply.raw(&listened);
                 self.write_census(admin::info::wanted(args), &mut reply.out.bytes);
-                self.write_servers(&mut reply.out.bytes);
                 admin::hotkeys::write_keys(&self.hot_keys(now, admin::info::HOT_KEYS_MAX), &mut reply.out.bytes);
             }
             Command::HotkeysList

@@ -13,17 +13,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from compat import (  # noqa: F401  (cases register themselves)
-    benchmark,
-    cli,
-    cluster,
-    foreign,
-    placement,
-    pubsub,
-    rdb,
-    redis_py,
-    tracking,
-)
+# Cases register themselves.
+from compat import benchmark, cli, cluster, foreign, placement, pubsub, rdb, redis_py, tracking, upstream  # noqa: F401
 from compat.suite import suite
 from lib import resp
 from lib.cases import check
@@ -65,7 +56,10 @@ def on_cores(cores):
         if traits.get("once"):
             continue
         options = traits.get("options")
-        call = partial(play_alone, function, cores, options) if options else partial(shared.play, function)
+        if traits.get("servers") == "own":
+            call = partial(function, cores)
+        else:
+            call = partial(play_alone, function, cores, options) if options else partial(shared.play, function)
         suite.record(f"{label} [{cores} cores]", call)
     suite.record(f"farewell [{cores} cores]", shared.farewell)
 

@@ -44,7 +44,7 @@ def play(server, version):
         return [wire.ask(*words) for words in script()]
 
 
-@suite.case(options={"private": True})
+@suite.case(servers="own")
 def single_answers_as_the_server(cores):
     """Byte for byte, in both versions of the protocol."""
     with backends.single(cores=cores) as (backend, router):
@@ -55,7 +55,7 @@ def single_answers_as_the_server(cores):
                     check_equal(got, wanted, f"RESP{version} {' '.join(words)}")
 
 
-@suite.case(options={"private": True})
+@suite.case(servers="own")
 def single_keeps_the_order(cores):
     """A deep pipeline with answers of the router among those of the server, and values too large for a buffer."""
     with backends.single(cores=cores) as (_, router), resp.connected(router) as wire:
@@ -72,7 +72,7 @@ def single_keeps_the_order(cores):
         check(bytes(got) == expected, "replies differ from what was asked")
 
 
-@suite.case(options={"private": True})
+@suite.case(servers="own")
 def single_serves_a_crowd(cores):
     """Clients that share a link get their own replies."""
     with backends.single(cores=cores) as (_, router):
@@ -100,7 +100,7 @@ def single_serves_a_crowd(cores):
         check(info["server0"]["connections"] <= 2 * cores, f"a crowd shares links: {info}")
 
 
-@suite.case(options={"private": True})
+@suite.case(servers="own")
 def single_waits_for_a_slow_server(cores):
     """A server that stands still for a second delays everything and loses nothing."""
     with backends.single(cores=cores) as (backend, router), resp.connected(router) as wire:
@@ -114,14 +114,14 @@ def single_waits_for_a_slow_server(cores):
         check_equal([wire.reply() for _ in range(101)][-2:], [b":100\r\n", b"+PONG\r\n"])
 
 
-@suite.case(options={"private": True})
+@suite.case(servers="own")
 def single_survives_its_server(cores):
     """While the server is gone clients get errors at once; when it is back they are served, on the same connections."""
     with backends.redis_server() as backend:
         port = backend.port
         with backends.before("single", backend, cores=cores) as router, resp.connected(router) as wire:
             check_equal(wire.ask("SET", "k", "v"), b"+OK\r\n")
-            backend.kill()
+            backends.crash(backend)
             answers = [wire.ask("GET", "k") for _ in range(50)]
             check(all(answer.startswith(LOST) for answer in answers[1:]), f"{answers}")
             with backends.redis_at(port):
@@ -132,7 +132,7 @@ def single_survives_its_server(cores):
                 check_equal(wire.ask("GET", "k"), b"$1\r\nw\r\n")
 
 
-@suite.case(options={"private": True})
+@suite.case(servers="own")
 def single_drains(cores):
     """What was asked before SIGTERM is answered."""
     with backends.single(cores=cores) as (backend, router), resp.connected(router) as wire:

@@ -17,6 +17,12 @@ def redis_server(**options):
     return Server(binary=REDIS, **options)
 
 
+def crash(server):
+    """Ends a server as nothing else does."""
+    server.kill()
+    server.stopped = True
+
+
 @contextlib.contextmanager
 def redis_at(port, **options):
     """The same on a port that another one had."""
