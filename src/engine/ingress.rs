@@ -305,6 +305,7 @@ impl Engine {
         let unread = client.output.len_bytes() + client.queue.stashed_bytes() > self.settings.client_output_bytes_max;
         let awaited = client.queue.len() > QUEUE_REPLIES_MAX;
         let post_full = self.cores > 1 && (self.post.is_full() || self.hot.is_full()) || self.is_log_full();
+        client.settles &= !client.queue.is_empty();
         if post_full && !unread && !awaited {
             self.wait_for_turn(conn, client);
         }
@@ -314,6 +315,7 @@ impl Engine {
             || client.parked
             || client.seeks
             || client.congested
+            || client.settles
             || client.transaction.is_some()
     }
 
@@ -335,7 +337,7 @@ impl Engine {
         args: Args,
     ) {
         match (spec, place) {
-            (Some(spec), Some(place)) if client.plain => {
+            (Some(spec), Some(place)) if client.plain || client.is_routed && client.may_operate() => {
                 client.last_command = spec.name;
                 self.operate(call, client, spec.command, place, args);
             }

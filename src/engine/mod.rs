@@ -61,7 +61,7 @@ pub use settings::{DebugAccess, SettingError, Settings, Standing};
 pub use stats::Stats;
 #[cfg(feature = "faults")]
 pub use transaction::Fault as TransactionFault;
-pub use upstream::{PoolKind, PoolOptions, ServerOptions, Upstreams};
+pub use upstream::{PoolKind, PoolOptions, ReadPolicy, ServerOptions, Upstreams};
 
 use crate::keyspace::{Shard, ShardOptions};
 use crate::protocol::resp::{Arg, Limits, Output};

@@ -71,6 +71,11 @@ impl<P: Copy> Routes<P> {
         Routes { literals: literals.into(), otherwise }
     }
 
+    /// All keys lead to one and the same.
+    pub fn is_empty(&self) -> bool {
+        self.literals.is_empty()
+    }
+
     /// What a key leads to. One binary search, then the literals that the key begins with, from the longest on.
     #[inline]
     pub fn find(&self, key: &[u8]) -> P {

@@ -2,6 +2,7 @@
 
 use super::config::{Config, Loaded, redis_parameters, rewrite, warnings};
 use super::host::Host;
+use super::upstreams::{UpstreamError, links_per_core, upstreams};
 use super::storage::{Storage, StorageError};
 use super::{loading, logger, notify};
 use crate::engine::{self, Engine, EngineOptions, HostReport, Ledger, RewriteError, Settings};
@@ -45,8 +46,8 @@ pub enum BootError {
     Dir { dir: PathBuf, source: io::Error },
     #[error(transparent)]
     Storage(#[from] StorageError),
-    #[error("upstream {name}: this server passes no requests on; leave [[upstream]] and --upstream out")]
-    Upstream { name: String },
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
     #[error("starting: {0}")]
     System(#[from] io::Error),
 }
@@ -126,9 +127,6 @@ struct Core {
 pub fn serve(loaded: &Loaded, config_file: Option<PathBuf>) -> Result<(), BootError> {
     let mut config = loaded.config.clone();
     logger::start(config.log.level);
-    if let Some(upstream) = config.upstreams.first() {
-        return Err(BootError::Upstream { name: upstream.name.clone() });
-    }
     let config_file = config_file.map(std::path::absolute).transpose()?;
     config.log.dir = enter(&config.log.dir)?;
     let config = &config;
@@ -136,7 +134,8 @@ pub fn serve(loaded: &Loaded, config_file: Option<PathBuf>) -> Result<(), BootEr
     let kernel = uring::probe()?;
     let cores = config.cores.cpus.len();
     let maxclients = config.limits.maxclients;
-    let descriptors = u64::from(maxclients) + DESCRIPTORS_RESERVED + DESCRIPTORS_PER_CORE * cores as u64;
+    let of_cores = (DESCRIPTORS_PER_CORE + links_per_core(config)) * cores as u64;
+    let descriptors = u64::from(maxclients) + DESCRIPTORS_RESERVED + of_cores;
     uring::raise_descriptor_limit(descriptors).map_err(|source| BootError::Descriptors { maxclients, source })?;
     let bound = open_listeners(config)?;
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
@@ -207,7 +206,7 @@ fn build_house(config: &Config, cores: usize, config_file: String) -> Result<Hou
         table: Arc::new(table),
         ledger: Arc::new(ledger),
         host: Arc::new(host),
-        settings: settings(config),
+        settings: Settings { upstreams: upstreams(config)?, ..settings(config) },
         hash_seed: [random()?, random()?, random()?, random()?],
         clock,
         control: Arc::new(Control { turns, ..Control::default() }),
@@ -232,7 +231,7 @@ pub(super) fn settings(config: &Config) -> Settings {
         fsync: log.fsync,
         hot: config.hot.settings(),
         cluster: config.facade().map(Arc::new),
-        upstreams: upstreams_for_tests(),
+        upstreams: None,
         slowlog_slower_than_us: log.slowlog_slower_than_us,
         slowlog_len_max: log.slowlog_len_max,
         latency_threshold_ms: log.latency_threshold_ms,
@@ -424,12 +423,4 @@ fn stop_cores(running: Vec<Core>) -> Result<(), BootError> {
     }
     log::info!("all cores ended");
     outcome
-}
-
-fn upstreams_for_tests() -> Option<Arc<engine::Upstreams>> {
-    let text = std::env::var("COLDPLATE_UPSTREAM").ok()?;
-    let address: Arc<str> = text.into();
-    let server = engine::ServerOptions { name: Arc::clone(&address), address };
-    let pool = engine::PoolOptions::new("main", engine::PoolKind::Single, vec![server]);
-    Some(Arc::new(engine::Upstreams { pools: vec![pool], default_pool: 0 }))
 }

@@ -16,5 +16,6 @@ pub mod log_tool;
 mod logger;
 pub mod notify;
 mod storage;
+mod upstreams;
 
 pub use boot::{BootError, serve};

@@ -108,6 +108,8 @@ pub struct Session<G> {
     pub is_routed: bool,
     /// It waits for room on the way to a server; stalled meanwhile.
     pub congested: bool,
+    /// Its keys may have another server than before: stalled until it has all replies.
+    pub settles: bool,
     /// The server is not ready: keys are being loaded.
     pub server_loads: bool,
     /// It asked to be told when keys turn hot or cool.
@@ -163,6 +165,7 @@ impl<G> Session<G> {
             seeks: false,
             is_routed: false,
             congested: false,
+            settles: false,
             server_loads: false,
             hears_heat: false,
             tracker: None,
@@ -278,11 +281,15 @@ impl<G> Session<G> {
         self.proto == Proto::Resp2 && !self.subscriptions.is_empty()
     }
 
+    /// Whether its operations on one key run without a further look at it, if they are not for other servers.
+    pub fn may_operate(&self) -> bool {
+        self.authenticated && self.multi.is_none() && !self.is_confined() && !self.server_loads
+    }
+
     /// Works out [`Session::plain`], after whatever may have changed who the client is, what it listens to, or whether it
     /// queues for a transaction.
     pub fn review(&mut self) {
-        let hindered = self.multi.is_some() || self.is_confined() || self.server_loads;
-        self.plain = self.authenticated && !hindered && !self.is_routed;
+        self.plain = !self.is_routed && self.may_operate();
     }
 
     /// Ends the command: SKIP counts for one.

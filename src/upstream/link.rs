@@ -66,7 +66,7 @@ impl Request<'_> {
 /// What came.
 pub enum Answer<'a, T> {
     /// To a request of whom.
-    Reply { of: T, bytes: &'a [u8], kind: u8, request: Request<'a> },
+    Reply { of: T, bytes: &'a [u8], kind: u8, request: Request<'a>, asked_us: u64 },
     /// Nobody asked for it.
     Push { bytes: &'a [u8] },
     /// The server has accepted the greeting: what waited may be sent.
@@ -271,12 +271,13 @@ impl<T> Link<T> {
         if self.answered == self.sent {
             return Err(LinkError::Unasked);
         }
-        let Some(Pending { of, bytes: request_bytes, .. }) = self.pending.pop_front() else {
+        let Some(Pending { of, bytes: request_bytes, asked_us }) = self.pending.pop_front() else {
             return Err(LinkError::Unasked);
         };
         self.last_bytes = request_bytes;
         let range = self.answered..self.answered + request_bytes;
-        Ok((taken, Some(Answer::Reply { of, bytes, kind, request: Request { requests: &self.requests, range } })))
+        let request = Request { requests: &self.requests, range };
+        Ok((taken, Some(Answer::Reply { of, bytes, kind, request, asked_us })))
     }
 
     /// Gives back what the last reply and its request took.

@@ -1,13 +1,32 @@
 //! A server's replies on their way home: each to the slot that waits for it, byte for byte.
 
-use super::router::{Asked, Loss};
+use super::cluster::Next;
+use super::router::{Asked, Loss, Whose};
 use crate::engine::Engine;
 use crate::engine::event::Effects;
 use crate::engine::letter::Ticket;
-use crate::protocol::resp::Output;
+use crate::protocol::resp::{Output, Proto, Reply};
 use crate::session::Fill;
 use crate::types::{ConnId, Now};
-use crate::upstream::Answer;
+use crate::upstream::topology::Redirect;
+use crate::upstream::{Answer, Request};
+
+/// How slowly the mean of a server's times follows them.
+const TIMES: u64 = 16;
+
+/// What a server's bytes leave to be done when all of them were read.
+#[derive(Default)]
+struct Rest {
+    /// Requests that go elsewhere.
+    moves: Vec<(Asked, Output, Next)>,
+    /// A cluster's map.
+    map: Option<Vec<u8>>,
+    keys_have_moved: bool,
+    errors: u64,
+    answered: bool,
+    greeted: bool,
+    failure: Option<String>,
+}
 
 impl Engine {
     /// Takes bytes that came from a server.
@@ -16,48 +35,113 @@ impl Engine {
         // A link that was given up still receives until it is closed.
         let Some(row) = router.row_of(conn) else { return };
         let mut link = router.rows[row as usize].link.take().expect("it is there between events");
-        let (mut rest, mut errors, mut answered, mut greeted, mut failure) = (bytes, 0, false, false, None);
-        while !rest.is_empty() {
-            match link.receive(now.mono_us, rest) {
-                Ok((taken, answer)) => {
-                    rest = &rest[taken..];
-                    match answer {
-                        Some(Answer::Reply { of: Asked { ticket, .. }, bytes, kind, .. }) => {
-                            answered = true;
-                            if kind == b'-' {
-                                errors += 1;
-                                self.shard.counts.tally.error(&bytes[1..bytes.len() - 2]);
-                            }
-                            self.bring_home(ticket, bytes);
-                        }
-                        Some(Answer::Greeted) => greeted = true,
-                        Some(Answer::Push { .. }) | None => {}
-                    }
-                }
+        let server = router.rows[row as usize].server;
+        let redirects = router.pools[router.servers[server as usize].pool].cluster.is_some();
+        let (mut left, mut rest) = (bytes, Rest::default());
+        while !left.is_empty() {
+            let (taken, answer) = match link.receive(now.mono_us, left) {
+                Ok(read) => read,
                 Err(error) => {
-                    failure = Some(error.to_string());
+                    rest.failure = Some(error.to_string());
                     break;
                 }
+            };
+            left = &left[taken..];
+            match answer {
+                Some(Answer::Reply { of, bytes, kind, request, asked_us }) => {
+                    rest.answered = true;
+                    self.time_answer(server, now.mono_us - asked_us);
+                    match of.whose {
+                        Whose::Client(ticket) if kind != b'-' => self.bring_home(ticket, bytes),
+                        Whose::Client(ticket) => {
+                            rest.errors += 1;
+                            if !(redirects && self.redirect(now, server, of, bytes, &request, &mut rest)) {
+                                self.shard.counts.tally.error(&bytes[1..bytes.len() - 2]);
+                                self.bring_home(ticket, bytes);
+                            }
+                        }
+                        Whose::Map => rest.map = Some(bytes.to_vec()),
+                        Whose::Asking => {}
+                    }
+                }
+                Some(Answer::Greeted) => rest.greeted = true,
+                Some(Answer::Push { .. }) | None => {}
             }
         }
         let router = self.router.as_deref_mut().expect("it was there just now");
         let link_row = &mut router.rows[row as usize];
         let has_room = link.has_room(&link_row.options);
         link_row.link = Some(link);
-        link_row.proven |= answered;
-        let server = &mut router.servers[link_row.server as usize];
-        server.figures.errors += errors;
-        if answered || greeted {
-            server.health.succeeded();
-        }
         let waiting = if has_room { std::mem::take(&mut link_row.waiting) } else { Vec::new() };
-        match failure {
-            Some(why) => self.give_up(row, Loss::GivenUp(why), effects),
-            None if greeted => router.announce(row, effects),
-            None => {}
-        }
+        self.finish_receiving(now, row, rest, effects);
         self.settle_touched(now, effects);
         self.let_go_on(now, waiting, effects);
+    }
+
+    /// What is left to be done when a link is back in its place.
+    #[inline]
+    fn finish_receiving(&mut self, now: Now, row: u32, rest: Rest, effects: &mut Effects) {
+        let router = self.router.as_deref_mut().expect("there is a router");
+        let link_row = &mut router.rows[row as usize];
+        let (server, first) = (link_row.server, (rest.answered || rest.greeted) && !link_row.proven);
+        link_row.proven |= rest.answered || rest.greeted;
+        router.servers[server as usize].figures.errors += rest.errors;
+        if first {
+            router.servers[server as usize].health.succeeded();
+            router.reached(server, true);
+        }
+        if rest.greeted && rest.failure.is_none() {
+            router.announce(row, effects);
+        }
+        if let Some(why) = rest.failure {
+            self.give_up(row, Loss::GivenUp(why), effects);
+        }
+        if let Some(map) = rest.map {
+            self.take_map(server, &map);
+        }
+        if rest.keys_have_moved {
+            self.keys_have_moved();
+        }
+        for (asked, request, next) in rest.moves {
+            match next {
+                Next::Ask { server, asking } => self.ask_again(now, server, asked, asking, &request, effects),
+                Next::Later { due_us } => {
+                    self.router.as_deref_mut().expect("there is a router").later.push((due_us, asked, request));
+                }
+                Next::Error(text) => self.answer_error(asked.whose, &text),
+                Next::Reply => unreachable!("the client has it"),
+            }
+        }
+    }
+
+    /// Whether an error sends its request elsewhere.
+    #[cold]
+    fn redirect(
+        &mut self,
+        now: Now,
+        server: u32,
+        mut of: Asked,
+        reply: &[u8],
+        request: &Request,
+        rest: &mut Rest,
+    ) -> bool {
+        let Some(redirect) = Redirect::parse(reply) else { return false };
+        let router = self.router.as_deref_mut().expect("there is a router");
+        let (next, moved) = router.follow(now.mono_us, server, &mut of, &redirect);
+        rest.keys_have_moved |= moved;
+        if matches!(next, Next::Reply) {
+            return false;
+        }
+        let mut again = Output::default();
+        request.append_to(&mut again);
+        rest.moves.push((of, again, next));
+        true
+    }
+
+    #[inline]
+    fn time_answer(&mut self, server: u32, us: u64) {
+        let server = &mut self.router.as_deref_mut().expect("there is a router").servers[server as usize];
+        server.answers_us = (server.answers_us * (TIMES - 1) + us) / TIMES;
     }
 
     /// Puts a reply into its slot. Whoever calls settles the clients that were touched when all is put back.
@@ -82,6 +166,15 @@ impl Engine {
         if part {
             self.gather_part(ticket, bytes);
         }
+    }
+
+    /// Answers in the place of a server.
+    pub(super) fn answer_error(&mut self, whose: Whose, text: &str) {
+        let Whose::Client(ticket) = whose else { return };
+        let mut error = Output::default();
+        Reply { out: &mut error, proto: Proto::Resp2 }.error(text);
+        self.shard.counts.tally.error(text.as_bytes());
+        self.bring_home(ticket, &error.bytes);
     }
 
     #[cold]

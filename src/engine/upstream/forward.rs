@@ -1,8 +1,8 @@
 //! A request on its way out: its bytes on the links of the servers that it is for.
 
 use super::join::{How, Joined};
-use super::places::{Part, Refusal, Way};
-use super::router::Asked;
+use super::places::{Part, Refusal, Spot, Way};
+use super::router::{Asked, LinkWay, Whose};
 use crate::engine::Engine;
 use crate::engine::gather::Gather;
 use crate::engine::ingress::Call;
@@ -11,6 +11,8 @@ use crate::engine::sessions::Client;
 use crate::protocol::command::passage::{Passage, passage};
 use crate::protocol::command::{Command, Spec};
 use crate::protocol::resp::{Args, Output, Proto, Reply, Shared};
+use crate::types::Slot;
+use crate::upstream::topology::Hops;
 use std::sync::Arc;
 
 impl Engine {
@@ -38,7 +40,7 @@ impl Engine {
         let router = self.router.as_deref().expect("requests are passed on where there is a router");
         match router.way_of(passage, &args) {
             Way::Here => return false,
-            Way::To(server) => self.send_to(call, client, server, passage, &mut args),
+            Way::To(spot) => self.send_to(call, client, spot, passage, &mut args),
             Way::Refused(refusal) => self.refuse_to_pass(client, passage, refusal),
             way => self.send_to_several(call, client, passage, &mut args, way),
         }
@@ -57,18 +59,19 @@ impl Engine {
         &mut self,
         call: &mut Call,
         client: &mut Client,
-        server: u32,
+        spot: Spot,
         passage: &'static Passage,
         args: &mut Args,
     ) {
         let router = self.router.as_deref_mut().expect("there is a router");
-        let Some(row) = router.link_to(call.now.mono_us, server, client.proto, call.effects) else {
-            let text = router.unreachable(server);
+        let way = LinkWay { proto: client.proto, turn: call.conn.index };
+        let Some(row) = router.link_to(call.now.mono_us, spot.server, way, call.effects) else {
+            let text = router.unreachable(spot.server);
             self.shard.counts.tally.error(text.as_bytes());
             return client.answer(|reply| reply.error(&text));
         };
         let ticket = Ticket::new(call.conn, client.queue.wait(client.is_muted()), 0);
-        self.ask(call, client, row, ticket, passage, |out| encode(args, out));
+        self.ask(call, client, (row, spot.slot), ticket, passage, |out| encode(args, out));
     }
 
     /// Asks by a link; the client waits if that has no room for more.
@@ -77,13 +80,16 @@ impl Engine {
         &mut self,
         call: &mut Call,
         client: &mut Client,
-        row: u32,
+        (row, slot): (u32, Slot),
         ticket: Ticket,
         passage: &'static Passage,
         encode: impl FnOnce(&mut Output),
     ) {
         let router = self.router.as_deref_mut().expect("there is a router");
-        let asked = Asked { ticket, reads: passage.is_read(), tries: 0 };
+        let server = router.rows[row as usize].server;
+        let pool = router.servers[server as usize].pool as u16;
+        let (whose, reads, proto) = (Whose::Client(ticket), passage.is_read(), client.proto);
+        let asked = Asked { whose, reads, again: false, pool, slot, hops: Hops::default(), proto };
         if router.ask(call.now.mono_us, row, asked, encode, call.effects) {
             router.rows[row as usize].waiting.push(call.conn);
             client.stalled = true;
@@ -104,13 +110,13 @@ impl Engine {
         let whole = || (0..args.len()).collect::<Vec<usize>>();
         let (parts, how, cursor) = match way {
             Way::ToEach(servers, how) => {
-                (servers.into_iter().map(|server| Part { server, args: whole() }).collect(), how, None)
+                (servers.into_iter().map(|server| part_of(server, whole())).collect(), how, None)
             }
             Way::InParts(mut parts, how) => {
                 parts.iter_mut().for_each(|part| part.args.insert(0, 0));
                 (parts, how, None)
             }
-            Way::Page { server, cursor, how } => (vec![Part { server, args: whole() }], how, Some(cursor)),
+            Way::Page { server, cursor, how } => (vec![part_of(server, whole())], how, Some(cursor)),
             Way::Here | Way::To(_) | Way::Refused(_) => unreachable!("one server or none"),
         };
         if args.has_bodies() && matches!(how, How::By(_)) {
@@ -136,15 +142,19 @@ impl Engine {
         (parts, how, cursor): (&[Part], How, Option<u64>),
     ) {
         let router = self.router.as_deref().expect("there is a router");
-        let joined = Joined::new(how, parts.len(), &router.pools[router.default_pool].name);
+        let joined = Joined::new(how, parts.len(), &router.pools[0].name);
         let slot = client.queue.gather(Gather::report(parts.len(), joined), client.is_muted());
         for (part, number) in parts.iter().zip(0..) {
             let ticket = Ticket::new(call.conn, slot, number);
             let router = self.router.as_deref_mut().expect("there is a router");
-            match router.link_to(call.now.mono_us, part.server, client.proto, call.effects) {
-                Some(row) => self.ask(call, client, row, ticket, passage, |out| encode_part(args, part, cursor, out)),
+            let way = LinkWay { proto: client.proto, turn: call.conn.index };
+            match router.link_to(call.now.mono_us, part.spot.server, way, call.effects) {
+                Some(row) => {
+                    let encode = |out: &mut Output| encode_part(args, part, cursor, out);
+                    self.ask(call, client, (row, part.spot.slot), ticket, passage, encode);
+                }
                 None => {
-                    let text = router.unreachable(part.server);
+                    let text = router.unreachable(part.spot.server);
                     self.add_error(client, ticket, &text);
                 }
             }
@@ -165,10 +175,14 @@ impl Engine {
     #[cold]
     fn refuse_to_pass(&mut self, client: &mut Client, passage: &'static Passage, refusal: Refusal) {
         let router = self.router.as_deref().expect("there is a router");
-        let text = refusal.text(&router.pools[router.default_pool].name, passage.name);
+        let text = refusal.text(&router.pools[0].name, passage.name);
         self.shard.counts.tally.error(text.as_bytes());
         client.answer(|reply| reply.error(&text));
     }
+}
+
+fn part_of(server: u32, args: Vec<usize>) -> Part {
+    Part { spot: Spot { server, slot: Slot(0) }, args }
 }
 
 /// Writes a request as it came, where that is the usual way; large arguments are sent from where they lie.

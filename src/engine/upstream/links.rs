@@ -1,18 +1,16 @@
 //! What becomes of links: made, greeted, late, lost. What a lost one owes is asked again if nothing can have changed by
 //! it, and answered an error otherwise.
 
-use super::router::{Asked, LOOK_US, Loss, Router, Server};
+use super::router::{Asked, LOOK_US, LinkWay, Loss, Router, Server, Whose};
 use crate::engine::Engine;
 use crate::engine::event::Effects;
 use crate::engine::figures::{self, ServerFigures};
-use crate::protocol::resp::{Output, Reply};
+use crate::protocol::resp::Output;
 use crate::types::{ConnId, LinkId, Now};
 use crate::upstream::{Late, Link, Unanswered};
 
 /// Between looks while only unused links are waited for.
 const IDLE_LOOK_US: u64 = 1_000_000;
-/// A request is asked again so often.
-const TRIES_MAX: u8 = 1;
 
 impl Router {
     /// The error of a request whose server cannot be asked.
@@ -24,7 +22,10 @@ impl Router {
 
     /// When links want to be looked at.
     pub fn deadline(&self) -> Option<u64> {
-        if self.fallen.is_empty() { self.next_look_us } else { Some(0) }
+        if !self.fallen.is_empty() {
+            return Some(0);
+        }
+        self.next_look_us.into_iter().chain(self.cluster_due_us()).min()
     }
 }
 
@@ -107,8 +108,10 @@ impl Engine {
             self.deal_with_loss(now, row, &loss, effects);
         }
         if self.draining && self.sessions.is_empty() {
-            self.close_links(effects);
+            return self.close_links(effects);
         }
+        self.ask_again_later(now, effects);
+        self.ask_for_maps(now, effects);
     }
 
     fn find_late_links(&mut self, now: Now, effects: &mut Effects) {
@@ -158,6 +161,7 @@ impl Engine {
         if fails {
             of.health.failed(now.mono_us);
             log::warn!("upstream {}: {}", of.name, loss.text());
+            router.reached(server, false);
         }
         for left in unanswered {
             self.make_good(now, row, left, loss, effects);
@@ -170,17 +174,23 @@ impl Engine {
     fn make_good(&mut self, now: Now, row: u32, left: Unanswered<Asked>, loss: &Loss, effects: &mut Effects) {
         let router = self.router.as_deref_mut().expect("there is a router");
         let server = router.rows[row as usize].server;
-        let of = &router.servers[server as usize];
         let Unanswered { of: asked, sent, request } = left;
-        let may = (asked.reads || !sent) && asked.tries < TRIES_MAX && !of.health.is_ejected();
+        match asked.whose {
+            Whose::Client(_) => {}
+            Whose::Map => return router.map_unanswered(server),
+            Whose::Asking => return,
+        }
+        let may = (asked.reads || !sent) && !asked.again && !router.servers[server as usize].health.is_ejected();
         if may && matches!(loss, Loss::Ended | Loss::Idle) {
-            if router.rows[row as usize].link.as_ref().is_some_and(|link| link.is_down()) {
-                router.dial(now.mono_us, row, effects);
-            }
-            let again = Asked { tries: asked.tries + 1, ..asked };
-            let encode = |out: &mut Output| out.append(&request, 0..request.bytes.len());
-            router.ask(now.mono_us, row, again, encode, effects);
-            return;
+            let again = Asked { again: true, ..asked };
+            let server = match router.pools[usize::from(asked.pool)].cluster {
+                Some(_) => router.spot_of_slot(usize::from(asked.pool), asked.slot, asked.reads).server,
+                None => server,
+            };
+            let way = LinkWay { proto: asked.proto, turn: asked.turn() };
+            // At once, though a server that fails rests: this is how one that was started anew is found.
+            router.dial_anyway(now.mono_us, server, way, effects);
+            return self.ask_again(now, server, again, false, &request, effects);
         }
         let text = if sent && !asked.reads {
             router.servers[server as usize].figures.unanswered += 1;
@@ -188,10 +198,7 @@ impl Engine {
         } else {
             router.unreachable(server)
         };
-        let mut error = Output::default();
-        Reply { out: &mut error, proto: crate::protocol::resp::Proto::Resp2 }.error(&text);
-        self.shard.counts.tally.error(text.as_bytes());
-        self.bring_home(asked.ticket, &error.bytes);
+        self.answer_error(asked.whose, &text);
     }
 
     /// The process ends, and nobody is left who could ask.

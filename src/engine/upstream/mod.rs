@@ -2,9 +2,10 @@
 //! Knows: pools, servers and this core's links to them; reply slots, and where each awaited reply belongs.
 //! Must never know: sockets and addresses beyond their text; what a command does to a key.
 //! Read first: `places.rs` (whom a request is for), `forward.rs` (on its way out), `answers.rs` (its reply), `links.rs` (what
-//! becomes of links).
+//! becomes of links), `cluster.rs` (servers that say themselves which keys they have).
 
 mod answers;
+mod cluster;
 mod forward;
 mod join;
 mod links;
@@ -12,5 +13,5 @@ mod options;
 mod places;
 mod router;
 
-pub use options::{PoolKind, PoolOptions, ServerOptions, Upstreams};
+pub use options::{PoolKind, PoolOptions, ReadPolicy, ServerOptions, Upstreams};
 pub(super) use router::Router;

@@ -1,14 +1,29 @@
 //! Which servers there are, as the configuration names them.
 
 use crate::protocol::resp::{Proto, ReplyBounds};
+use crate::routing::{Layout, Routes, Server};
 use crate::upstream::{HealthPolicy, LinkOptions};
 use std::sync::Arc;
+
+/// Which node of a cluster is asked to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadPolicy {
+    Primary,
+    /// In turn.
+    Replica,
+    /// Whichever has answered soonest of late.
+    Nearest,
+}
 
 /// How a pool places keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolKind {
     /// One server has them all.
     Single,
+    /// On independent servers.
+    Servers(Layout),
+    /// On the nodes of a cluster, which says itself where.
+    Cluster(ReadPolicy),
 }
 
 /// A server as it was named, and where it is.
@@ -18,6 +33,8 @@ pub struct ServerOptions {
     pub name: Arc<str>,
     /// `ip:port`, or `unix:` and a path.
     pub address: Arc<str>,
+    /// As placement sees it.
+    pub placed: Server,
 }
 
 /// A named set of servers.
@@ -25,6 +42,7 @@ pub struct ServerOptions {
 pub struct PoolOptions {
     pub name: Arc<str>,
     pub kind: PoolKind,
+    /// Of a cluster some, from which the others are learned.
     pub servers: Vec<ServerOptions>,
     /// Empty for the default user.
     pub username: Vec<u8>,
@@ -34,6 +52,7 @@ pub struct PoolOptions {
     pub request_timeout_ms: u64,
     /// 0: links that nobody uses stay.
     pub idle_timeout_ms: u64,
+    pub links_per_core: u32,
     pub in_flight_max: usize,
     pub in_flight_bytes_max: usize,
     pub health: HealthPolicy,
@@ -51,6 +70,7 @@ impl PoolOptions {
             connect_timeout_ms: 1000,
             request_timeout_ms: 5000,
             idle_timeout_ms: 0,
+            links_per_core: 1,
             in_flight_max: 16_384,
             in_flight_bytes_max: 64 << 20,
             health: HealthPolicy { eject_after: 3, eject_us: 1_000_000 },
@@ -71,10 +91,10 @@ impl PoolOptions {
         }
     }
 
-    /// Who asks, and in which version of the protocol.
+    /// Who asks, in which version of the protocol, and whether replicas may answer.
     fn greeting(&self, proto: Proto) -> (Vec<u8>, u32) {
         let user: &[u8] = if self.username.is_empty() { b"default" } else { &self.username };
-        let mut words: Vec<&[u8]> = Vec::new();
+        let (mut greeting, mut words): (Vec<u8>, Vec<&[u8]>) = (Vec::new(), Vec::new());
         if proto == Proto::Resp3 {
             words.extend([b"HELLO", &b"3"[..]]);
         }
@@ -85,25 +105,35 @@ impl PoolOptions {
             }
             words.push(&self.password);
         }
-        if words.is_empty() {
-            return (Vec::new(), 0);
+        let mut replies = 0;
+        if !words.is_empty() {
+            replies += 1;
+            push_request(&mut greeting, &words);
         }
-        let mut greeting = format!("*{}\r\n", words.len()).into_bytes();
-        for word in words {
-            greeting.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
-            greeting.extend_from_slice(word);
-            greeting.extend_from_slice(b"\r\n");
+        if matches!(self.kind, PoolKind::Cluster(ReadPolicy::Replica | ReadPolicy::Nearest)) {
+            replies += 1;
+            push_request(&mut greeting, &[b"READONLY"]);
         }
-        (greeting, 1)
+        (greeting, replies)
+    }
+}
+
+fn push_request(bytes: &mut Vec<u8>, words: &[&[u8]]) {
+    bytes.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
+    for word in words {
+        bytes.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+        bytes.extend_from_slice(word);
+        bytes.extend_from_slice(b"\r\n");
     }
 }
 
 /// Whom requests are passed on to.
 #[derive(Clone, Debug)]
 pub struct Upstreams {
+    /// The first is the one that requests without keys go to.
     pub pools: Vec<PoolOptions>,
-    /// The pool of keys that no route names.
-    pub default_pool: usize,
+    /// From a key to its pool, or to nobody: the key is here.
+    pub routes: Routes<Option<usize>>,
 }
 
 #[cfg(test)]
@@ -112,17 +142,21 @@ mod tests {
 
     #[test]
     fn a_greeting_says_what_has_to_be_said() {
-        let greeting = |proto, username: &str, password: &str| {
-            let mut pool = PoolOptions::new("main", PoolKind::Single, Vec::new());
+        let greeting = |kind, proto, username: &str, password: &str| {
+            let mut pool = PoolOptions::new("main", kind, Vec::new());
             (pool.username, pool.password) = (username.into(), password.into());
             let (bytes, replies) = pool.greeting(proto);
             (String::from_utf8(bytes).expect("text").replace("\r\n", " "), replies)
         };
+        let single = |proto, username, password| greeting(PoolKind::Single, proto, username, password);
         let said = |text: &str| (text.to_owned(), 1);
-        assert_eq!(greeting(Proto::Resp2, "", ""), (String::new(), 0));
-        assert_eq!(greeting(Proto::Resp2, "", "pw"), said("*2 $4 AUTH $2 pw "));
-        assert_eq!(greeting(Proto::Resp2, "me", "pw"), said("*3 $4 AUTH $2 me $2 pw "));
-        assert_eq!(greeting(Proto::Resp3, "", ""), said("*2 $5 HELLO $1 3 "));
-        assert_eq!(greeting(Proto::Resp3, "", "pw"), said("*5 $5 HELLO $1 3 $4 AUTH $7 default $2 pw "));
+        assert_eq!(single(Proto::Resp2, "", ""), (String::new(), 0));
+        assert_eq!(single(Proto::Resp2, "", "pw"), said("*2 $4 AUTH $2 pw "));
+        assert_eq!(single(Proto::Resp2, "me", "pw"), said("*3 $4 AUTH $2 me $2 pw "));
+        assert_eq!(single(Proto::Resp3, "", ""), said("*2 $5 HELLO $1 3 "));
+        assert_eq!(single(Proto::Resp3, "", "pw"), said("*5 $5 HELLO $1 3 $4 AUTH $7 default $2 pw "));
+        let cluster = |read| greeting(PoolKind::Cluster(read), Proto::Resp2, "", "");
+        assert_eq!(cluster(ReadPolicy::Primary), (String::new(), 0));
+        assert_eq!(cluster(ReadPolicy::Replica), said("*1 $8 READONLY "));
     }
 }

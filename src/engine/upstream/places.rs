@@ -6,6 +6,8 @@ use super::router::{Pool, Router};
 use crate::protocol::command::Command;
 use crate::protocol::command::passage::{Goes, Holds, Join, Passage, Split};
 use crate::protocol::resp::Args;
+use crate::routing::{Distribution, slot_of};
+use crate::types::Slot;
 
 /// Why a request is not passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +27,7 @@ pub enum Refusal {
 /// What of a request is for one server: all of it, or the command's name with some of its arguments.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Part {
-    pub server: u32,
+    pub spot: Spot,
     /// Places of arguments.
     pub args: Vec<usize>,
 }
@@ -35,7 +37,7 @@ pub enum Way {
     /// It is answered here.
     Here,
     /// All of it, as it is.
-    To(u32),
+    To(Spot),
     /// All of it, to each of these.
     ToEach(Vec<u32>, How),
     InParts(Vec<Part>, How),
@@ -52,6 +54,8 @@ pub enum Way {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Spot {
     pub server: u32,
+    /// In a cluster; the first one elsewhere.
+    pub slot: Slot,
 }
 
 impl Router {
@@ -60,38 +64,67 @@ impl Router {
             Holds::Nothing | Holds::Resets | Holds::BlocksIfTold => {}
             _ => return Way::Refused(Refusal::Alone),
         }
-        let pool = &self.pools[self.default_pool];
         match passage.goes {
+            Goes::Keys => self.way_of_keys(passage, args),
             Goes::Nowhere if passage.command == Some(Command::ClientTracking) => Way::Refused(Refusal::Alone),
             Goes::Nowhere => Way::Here,
             Goes::Never => Way::Refused(Refusal::OneServer),
-            Goes::Keys => self.way_of_keys(pool, passage, args),
-            Goes::Channels => Way::To(pool.place(args.get(1)).server),
-            Goes::Any | Goes::Patterns => Way::To(pool.servers[0]),
-            Goes::All(_) if pool.kind == PoolKind::Single => Way::To(pool.servers[0]),
-            Goes::All(Join::Cursor) => page_of(pool, args),
-            Goes::All(join) => Way::ToEach(pool.servers.clone(), How::By(join)),
+            Goes::Channels if self.pools[0].cluster.is_none() => {
+                Way::To(self.place(0, args.get(1), false))
+            }
+            Goes::Any | Goes::Channels | Goes::Patterns => self.way_to_any(),
+            Goes::All(_) if self.pools[0].kind == PoolKind::Single => self.way_to_any(),
+            Goes::All(Join::Cursor) => self.page_of(args),
+            Goes::All(join) => Way::ToEach(self.servers_with_keys(0), How::By(join)),
         }
     }
 
+    fn way_to_any(&self) -> Way {
+        Way::To(Spot { server: self.any_server(0), slot: Slot(0) })
+    }
+
     #[inline]
-    fn way_of_keys(&self, pool: &Pool, passage: &'static Passage, args: &Args) -> Way {
-        if pool.kind == PoolKind::Single {
-            return Way::To(pool.servers[0]);
+    fn way_of_keys(&self, passage: &'static Passage, args: &Args) -> Way {
+        if self.is_one {
+            return Way::To(Spot { server: self.pools[0].servers[0], slot: Slot(0) });
         }
-        if !passage.is_known() {
+        let reads = passage.is_read();
+        let mut keys = passage.keys(args);
+        let Some(first) = keys.next() else { return self.way_to_any() };
+        let Some(pool) = self.routes.find(args.get(first)) else { return self.way_here(passage, args) };
+        if !passage.is_known() && self.pools[pool].placement.is_some() {
             return Way::Refused(Refusal::Unknown);
         }
-        let mut keys = passage.keys(args);
-        let Some(first) = keys.next() else { return Way::To(pool.servers[0]) };
-        let spot = pool.place(args.get(first));
-        if keys.all(|key| pool.place(args.get(key)) == spot) {
-            return Way::To(spot.server);
+        let spot = self.place(pool, args.get(first), reads);
+        let shares = |key| {
+            let of = self.routes.find(args.get(key));
+            of.is_some_and(|of| of == pool && (self.pools[of].is_random() || self.place(of, args.get(key), reads).shares(spot)))
+        };
+        if keys.all(shares) {
+            return Way::To(spot);
         }
+        self.in_parts(passage, args, (pool, spot))
+    }
+
+    /// A request with keys of this server's own; all of them have to be.
+    fn way_here(&self, passage: &'static Passage, args: &Args) -> Way {
+        match passage.keys(args).all(|key| self.routes.find(args.get(key)).is_none()) {
+            true => Way::Here,
+            false => Way::Refused(Refusal::Apart),
+        }
+    }
+
+    /// Takes a request apart, if that may be done. A cluster's server words itself why it may not.
+    fn in_parts(&self, passage: &'static Passage, args: &Args, (pool, first): (usize, Spot)) -> Way {
+        let reads = passage.is_read();
+        let spot = |key: usize| Some((self.place(self.routes.find(args.get(key))?, args.get(key), reads), key));
+        let spots: Option<Vec<(Spot, usize)>> = passage.keys(args).map(spot).collect();
+        let Some(spots) = spots else { return Way::Refused(Refusal::Apart) };
         let stride = if passage.split == Split::Pairs { 2 } else { 1 };
-        let spots: Vec<(Spot, usize)> = passage.keys(args).map(|key| (pool.place(args.get(key)), key)).collect();
         if passage.split == Split::No || spots.last().is_some_and(|(_, key)| key + stride > args.len()) {
-            return Way::Refused(Refusal::Apart);
+            let is_clusters = passage.keys(args).all(|key| self.routes.find(args.get(key)) == Some(pool));
+            let is_clusters = is_clusters && self.pools[pool].cluster.is_some();
+            return if is_clusters { Way::To(first) } else { Way::Refused(Refusal::Apart) };
         }
         let (parts, places) = split(spots, stride);
         let how = match passage.split {
@@ -101,14 +134,38 @@ impl Router {
         };
         Way::InParts(parts, how)
     }
+
+    /// Where a key of a pool is.
+    #[inline]
+    fn place(&self, pool: usize, key: &[u8], reads: bool) -> Spot {
+        let of = &self.pools[pool];
+        if of.cluster.is_some() {
+            return self.spot_of_slot(pool, slot_of(key), reads);
+        }
+        let server = of.placement.as_ref().map_or(0, |placement| placement.place(key));
+        Spot { server: of.servers[server], slot: Slot(0) }
+    }
+
+    fn page_of(&self, args: &Args) -> Way {
+        let servers = self.servers_with_keys(0);
+        let found = cursor_of(args.get(1)).and_then(|(at, cursor)| Some((at, cursor, *servers.get(at as usize)?)));
+        let Some((at, cursor, server)) = found else { return Way::Refused(Refusal::Cursor) };
+        Way::Page { server, cursor, how: How::Page { server: at, servers: servers.len() as u64 } }
+    }
+}
+
+impl Spot {
+    /// Whether keys of both may stand in one request.
+    #[inline]
+    fn shares(self, other: Spot) -> bool {
+        self == other
+    }
 }
 
 impl Pool {
-    /// Where a key is.
-    #[inline]
-    pub fn place(&self, key: &[u8]) -> Spot {
-        let _ = key;
-        Spot { server: self.servers[0] }
+    /// Each of its servers may have each key.
+    fn is_random(&self) -> bool {
+        self.placement.as_ref().is_some_and(|placement| placement.layout().distribution == Distribution::Random)
     }
 }
 
@@ -121,22 +178,11 @@ fn split(mut spots: Vec<(Spot, usize)>, stride: usize) -> (Vec<Part>, Vec<(u32, 
         let number = parts.len() as u32;
         found.extend(group.iter().zip(0..).map(|((_, key), at)| (*key, (number, at))));
         let args = group.iter().flat_map(|(_, key)| *key..key + stride).collect();
-        parts.push(Part { server: group[0].0.server, args });
+        parts.push(Part { spot: group[0].0, args });
     }
     found.sort_unstable();
     debug_assert!(found.iter().map(|(key, _)| *key).eq(order));
     (parts, found.into_iter().map(|(_, place)| place).collect())
-}
-
-fn page_of(pool: &Pool, args: &Args) -> Way {
-    let Some((at, cursor)) = cursor_of(args.get(1)) else { return Way::Refused(Refusal::Cursor) };
-    match pool.servers.get(at as usize) {
-        Some(server) => {
-            let how = How::Page { server: at, servers: pool.servers.len() as u64 };
-            Way::Page { server: *server, cursor, how }
-        }
-        None => Way::Refused(Refusal::Cursor),
-    }
 }
 
 impl Refusal {
@@ -161,10 +207,10 @@ mod tests {
     #[test]
     fn keys_are_put_together_by_server_in_order() {
         let spots = |servers: &[u32], stride: usize| -> Vec<(Spot, usize)> {
-            servers.iter().zip((1..).step_by(stride)).map(|(server, key)| (Spot { server: *server }, key)).collect()
+            servers.iter().zip((1..).step_by(stride)).map(|(server, key)| (Spot { server: *server, slot: Slot(0) }, key)).collect()
         };
         let (parts, places) = split(spots(&[7, 3, 7, 3, 5], 1), 1);
-        let part = |server, args: &[usize]| Part { server, args: args.to_vec() };
+        let part = |server, args: &[usize]| Part { spot: Spot { server, slot: Slot(0) }, args: args.to_vec() };
         assert_eq!(parts, [part(3, &[2, 4]), part(5, &[5]), part(7, &[1, 3])]);
         assert_eq!(places, [(2, 0), (0, 0), (2, 1), (0, 1), (1, 0)]);
         let (parts, _) = split(spots(&[7, 3, 7], 2), 2);

@@ -1,21 +1,39 @@
 //! This core's view of the servers: pools, servers, and the table of links.
 
+use super::cluster::ClusterPool;
 use super::options::{PoolKind, PoolOptions, Upstreams};
 use crate::engine::event::{Dial, Effects};
 use crate::engine::letter::Ticket;
 use crate::protocol::resp::{Output, Proto};
-use crate::types::{ConnId, LinkId};
+use crate::routing::{Pool as Placement, Routes};
+use crate::types::{ConnId, LinkId, Slot};
+use crate::upstream::topology::{Hops, NodeId};
 use crate::upstream::{Health, Link, LinkOptions};
 use std::sync::Arc;
 
-/// Whose reply a link owes.
+/// Who has asked.
+#[derive(Clone, Copy, Debug)]
+pub enum Whose {
+    Client(Ticket),
+    /// The router, for the request that stands behind it.
+    Asking,
+    /// The router, which wants to know which slots are where.
+    Map,
+}
+
+/// Whose reply a link owes, and what may be done to get it.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked {
-    pub ticket: Ticket,
+    pub whose: Whose,
     /// It changes nothing, so it may be asked twice.
     pub reads: bool,
-    /// How often it was asked again.
-    pub tries: u8,
+    /// It was asked again, since its link was lost.
+    pub again: bool,
+    pub pool: u16,
+    /// In a cluster, where its keys are, and how far it was sent around.
+    pub slot: Slot,
+    pub hops: Hops,
+    pub proto: Proto,
 }
 
 /// What a server has done for this core.
@@ -37,15 +55,24 @@ pub struct Server {
     pub pool: usize,
     pub health: Health,
     pub figures: Figures,
-    /// The rows of its links, by version of the protocol.
-    links: [Option<u32>; 2],
+    /// Its number in its cluster, while that knows it.
+    pub node: Option<NodeId>,
+    /// For how long it takes to answer, a moving average.
+    pub answers_us: u64,
+    /// The rows of its links: those in the first version of the protocol, then those in the other.
+    links: Vec<Option<u32>>,
 }
 
 pub struct Pool {
     pub name: Arc<str>,
     pub kind: PoolKind,
-    /// Its servers, as rows of the router's table.
+    /// Its servers, as rows of the router's table; of a cluster the seeds.
     pub servers: Vec<u32>,
+    /// Where keys lie, if it is a pool of independent servers.
+    pub placement: Option<Placement>,
+    pub cluster: Option<Box<ClusterPool>>,
+    health: crate::upstream::HealthPolicy,
+    links_per_core: u32,
     /// By version of the protocol.
     links: [Arc<LinkOptions>; 2],
 }
@@ -66,6 +93,13 @@ pub struct Row {
     pub waiting: Vec<ConnId>,
 }
 
+impl Row {
+    #[inline]
+    fn is_down(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.is_down())
+    }
+}
+
 /// Why a link is lost.
 #[derive(Clone, Debug)]
 pub enum Loss {
@@ -79,11 +113,22 @@ pub enum Loss {
     Idle,
 }
 
+/// By which of a server's links: in which version, and which of several.
+#[derive(Clone, Copy, Debug)]
+pub struct LinkWay {
+    pub proto: Proto,
+    /// The same for all that one client asks, so that its requests stay in order.
+    pub turn: u32,
+}
+
 pub struct Router {
     pub pools: Vec<Pool>,
     pub servers: Vec<Server>,
     pub rows: Vec<Row>,
-    pub default_pool: usize,
+    pub routes: Routes<Option<usize>>,
+    /// One server has all keys: no request needs a look at them.
+    pub is_one: bool,
+    seed: u64,
     /// By a connection's index: its generation, and the row of its link.
     by_conn: Vec<Option<(u32, u32)>>,
     /// Links that are lost, and what they owe is not dealt with yet.
@@ -92,6 +137,8 @@ pub struct Router {
     pub next_look_us: Option<u64>,
     /// Clients that got replies since the last look.
     pub touched: Vec<ConnId>,
+    /// Requests that are asked once more, and when; in no order.
+    pub later: Vec<(u64, Asked, Output)>,
 }
 
 /// Between looks at the links while something is awaited, and while nothing is.
@@ -103,50 +150,75 @@ impl Router {
             pools: Vec::new(),
             servers: Vec::new(),
             rows: Vec::new(),
-            default_pool: upstreams.default_pool,
+            routes: upstreams.routes.clone(),
+            is_one: false,
+            seed,
             by_conn: Vec::new(),
             fallen: Vec::new(),
             next_look_us: None,
             touched: Vec::new(),
+            later: Vec::new(),
         };
-        for options in &upstreams.pools {
-            router.add_pool(options, seed);
-        }
-        assert!(router.default_pool < router.pools.len(), "the default pool exists");
+        upstreams.pools.iter().for_each(|pool| router.add_pool(pool));
+        assert!(!router.pools.is_empty(), "a router has somebody to pass requests on to");
+        let first_has_all = router.routes.is_empty() && router.routes.find(b"") == Some(0);
+        router.is_one = first_has_all && router.pools[0].kind == PoolKind::Single;
         router
     }
 
-    fn add_pool(&mut self, options: &PoolOptions, seed: u64) {
+    fn add_pool(&mut self, options: &PoolOptions) {
         let pool = self.pools.len();
-        let first = self.servers.len() as u32;
-        for (server, number) in options.servers.iter().zip(0u64..) {
-            self.servers.push(Server {
-                name: Arc::clone(&server.name),
-                address: Arc::clone(&server.address),
-                pool,
-                health: Health::new(options.health, seed ^ (number << 32 | pool as u64)),
-                figures: Figures::default(),
-                links: [None; 2],
-            });
-        }
+        let placed: Vec<_> = options.servers.iter().map(|server| server.placed.clone()).collect();
+        let placement = match options.kind {
+            PoolKind::Servers(layout) => {
+                Some(Placement::new(&placed, layout, self.seed).expect("the configuration was checked"))
+            }
+            PoolKind::Single | PoolKind::Cluster(_) => None,
+        };
+        let cluster = match options.kind {
+            PoolKind::Cluster(read) => Some(Box::new(ClusterPool::new(options.servers.len(), read, self.seed))),
+            PoolKind::Single | PoolKind::Servers(_) => None,
+        };
         self.pools.push(Pool {
             name: Arc::clone(&options.name),
             kind: options.kind,
-            servers: (first..self.servers.len() as u32).collect(),
+            servers: Vec::new(),
+            placement,
+            cluster,
+            health: options.health,
+            links_per_core: options.links_per_core,
             links: [Arc::new(options.link(Proto::Resp2)), Arc::new(options.link(Proto::Resp3))],
         });
+        for server in &options.servers {
+            let row = self.add_server(pool, Arc::clone(&server.name), Arc::clone(&server.address));
+            self.pools[pool].servers.push(row);
+        }
+    }
+
+    /// A server of a pool, by a row that nobody has any more or by a new one.
+    pub fn add_server(&mut self, pool: usize, name: Arc<str>, address: Arc<str>) -> u32 {
+        let of = &self.pools[pool];
+        let links = vec![None; 2 * of.links_per_core as usize];
+        let row = self.servers.len() as u32;
+        let (health, node, figures) = (Health::new(of.health, self.seed ^ u64::from(row)), None, Figures::default());
+        self.servers.push(Server { name, address, pool, health, figures, node, answers_us: 0, links });
+        row
+    }
+
+    /// Gives a server's row that nobody needs any more to another one.
+    pub fn rename(&mut self, row: u32, address: &str) {
+        let server = &mut self.servers[row as usize];
+        (server.name, server.address) = (address.into(), address.into());
+        (server.figures, server.answers_us) = (Figures::default(), 0);
+        server.health.succeeded();
     }
 
     /// The row of a server's link, which is connected, or is being connected from now on. None: the server rests. What a
     /// lost one is asked before that is dealt with waits for it.
     #[inline]
-    pub fn link_to(&mut self, now_us: u64, server: u32, proto: Proto, effects: &mut Effects) -> Option<u32> {
-        let row = match self.servers[server as usize].links[proto as usize] {
-            Some(row) => row,
-            None => self.add_row(server, proto),
-        };
-        let is_up = self.rows[row as usize].link.as_ref().is_some_and(|link| !link.is_down());
-        if !is_up {
+    pub fn link_to(&mut self, now_us: u64, server: u32, way: LinkWay, effects: &mut Effects) -> Option<u32> {
+        let row = self.row_to(server, way);
+        if self.rows[row as usize].is_down() {
             if !self.servers[server as usize].health.may_try(now_us) {
                 return None;
             }
@@ -155,10 +227,26 @@ impl Router {
         Some(row)
     }
 
-    fn add_row(&mut self, server: u32, proto: Proto) -> u32 {
+    /// Connects to a server that may rest.
+    pub fn dial_anyway(&mut self, now_us: u64, server: u32, way: LinkWay, effects: &mut Effects) {
+        let row = self.row_to(server, way);
+        if self.rows[row as usize].is_down() {
+            self.dial(now_us, row, effects);
+        }
+    }
+
+    #[inline]
+    fn row_to(&mut self, server: u32, way: LinkWay) -> u32 {
+        let links = &self.servers[server as usize].links;
+        let of_version = links.len() / 2;
+        let number = way.proto as usize * of_version + way.turn as usize % of_version;
+        links[number].unwrap_or_else(|| self.add_row(server, way.proto, number))
+    }
+
+    fn add_row(&mut self, server: u32, proto: Proto, number: usize) -> u32 {
         let row = self.rows.len() as u32;
         let of = &mut self.servers[server as usize];
-        of.links[proto as usize] = Some(row);
+        of.links[number] = Some(row);
         let options = Arc::clone(&self.pools[of.pool].links[proto as usize]);
         self.rows.push(Row {
             server,
@@ -174,7 +262,7 @@ impl Router {
     }
 
     /// Begins to connect.
-    pub fn dial(&mut self, now_us: u64, row: u32, effects: &mut Effects) {
+    fn dial(&mut self, now_us: u64, row: u32, effects: &mut Effects) {
         let link_row = &mut self.rows[row as usize];
         let server = &mut self.servers[link_row.server as usize];
         link_row.attempt = link_row.attempt.wrapping_add(1);

@@ -1,34 +1,21 @@
-//! Requests that are passed on to servers, which the tests play: what is sent, whose reply is whose, and what clients are
-//! told when servers are late, lost, or speak nonsense.
+//! One server: requests and replies as they pass, and all that can befall the link between.
 
-mod rig;
+use super::{A, B, LINK, before, pool, text};
+use crate::rig::{Client, Rig, request};
+use coldplate::engine::{Event, PoolKind, PoolOptions};
 
-use coldplate::engine::{PoolKind, PoolOptions, ServerOptions, Settings, Upstreams};
-use rig::{Client, Rig, request};
-use std::sync::Arc;
-
-const A: Client = (0, 1);
-const B: Client = (0, 2);
-/// The first connection to a server.
-const LINK: u32 = 100;
+const SERVER: &str = "10.0.0.9:6379";
 
 fn single(change: impl FnOnce(&mut PoolOptions)) -> Rig {
-    let server = ServerOptions { name: "db:6379".into(), address: "10.0.0.9:6379".into() };
-    let mut pool = PoolOptions::new("main", PoolKind::Single, vec![server]);
-    change(&mut pool);
-    let upstreams = Some(Arc::new(Upstreams { pools: vec![pool], default_pool: 0 }));
-    let mut rig = Rig::with(1, Settings { upstreams, ..Settings::default() });
-    rig.open(A);
-    rig.open(B);
-    rig
+    let mut main = pool("main", PoolKind::Single, &[SERVER]);
+    change(&mut main);
+    before(vec![main], &[])
 }
 
 /// The connection that the core has asked for.
 fn accept(rig: &mut Rig, index: u32) -> Client {
-    let dial = rig.dials.pop().expect("a connection is wanted");
-    assert!(rig.dials.is_empty());
-    assert_eq!(&*dial.1.address, "10.0.0.9:6379");
-    rig.accept(&dial, index)
+    assert_eq!(rig.dials.len(), 1);
+    super::accept_at(rig, SERVER, index)
 }
 
 fn connected(change: impl FnOnce(&mut PoolOptions)) -> (Rig, Client) {
@@ -39,10 +26,6 @@ fn connected(change: impl FnOnce(&mut PoolOptions)) -> (Rig, Client) {
     rig.send(link, b"$-1\r\n");
     assert_eq!(rig.take(A), "$-1");
     (rig, link)
-}
-
-fn text(words: &[&str]) -> String {
-    String::from_utf8(request(words)).expect("text")
 }
 
 /// Proves that requests leave as they came, those of one turn at once, and replies reach their clients in order.
@@ -144,7 +127,7 @@ fn a_refused_greeting_is_an_error() {
     let link = accept(&mut rig, LINK);
     rig.send(link, b"-WRONGPASS no\r\n");
     rig.settle();
-    assert_eq!(rig.take(A), "-ERR upstream db:6379 unreachable -ERR upstream db:6379 unreachable");
+    assert_eq!(rig.take(A), "-ERR upstream 10.0.0.9:6379 unreachable -ERR upstream 10.0.0.9:6379 unreachable");
     assert_eq!(rig.killed, [link]);
 }
 
@@ -155,8 +138,8 @@ fn an_unreachable_server_rests() {
     rig.tell(A, "GET a");
     let dial = rig.dials.pop().expect("a connection is wanted");
     rig.refuse(&dial);
-    assert_eq!(rig.take(A), "-ERR upstream db:6379 unreachable");
-    assert_eq!(rig.say(A, "SET a 1"), "-ERR upstream db:6379 unreachable\r\n");
+    assert_eq!(rig.take(A), "-ERR upstream 10.0.0.9:6379 unreachable");
+    assert_eq!(rig.say(A, "SET a 1"), "-ERR upstream 10.0.0.9:6379 unreachable\r\n");
     assert!(rig.dials.is_empty());
     rig.wait(30_000);
     rig.tell(A, "GET a");
@@ -173,7 +156,7 @@ fn a_dial_takes_no_longer_than_it_may() {
     rig.pass(990_000);
     assert_eq!(rig.take(A), "");
     rig.pass(20_000);
-    assert_eq!(rig.take(A), "-ERR upstream db:6379 unreachable");
+    assert_eq!(rig.take(A), "-ERR upstream 10.0.0.9:6379 unreachable");
     assert_eq!(rig.hung_up, [(core, dial.link)]);
     // It comes too late.
     let link = rig.accept(&(core, dial), LINK);
@@ -190,8 +173,8 @@ fn a_lost_link_is_made_good() {
     assert_eq!(rig.heard(link), [&["GET", "a"][..], &["HGETALL", "h"]].map(text).concat());
     rig.send(link, b"+1\r\n");
     rig.lose(link);
-    let lost = "-ERR upstream db:6379 lost: outcome unknown";
-    assert_eq!(rig.take(A), format!("+1 {lost} -ERR upstream db:6379 unreachable"));
+    let lost = "-ERR upstream 10.0.0.9:6379 lost: outcome unknown";
+    assert_eq!(rig.take(A), format!("+1 {lost} -ERR upstream 10.0.0.9:6379 unreachable"));
     assert!(rig.dials.is_empty());
 }
 
@@ -203,8 +186,8 @@ fn a_silent_server_is_given_up() {
     rig.pass(4_990_000);
     assert_eq!(rig.take(A), "");
     rig.pass(20_000);
-    assert_eq!(rig.take(A), "-ERR upstream db:6379 lost: outcome unknown");
-    assert_eq!(rig.take(B), "-ERR upstream db:6379 unreachable");
+    assert_eq!(rig.take(A), "-ERR upstream 10.0.0.9:6379 lost: outcome unknown");
+    assert_eq!(rig.take(B), "-ERR upstream 10.0.0.9:6379 unreachable");
     assert_eq!(rig.killed, [link]);
 }
 
@@ -250,7 +233,7 @@ fn a_full_link_stalls_whoever_asks() {
 fn links_end_with_the_last_client() {
     let (mut rig, link) = connected(|_| {});
     rig.tell(A, "GET a");
-    rig.turn(0, |now, engine, effects| engine.handle(now, coldplate::engine::Event::Drain, effects));
+    rig.turn(0, |now, engine, effects| engine.handle(now, Event::Drain, effects));
     rig.settle();
     assert_eq!(rig.killed, [B]);
     rig.send(link, b"+1\r\n");
