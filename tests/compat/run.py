@@ -14,7 +14,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 # Cases register themselves.
-from compat import benchmark, cli, cluster, foreign, placement, pubsub, rdb, redis_py, tracking, upstream  # noqa: F401
+from compat import benchmark, cli, cluster, foreign, placement, pubsub, rdb, redis_py, tracking  # noqa: F401
+from compat import upstream, upstreams  # noqa: F401
 from compat.suite import suite
 from lib import resp
 from lib.cases import check

@@ -72,9 +72,8 @@ impl Router {
             return topology.reader(slot, turn);
         }
         let primary = topology.owner(slot)?;
-        let distance = |node: &NodeId| {
-            cluster.row_of(*node).map_or(u64::MAX, |row| self.servers[row as usize].answers_us)
-        };
+        let distance =
+            |node: &NodeId| cluster.row_of(*node).map_or(u64::MAX, |row| self.servers[row as usize].answers_us);
         topology.replicas(primary).chain([primary]).min_by_key(distance)
     }
 
@@ -222,7 +221,9 @@ impl Engine {
                     self.keys_have_moved();
                 }
             }
-            Err(error) => log::warn!("upstream {}: {}: {error}", router.pools[pool].name, router.servers[server as usize].name),
+            Err(error) => {
+                log::warn!("upstream {}: {}: {error}", router.pools[pool].name, router.servers[server as usize].name)
+            }
         }
     }
 

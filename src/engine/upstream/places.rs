@@ -69,9 +69,7 @@ impl Router {
             Goes::Nowhere if passage.command == Some(Command::ClientTracking) => Way::Refused(Refusal::Alone),
             Goes::Nowhere => Way::Here,
             Goes::Never => Way::Refused(Refusal::OneServer),
-            Goes::Channels if self.pools[0].cluster.is_none() => {
-                Way::To(self.place(0, args.get(1), false))
-            }
+            Goes::Channels if self.pools[0].cluster.is_none() => Way::To(self.place(0, args.get(1), false)),
             Goes::Any | Goes::Channels | Goes::Patterns => self.way_to_any(),
             Goes::All(_) if self.pools[0].kind == PoolKind::Single => self.way_to_any(),
             Goes::All(Join::Cursor) => self.page_of(args),
@@ -98,7 +96,9 @@ impl Router {
         let spot = self.place(pool, args.get(first), reads);
         let shares = |key| {
             let of = self.routes.find(args.get(key));
-            of.is_some_and(|of| of == pool && (self.pools[of].is_random() || self.place(of, args.get(key), reads).shares(spot)))
+            of.is_some_and(|of| {
+                of == pool && (self.pools[of].is_random() || self.place(of, args.get(key), reads).shares(spot))
+            })
         };
         if keys.all(shares) {
             return Way::To(spot);
@@ -207,7 +207,11 @@ mod tests {
     #[test]
     fn keys_are_put_together_by_server_in_order() {
         let spots = |servers: &[u32], stride: usize| -> Vec<(Spot, usize)> {
-            servers.iter().zip((1..).step_by(stride)).map(|(server, key)| (Spot { server: *server, slot: Slot(0) }, key)).collect()
+            servers
+                .iter()
+                .zip((1..).step_by(stride))
+                .map(|(server, key)| (Spot { server: *server, slot: Slot(0) }, key))
+                .collect()
         };
         let (parts, places) = split(spots(&[7, 3, 7, 3, 5], 1), 1);
         let part = |server, args: &[usize]| Part { spot: Spot { server, slot: Slot(0) }, args: args.to_vec() };
