@@ -101,6 +101,9 @@ class Load:
         return self
 
     def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
         self.ends.set()
         [thread.join(30) for thread in self.threads]
         check(not any(thread.is_alive() for thread in self.threads), "a client hangs")
@@ -179,7 +182,7 @@ def cluster_moves_slots(cores):
         time.sleep(0.5)
         check_equal(load.wrong, [])
         check_equal(load.errors[:3], [])
-        load.ends.set()
+        load.stop()
         load.verify(redis.Redis(port=router.port))
         return f"{load.asked} requests"
 

@@ -105,7 +105,13 @@ class Cluster:
         return found
 
     def move_slots(self, source, target, count):
-        """Reshards so many slots, with all their keys."""
+        """Reshards so many slots, with all their keys, once all nodes agree about who has which."""
+        deadline = time.monotonic() + 30
+        check = ["redis-cli", "--cluster", "check", f"127.0.0.1:{self.nodes[0].port}"]
+        while b"agree about slots" not in subprocess.run(check, capture_output=True, timeout=60, check=False).stdout:
+            if time.monotonic() > deadline:
+                raise ServerError("the nodes do not agree")
+            time.sleep(0.1)
         words = ["--cluster-from", source, "--cluster-to", target, "--cluster-slots", str(count), "--cluster-yes"]
         self.command("--cluster", "reshard", f"127.0.0.1:{self.nodes[0].port}", *words)
 
