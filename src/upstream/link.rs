@@ -9,6 +9,8 @@ use std::ops::Range;
 
 /// Answered requests in front of others are moved away when there are so many bytes of them.
 const ANSWERED_BYTES_MAX: usize = 64 * 1024;
+/// A server that says something from time to time has so many timeouts to end a reply.
+const SLOW_TIMEOUTS: u64 = 12;
 /// Memory of an emptied buffer that is kept.
 const KEPT_BYTES_MAX: usize = 256 * 1024;
 
@@ -313,8 +315,9 @@ impl<T> Link<T> {
                 past(since_us, options.connect_timeout_us).then_some(Late::Connecting)
             }
             (State::Ready, Some(pending)) => {
-                let since_us = pending.asked_us.max(self.heard_us);
-                past(since_us, options.request_timeout_us).then_some(Late::Answering)
+                let silent = past(pending.asked_us.max(self.heard_us), options.request_timeout_us);
+                let slow = past(pending.asked_us, options.request_timeout_us.saturating_mul(SLOW_TIMEOUTS));
+                (silent || slow).then_some(Late::Answering)
             }
             (State::Ready, None) => {
                 let idle = options.idle_timeout_us > 0 && past(self.heard_us, options.idle_timeout_us);

@@ -163,6 +163,12 @@ fn what_takes_too_long_is_late() {
     // It is not silent: a long reply is on its way.
     link.receive(4000, b"$100\r\nabc").unwrap();
     assert_eq!((link.late(8999, &options), link.late(9000, &options)), (None, Some(Late::Answering)));
+    // But it takes too long.
+    for at_us in (8000..60_000).step_by(4000) {
+        assert_eq!(link.late(at_us, &options), None);
+        link.receive(at_us, b"x").unwrap();
+    }
+    assert_eq!(link.late(60_020, &options), Some(Late::Answering));
 }
 
 #[test]

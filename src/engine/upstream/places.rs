@@ -173,7 +173,7 @@ impl Pool {
 fn split(mut spots: Vec<(Spot, usize)>, stride: usize) -> (Vec<Part>, Vec<(u32, u32)>) {
     let order: Vec<usize> = spots.iter().map(|(_, key)| *key).collect();
     spots.sort_unstable();
-    let (mut parts, mut found): (Vec<Part>, Vec<(usize, (u32, u32))>) = (Vec::new(), Vec::new());
+    let (mut parts, mut found) = (Vec::new(), Vec::new());
     for group in spots.chunk_by(|(a, _), (b, _)| a == b) {
         let number = parts.len() as u32;
         found.extend(group.iter().zip(0..).map(|((_, key), at)| (*key, (number, at))));

@@ -6,7 +6,6 @@ use socket2::SockAddr;
 #[derive(Default)]
 pub(super) struct Connects {
     /// Boxed, so that growing moves no address.
-    #[expect(clippy::vec_box, reason = "the kernel holds a pointer to each")]
     rows: Vec<Option<(u64, Box<SockAddr>)>>,
     busy: usize,
 }
