@@ -38,11 +38,11 @@ impl Clustered {
         let third = SLOTS / 3;
         let map = shards(&[(0, third - 1, 0), (third, 2 * third - 1, 1), (2 * third, SLOTS - 1, 2)]);
         clustered.answer(0, &map);
-        for node in 0..3 {
+        for (node, address) in NODES.iter().enumerate() {
             let key = clustered.key(node, 0);
             clustered.rig.tell(A, &format!("GET {key}"));
             if node > 0 {
-                clustered.links.push(accept_at(&mut clustered.rig, NODES[node], LINK + node as u32));
+                clustered.links.push(accept_at(&mut clustered.rig, address, LINK + node as u32));
             }
             assert_eq!(clustered.heard(node), text(&["GET", &key]));
             clustered.answer(node, "$-1\r\n");
