@@ -80,7 +80,7 @@ fn by_link(pieces: &[&[u8]], whole: &[(Vec<u8>, u8)]) {
                 let mut asked = Output::default();
                 request.append_to(&mut asked);
                 assert_eq!(asked.bytes, [of as u8]);
-                assert_eq!(Some((bytes, of)), expected.next().map(|(reply, of)| (&reply[..], of)));
+                assert_eq!(Some((bytes.as_slice(), of)), expected.next().map(|(reply, of)| (&reply[..], of)));
                 answered += 1;
             }
         }

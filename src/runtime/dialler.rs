@@ -1,30 +1,75 @@
-//! Connections to servers, from the engine's wish to a socket like others.
+//! Connections to servers, from the engine's wish to a socket like others. Names are looked up on threads of their own,
+//! since nobody knows how long that takes.
 
 use super::Ring;
 use super::sockets::Sockets;
 use crate::engine::Dial;
 use crate::types::{ConnId, LinkId};
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Protocol, SockAddr, Socket, Type};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 
 /// What precedes the path of a Unix socket.
 const UNIX: &str = "unix:";
+/// Names that are looked up at one time, those that nobody waits for any more left aside.
+const LOOKUPS_MAX: usize = 64;
 
 /// Connections that are being made.
 #[derive(Default)]
 pub struct Dialler {
     dials: Vec<(LinkId, ConnId)>,
+    lookups: Vec<(LinkId, Receiver<io::Result<SocketAddr>>)>,
 }
 
 impl Dialler {
-    /// Begins to connect.
+    /// Begins to connect, or to look the name up first.
     pub fn dial(&mut self, ring: &mut Ring, sockets: &mut Sockets, dial: &Dial) -> io::Result<()> {
-        let address = address_of(&dial.address)?;
+        match address_of(&dial.address)? {
+            Some(address) => self.connect(ring, sockets, dial.link, address),
+            None => self.look_up(dial),
+        }
+    }
+
+    fn connect(&mut self, ring: &mut Ring, sockets: &mut Sockets, link: LinkId, address: SockAddr) -> io::Result<()> {
         let socket = socket_for(&address)?;
         let conn = sockets.connect(ring, socket.into(), address);
-        self.dials.push((dial.link, conn));
+        self.dials.push((link, conn));
         Ok(())
+    }
+
+    fn look_up(&mut self, dial: &Dial) -> io::Result<()> {
+        if self.lookups.len() == LOOKUPS_MAX {
+            return Err(io::Error::other("too many names are being looked up"));
+        }
+        let (tell, found) = sync_channel(1);
+        let name = dial.address.to_string();
+        std::thread::Builder::new().name("lookup".into()).spawn(move || {
+            let none = || io::Error::new(io::ErrorKind::NotFound, "it has no address");
+            let address = name.to_socket_addrs().and_then(|mut all| all.next().ok_or_else(none));
+            // Nobody may wait for it any more.
+            let _ = tell.send(address);
+        })?;
+        self.lookups.push((dial.link, found));
+        Ok(())
+    }
+
+    /// Goes on where a name was found. While one is looked up the engine asks for turns, so nobody has to be woken. Each
+    /// that cannot be connected to is handed out.
+    pub fn go_on(&mut self, ring: &mut Ring, sockets: &mut Sockets, mut failed: impl FnMut(LinkId, io::Error)) {
+        let mut at = 0;
+        while let Some((link, found)) = self.lookups.get(at) {
+            let (link, answer) = (*link, found.try_recv());
+            if matches!(answer, Err(TryRecvError::Empty)) {
+                at += 1;
+                continue;
+            }
+            self.lookups.swap_remove(at);
+            let found = answer.unwrap_or_else(|_| Err(io::Error::other("the lookup ended")));
+            if let Err(error) = found.and_then(|address| self.connect(ring, sockets, link, address.into())) {
+                failed(link, error);
+            }
+        }
     }
 
     /// A connect has completed; whose it was, unless nobody wants it any more.
@@ -35,6 +80,7 @@ impl Dialler {
 
     /// Nobody wants a connection any more.
     pub fn hang_up(&mut self, ring: &mut Ring, sockets: &mut Sockets, link: LinkId) {
+        self.lookups.retain(|(looked_up, _)| *looked_up != link);
         if let Some(at) = self.dials.iter().position(|(dialled, _)| *dialled == link) {
             let (_, conn) = self.dials.swap_remove(at);
             sockets.end(ring, conn);
@@ -42,22 +88,47 @@ impl Dialler {
     }
 }
 
-fn address_of(text: &str) -> io::Result<SockAddr> {
+/// The address, unless it is a name that has to be looked up.
+fn address_of(text: &str) -> io::Result<Option<SockAddr>> {
     if let Some(path) = text.strip_prefix(UNIX) {
-        return SockAddr::unix(path);
+        return SockAddr::unix(path).map(Some);
     }
-    let parsed = text.parse::<SocketAddr>();
-    let invalid = |_| io::Error::new(io::ErrorKind::InvalidInput, format!("{text} is no address"));
-    parsed.map(SockAddr::from).map_err(invalid)
+    Ok(text.parse::<SocketAddr>().ok().map(SockAddr::from))
 }
 
 fn socket_for(address: &SockAddr) -> io::Result<Socket> {
-    let unix = address.is_unix();
-    let socket = Socket::new(address.domain(), Type::STREAM, (!unix).then_some(Protocol::TCP))?;
-    if !unix {
+    let tcp = (!address.is_unix()).then_some(Protocol::TCP);
+    let socket = Socket::new(address.domain(), Type::STREAM, tcp)?;
+    if tcp.is_some() {
         socket.set_tcp_nodelay(true)?;
         socket.set_keepalive(true)?;
     }
-    debug_assert!(unix == (address.domain() == Domain::UNIX));
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_told_from_addresses() {
+        for known in ["127.0.0.1:1", "[::1]:2", "unix:/run/a.sock"] {
+            assert!(address_of(known).unwrap().is_some(), "{known}");
+        }
+        assert!(address_of("localhost:1").unwrap().is_none());
+        assert!(address_of(&format!("unix:/{}", "x".repeat(200))).is_err());
+    }
+
+    /// Proves that a name is found, and that what nobody can be is an error.
+    #[test]
+    fn names_are_looked_up() {
+        let mut dialler = Dialler::default();
+        let link = |index| LinkId { index, attempt: 1 };
+        for (index, name) in [(1, "localhost:1"), (2, "no port")] {
+            dialler.look_up(&Dial { link: link(index), address: name.into() }).unwrap();
+        }
+        let found = |at: usize| dialler.lookups[at].1.recv().expect("it answers");
+        assert_eq!(found(0).unwrap().port(), 1);
+        assert!(found(1).is_err());
+    }
 }

@@ -11,6 +11,8 @@ use std::ops::Range;
 const ANSWERED_BYTES_MAX: usize = 64 * 1024;
 /// A server that says something from time to time has so many timeouts to end a reply.
 const SLOW_TIMEOUTS: u64 = 12;
+/// A reply of so many bytes that came in pieces is handed on without a copy.
+const OWNED_BYTES_MIN: usize = 64 * 1024;
 /// Memory of an emptied buffer that is kept.
 const KEPT_BYTES_MAX: usize = 256 * 1024;
 
@@ -65,10 +67,26 @@ impl Request<'_> {
     }
 }
 
+/// A reply's bytes: where they were received, or for themselves if there are many.
+pub enum Bytes<'a> {
+    Lent(&'a [u8]),
+    Owned(Vec<u8>),
+}
+
+impl Bytes<'_> {
+    #[inline]
+    pub fn as_slice(&self) -> &[u8] {
+        match self {
+            Bytes::Lent(bytes) => bytes,
+            Bytes::Owned(bytes) => bytes,
+        }
+    }
+}
+
 /// What came.
 pub enum Answer<'a, T> {
     /// To a request of whom.
-    Reply { of: T, bytes: &'a [u8], kind: u8, request: Request<'a>, asked_us: u64 },
+    Reply { of: T, bytes: Bytes<'a>, kind: u8, request: Request<'a>, asked_us: u64 },
     /// Nobody asked for it.
     Push { bytes: &'a [u8] },
     /// The server has accepted the greeting: what waited may be sent.
@@ -246,22 +264,19 @@ impl<T> Link<T> {
                 return Ok((chunk.len(), None));
             }
         };
-        let bytes = if self.held.is_empty() {
-            &chunk[..taken]
-        } else {
+        if !self.held.is_empty() {
             self.held.extend_from_slice(&chunk[..taken]);
             self.held_is_whole = true;
-            &self.held
-        };
+        }
         if kind == b'>' {
-            return Ok((taken, Some(Answer::Push { bytes })));
+            return Ok((taken, Some(Answer::Push { bytes: self.whole(chunk, taken) })));
         }
         if let State::Greeting { missing, sent, since_us } = self.state {
             if !sent {
                 return Err(LinkError::Unasked);
             }
             if matches!(kind, b'-' | b'!') {
-                return Err(LinkError::Refused { text: error_text(bytes) });
+                return Err(LinkError::Refused { text: error_text(self.whole(chunk, taken)) });
             }
             self.state = match missing - 1 {
                 0 => State::Ready,
@@ -277,9 +292,21 @@ impl<T> Link<T> {
             return Err(LinkError::Unasked);
         };
         self.last_bytes = request_bytes;
+        let bytes = if self.held_is_whole && self.held.len() >= OWNED_BYTES_MIN {
+            self.held_is_whole = false;
+            Bytes::Owned(std::mem::take(&mut self.held))
+        } else {
+            Bytes::Lent(self.whole(chunk, taken))
+        };
         let range = self.answered..self.answered + request_bytes;
         let request = Request { requests: &self.requests, range };
         Ok((taken, Some(Answer::Reply { of, bytes, kind, request, asked_us })))
+    }
+
+    /// The reply that ends after so many bytes of the chunk.
+    #[inline]
+    fn whole<'a>(&'a self, chunk: &'a [u8], taken: usize) -> &'a [u8] {
+        if self.held_is_whole { &self.held } else { &chunk[..taken] }
     }
 
     /// Gives back what the last reply and its request took.

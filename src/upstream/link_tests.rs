@@ -47,7 +47,7 @@ fn heard(link: &mut Link<u32>, bytes: &str) -> Result<Vec<String>, LinkError> {
             Some(Answer::Reply { of, bytes, request, .. }) => {
                 let mut again = Output::default();
                 request.append_to(&mut again);
-                seen.push(format!("{of}: {} {}", text(&again.flatten()), text(bytes)));
+                seen.push(format!("{of}: {} {}", text(&again.flatten()), text(bytes.as_slice())));
             }
             Some(Answer::Push { bytes }) => seen.push(format!("push {}", text(bytes))),
             Some(Answer::Greeted) => seen.push("greeted".to_owned()),

@@ -253,3 +253,21 @@ fn an_unused_link_is_closed() {
     let link = accept(&mut rig, LINK + 1);
     assert_eq!(rig.heard(link), text(&["GET", "a"]));
 }
+
+/// Proves that a reply that comes in pieces arrives whole, large or not, first or behind others, of one server or of several.
+#[test]
+fn replies_in_pieces_are_whole() {
+    for bytes in [10, 70_000, 300_000] {
+        let (mut rig, link) = connected(|_| {});
+        let large = format!("${bytes}\r\n{}\r\n", "v".repeat(bytes));
+        rig.tell(A, "GET a\nPING\nGET b");
+        rig.tell(B, "GET c");
+        let replies = format!("{large}+b\r\n{large}+more\r\n");
+        rig.tell(B, "GET d");
+        for piece in replies.as_bytes().chunks(10_007) {
+            rig.send(link, piece);
+        }
+        assert_eq!(rig.heard(A), format!("{large}+PONG\r\n+b\r\n"));
+        assert_eq!(rig.heard(B), format!("{large}+more\r\n"));
+    }
+}

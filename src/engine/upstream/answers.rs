@@ -5,11 +5,12 @@ use super::router::{Asked, Loss, Whose};
 use crate::engine::Engine;
 use crate::engine::event::Effects;
 use crate::engine::letter::Ticket;
-use crate::protocol::resp::{Output, Proto, Reply};
+use crate::protocol::resp::{Output, Proto, Reply, Shared};
 use crate::session::Fill;
 use crate::types::{ConnId, Now};
 use crate::upstream::topology::Redirect;
-use crate::upstream::{Answer, Request};
+use crate::upstream::{Answer, Bytes, Request};
+use std::sync::Arc;
 
 /// How slowly the mean of a server's times follows them.
 const TIMES: u64 = 16;
@@ -52,15 +53,16 @@ impl Engine {
                     rest.answered = true;
                     self.time_answer(server, now.mono_us - asked_us);
                     match of.whose {
-                        Whose::Client(ticket) if kind != b'-' => self.bring_home(ticket, bytes),
+                        Whose::Client(ticket) if kind != b'-' => self.bring_bytes_home(ticket, bytes),
                         Whose::Client(ticket) => {
                             rest.errors += 1;
+                            let bytes = bytes.as_slice();
                             if !(redirects && self.redirect(now, server, of, bytes, &request, &mut rest)) {
                                 self.shard.counts.tally.error(&bytes[1..bytes.len() - 2]);
                                 self.bring_home(ticket, bytes);
                             }
                         }
-                        Whose::Map => rest.map = Some(bytes.to_vec()),
+                        Whose::Map => rest.map = Some(bytes.as_slice().to_vec()),
                         Whose::Asking => {}
                     }
                 }
@@ -142,6 +144,33 @@ impl Engine {
     fn time_answer(&mut self, server: u32, us: u64) {
         let server = &mut self.router.as_deref_mut().expect("there is a router").servers[server as usize];
         server.answers_us = (server.answers_us * (TIMES - 1) + us) / TIMES;
+    }
+
+    /// Puts a reply into its slot; a large one is sent from where it lies.
+    #[inline]
+    fn bring_bytes_home(&mut self, ticket: Ticket, bytes: Bytes) {
+        match bytes {
+            Bytes::Lent(bytes) => self.bring_home(ticket, bytes),
+            Bytes::Owned(bytes) => self.bring_large_home(ticket, bytes),
+        }
+    }
+
+    #[cold]
+    fn bring_large_home(&mut self, ticket: Ticket, bytes: Vec<u8>) {
+        let Some(client) = self.sessions.get_mut(ticket.conn()) else { return };
+        // A shared value is never at an end.
+        let mut reply = Output::default();
+        reply.bytes.extend_from_slice(&bytes[..1]);
+        reply.bytes.extend_from_slice(&bytes[bytes.len() - 2..]);
+        let range = 1..bytes.len() - 2;
+        let value = Arc::new(bytes);
+        reply.shared.push(Shared { at: 1, value: Arc::clone(&value), range });
+        let client = &mut **client;
+        let part = matches!(client.queue.fill(ticket.slot, &reply, 0..3, &mut client.output), Fill::Part(_));
+        self.router.as_deref_mut().expect("there is a router").touched.push(ticket.conn());
+        if part {
+            self.gather_part(ticket, &value);
+        }
     }
 
     /// Puts a reply into its slot. Whoever calls settles the clients that were touched when all is put back.

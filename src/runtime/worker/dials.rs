@@ -2,7 +2,7 @@
 
 use super::Worker;
 use crate::engine::{Effects, Event};
-use crate::types::Now;
+use crate::types::{LinkId, Now};
 use std::io;
 
 impl Worker {
@@ -12,12 +12,16 @@ impl Worker {
         for link in effects.hang_up.drain(..) {
             self.dialler.hang_up(&mut self.ring, &mut self.sockets, link);
         }
+        let (engine, own) = (&mut self.engine, &mut self.effects);
+        let mut failed = |link: LinkId, error: io::Error| {
+            engine.handle(now, Event::DialFailed { link, reason: error.to_string() }, own);
+        };
         for dial in effects.dial.drain(..) {
             if let Err(error) = self.dialler.dial(&mut self.ring, &mut self.sockets, &dial) {
-                let failed = Event::DialFailed { link: dial.link, reason: error.to_string() };
-                self.engine.handle(now, failed, &mut self.effects);
+                failed(dial.link, error);
             }
         }
+        self.dialler.go_on(&mut self.ring, &mut self.sockets, failed);
     }
 
     /// A connection is made, or cannot be.
