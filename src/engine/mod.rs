@@ -312,7 +312,8 @@ impl Engine {
         let tick_us = ticks.then_some(self.next_tick_us).into_iter().chain(self.shrink_due_us());
         let held_us = self.held.front().map(|(due_us, _)| *due_us);
         let cycles = tick_us.chain(held_us).chain(self.hot.board.deadline());
-        let links_us = self.router.as_deref().and_then(Router::deadline);
+        let links_us = self.router.as_deref().filter(|_| !self.draining || !self.sessions.is_empty());
+        let links_us = links_us.and_then(Router::deadline);
         cycles.chain(self.pubsub.deaf.due_us()).chain(self.waits.deadline()).chain(links_us).min()
     }
 

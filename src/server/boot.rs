@@ -3,9 +3,8 @@
 use super::config::{Config, Loaded, redis_parameters, rewrite, warnings};
 use super::host::Host;
 use super::storage::{Storage, StorageError};
-use super::{loading, logger, notify};
 use super::upstreams::{UpstreamError, links_per_core, upstreams};
-use super::{logger, notify};
+use super::{loading, logger, notify};
 use crate::engine::{self, Engine, EngineOptions, HostReport, Ledger, RewriteError, Settings};
 use crate::keyspace::ShardOptions;
 use crate::routing::{RoutingError, SlotTable, slot_of};

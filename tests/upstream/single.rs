@@ -242,6 +242,18 @@ fn links_end_with_the_last_client() {
     assert_eq!(rig.killed, [B, A, link]);
 }
 
+/// Proves that a core that is about to end neither waits for a connection that nobody needs nor turns for it.
+#[test]
+fn a_dial_ends_with_the_last_client() {
+    let mut rig = single(|_| {});
+    rig.tell(A, "GET a");
+    let (core, dial) = rig.dials.pop().expect("a connection is wanted");
+    rig.turn(0, |now, engine, effects| engine.handle(now, Event::Drain, effects));
+    rig.lose(A);
+    assert_eq!(rig.hung_up, [(core, dial.link)]);
+    assert_eq!(rig.engines[0].deadline(), None);
+}
+
 #[test]
 fn an_unused_link_is_closed() {
     let (mut rig, link) = connected(|pool| pool.idle_timeout_ms = 2000);

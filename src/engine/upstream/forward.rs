@@ -9,7 +9,7 @@ use crate::engine::ingress::Call;
 use crate::engine::letter::Ticket;
 use crate::engine::sessions::Client;
 use crate::protocol::command::passage::{Passage, passage};
-use crate::protocol::command::{Command, Spec};
+use crate::protocol::command::{Command, CommandError, Spec};
 use crate::protocol::resp::{Args, Output, Proto, Reply, Shared};
 use crate::types::Slot;
 use crate::upstream::topology::Hops;
@@ -32,6 +32,9 @@ impl Engine {
             Ok(passage) => passage,
             Err(error) => {
                 self.shard.counts.tally.error(&error.text());
+                if let CommandError::WrongArity { spec } = &error {
+                    self.shard.counts.tally.rejected(spec.command);
+                }
                 client.answer(|reply| error.write(reply));
                 client.command_ends();
                 return true;

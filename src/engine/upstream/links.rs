@@ -210,6 +210,8 @@ impl Engine {
                 Some(conn) => effects.kill.push(conn),
                 None => effects.hang_up.push(LinkId { index: row, attempt }),
             }
+            let link = router.rows[row as usize].link.as_mut().expect("it is there between events");
+            link.lose(|_| {});
         }
         router.next_look_us = None;
     }
@@ -244,7 +246,7 @@ impl Engine {
     /// Whether links are to be closed: nobody is left who could ask.
     pub(in crate::engine) fn has_links_to_close(&self) -> bool {
         let Some(router) = self.router.as_deref() else { return false };
-        self.draining && self.sessions.is_empty() && router.rows.iter().any(|row| row.conn.is_some())
+        self.draining && self.sessions.is_empty() && router.rows.iter().any(|row| !row.is_down())
     }
 }
 

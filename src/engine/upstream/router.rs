@@ -95,7 +95,7 @@ pub struct Row {
 
 impl Row {
     #[inline]
-    fn is_down(&self) -> bool {
+    pub fn is_down(&self) -> bool {
         self.link.as_ref().is_some_and(|link| link.is_down())
     }
 }
