@@ -57,9 +57,8 @@ pub struct Elders {
     cleaned_at: Option<u64>,
     /// No header says so yet.
     dead: Vec<(SegmentName, u64)>,
-    /// The header of a segment says so, whose first frame has this number.
+    /// The header of a segment says so.
     stated: Vec<(SegmentName, u64)>,
-    stated_at: u64,
     /// There is more than there may be.
     is_too_much: bool,
     /// All that is logged so far is to be cleaned, once another age has begun.
@@ -102,7 +101,6 @@ impl Elders {
             cleaned_at: None,
             dead: Vec::new(),
             stated: Vec::new(),
-            stated_at: 0,
             is_too_much: false,
             is_asked: false,
             clean_to: None,
@@ -227,7 +225,7 @@ impl Elders {
 
     /// Whether something waits for what was written to be durable.
     pub fn waits(&self) -> bool {
-        self.cleaned_at.is_some() || !self.stated.is_empty()
+        self.cleaned_at.is_some()
     }
 
     /// Whether cleaning is under way or asked for.
@@ -237,20 +235,16 @@ impl Elders {
 
     /// Whether so many are dead that a new segment may begin early, to say so.
     pub fn has_much_to_say(&self) -> bool {
-        self.stated.is_empty() && self.dead.len() >= 2
+        self.dead.len() >= 2
     }
 
-    /// A header says which are dead. Its segment's first frame will have this number.
-    pub fn state(&mut self, first_sequence: u64) {
+    /// A header on stable storage says which are dead.
+    pub fn state(&mut self) {
         self.stated.append(&mut self.dead);
-        self.stated_at = first_sequence;
     }
 
     /// Those whose death is on stable storage.
-    pub fn take_buried(&mut self, durable: u64) -> Vec<SegmentName> {
-        if self.stated.is_empty() || durable < self.stated_at {
-            return Vec::new();
-        }
+    pub fn take_buried(&mut self) -> Vec<SegmentName> {
         self.stated.drain(..).map(|(name, _)| name).collect()
     }
 }

@@ -213,7 +213,7 @@ impl Disk {
             }
             self.elders.turn(engine, &turn);
         }
-        for name in self.elders.take_buried(self.durable) {
+        for name in self.elders.take_buried() {
             self.keeper.send(Order::Remove { path: self.path(name) }).expect("the keeper ends after the last core");
         }
         let current = self.segment.as_ref().map_or(0, |segment| segment.bytes);
@@ -315,7 +315,6 @@ impl Disk {
             Outlived::Nothing => oldest.unwrap_or(self.next.name),
             _ => none_dead,
         };
-        self.elders.state(self.written + 1);
         let header = SegmentHeader {
             oldest_run: oldest.run,
             oldest: oldest.number,
@@ -327,6 +326,7 @@ impl Disk {
         file.write_all_at(&header.encode(), 0)?;
         // Before any frame: without it none could be read.
         file.sync_data()?;
+        self.elders.state();
         self.next.name.number += 1;
         let segment = Segment { name: header.name, file, bytes, at: HEADER_BYTES as u64, nonce: header.nonce() };
         engine.begin_segment(header.name.number);

@@ -17,7 +17,7 @@ const CONN: ConnId = ConnId { index: 0, generation: 1 };
 const SEGMENT_BYTES: u64 = 64 * 1024;
 const TURN_US: u64 = 100;
 /// Long enough for any machine; a test that reaches it has failed.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Machine;
 
@@ -375,7 +375,7 @@ fn old_segments_are_cleaned() {
     }
     let oldest = SegmentName { run: 1, core: CoreId(0), number: 0 };
     desk.until("the first segment goes", |desk| !desk.dir.join(oldest.to_string()).exists());
-    let bound = 2 * desk.engine.live_log_bytes() + 5 * SEGMENT_BYTES;
+    let bound = 2 * desk.engine.live_log_bytes() + 4 * SEGMENT_BYTES;
     desk.until("it keeps its bound", |desk| desk.disk.counts.disk_bytes <= bound);
     desk.finish();
     let mut desk = Desk::open(&folder, Fsync::Always);
@@ -417,10 +417,9 @@ fn a_segment_goes_after_its_death_is_durable() {
     assert_eq!(elders.oldest(), Some(name(1)), "what replaces it is not durable");
     elders.turn(&mut desk.engine, &turn(now_us, 1));
     assert_eq!((elders.oldest(), elders.bytes()), (Some(name(2)), 150), "it does not count, and is there");
-    assert_eq!(elders.take_buried(9), [], "no header says so");
-    elders.state(2);
-    assert_eq!(elders.take_buried(1), []);
-    assert_eq!(elders.take_buried(2), [name(1)]);
+    assert_eq!(elders.take_buried(), [], "no header says so");
+    elders.state();
+    assert_eq!(elders.take_buried(), [name(1)]);
     assert_eq!((elders.bytes(), elders.waits()), (50, false));
     desk.crash();
 }
@@ -443,6 +442,6 @@ fn a_segment_that_cannot_be_cleaned_stays() {
     elders.turn(&mut desk.engine, &turn(1 << 30));
     elders.ask_for_round();
     assert_eq!((elders.oldest(), elders.wants_age(false), elders.waits()), (Some(lost), false, false));
-    assert_eq!(elders.take_buried(9), []);
+    assert_eq!(elders.take_buried(), []);
     desk.crash();
 }
