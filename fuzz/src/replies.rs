@@ -2,7 +2,7 @@
 
 use crate::pieces::{cut, expand};
 use crate::wire::first;
-use coldplate::load::answer::Answer;
+use coldplate::protocol::resp::Value as Answer;
 use coldplate::load::cluster::Nodes;
 use coldplate::load::endpoint::Endpoint;
 use coldplate::load::reply::{Outcome, Replies};

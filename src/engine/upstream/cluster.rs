@@ -14,6 +14,9 @@ use std::cell::Cell;
 /// Of so many reads one goes to a server that is not the nearest, so that its distance is known.
 const PROBE_READS: usize = 64;
 
+/// Where replicas are read from, the map says whether they have their data, and is asked for this often.
+const READ_EVERY_US: u64 = 2_000_000;
+
 /// What this core knows of a cluster.
 pub struct ClusterPool {
     pub map: Cluster,
@@ -41,7 +44,9 @@ pub enum Next {
 impl ClusterPool {
     pub fn new(seeds: usize, read: ReadPolicy, seed: u64) -> ClusterPool {
         let turn = (seed % 1024) as usize;
-        let map = Cluster::new(seeds, turn, RefreshPolicy::default());
+        let policy = RefreshPolicy::default();
+        let every_us = if read == ReadPolicy::Primary { policy.every_us } else { READ_EVERY_US };
+        let map = Cluster::new(seeds, turn, RefreshPolicy { every_us, ..policy });
         ClusterPool { map, read, rows: Vec::new(), turn: Cell::new(turn) }
     }
 
