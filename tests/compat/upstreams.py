@@ -195,7 +195,8 @@ def cluster_reads_from_replicas(cores):
                     check_equal(client.get(name), name.encode())
                 rows = [row for name, row in client.info("upstream").items() if name.startswith("server")]
                 busy = [row for row in rows if row["requests"] > 20]
-                check(len(busy) == 6, f"{read}: {rows}")
+                # Whoever is near is asked most; of two that are as near one may have it all.
+                check(len(busy) == 6 if read == "replica" else len(busy) >= 3, f"{read}: {rows}")
                 # The first may be asked before the map is there.
                 check(sum(row["redirects"] for row in rows) < 10, f"{read}: {rows}")
 
