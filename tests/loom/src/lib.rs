@@ -13,6 +13,8 @@ mod cell;
 mod doorbell;
 #[path = "../../../src/engine/ledger.rs"]
 mod ledger;
+#[path = "../../../src/engine/loading.rs"]
+mod loading;
 #[path = "../../../src/types.rs"]
 mod types;
 
