@@ -103,7 +103,7 @@ fn two_senders_wake_the_core() {
             thread::spawn(move || core.put())
         });
         core.take(2);
-        senders.map(|sender| sender.join().unwrap());
+        senders.into_iter().for_each(|sender| sender.join().unwrap());
     });
 }
 
