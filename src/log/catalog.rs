@@ -74,6 +74,12 @@ pub struct Catalog {
 }
 
 impl Catalog {
+    /// Whether each core finds all keys that are its own today in its own chains. A header that cannot be read says nothing
+    /// of a layout, and its chain has to be read by somebody all the same.
+    pub fn is_placed_by(&self, layout: u64, cores: usize) -> bool {
+        self.chains.iter().all(|chain| chain.core().index() < cores && chain.has_layout(layout))
+    }
+
     /// Sorts out segments in any order, or says why they are no log.
     pub fn new(segments: Vec<Segment>) -> Result<Catalog, LogError> {
         let catalog = Catalog::sort_out(segments);

@@ -60,7 +60,7 @@ impl Storage {
         let dead_run = catalog.dead.iter().map(|name| name.run).max();
         Ok(Storage {
             run: segments().map(|segment| segment.name.run).chain(dead_run).max().unwrap_or(0) + 1,
-            moves: !catalog.chains.iter().all(|chain| chain.has_layout(layout)),
+            moves: !catalog.is_placed_by(layout, table.cores()),
             _lock: lock,
             keeper,
             keeper_thread,

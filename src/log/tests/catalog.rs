@@ -46,6 +46,17 @@ fn chains_come_by_run_and_core_without_what_is_dead() {
     assert_eq!(Catalog::new(Vec::new()).expect("nothing").chains.len(), 0);
 }
 
+// A chain whose headers say nothing is not passed over: there has to be a core that reads it.
+#[test]
+fn a_chain_has_a_core_that_reads_it() {
+    let sound = catalog(&[header(1, 3, 0, (1, 0), 0)]).expect("a log");
+    let layout = sound.chains[0].segments()[0].header.as_ref().expect("it can be read").layout;
+    assert!(sound.is_placed_by(layout, 4) && !sound.is_placed_by(layout + 1, 4) && !sound.is_placed_by(layout, 3));
+    let name = SegmentName { run: 1, core: CoreId(3), number: 0 };
+    let damaged = Catalog::new(vec![Segment::found(name, 8192, &[7; HEADER_BYTES])]).expect("not told yet");
+    assert!(damaged.is_placed_by(layout, 4) && !damaged.is_placed_by(layout, 3));
+}
+
 #[test]
 fn an_oldest_segment_that_is_missing_is_named() {
     let missing = |headers: &[SegmentHeader]| match catalog(headers) {
