@@ -74,6 +74,8 @@ pub(super) struct Dirty {
     recent: Vec<u32>,
     /// Keys that were handed out, and may not last yet.
     unsure: Vec<KeyHash>,
+    /// Nor may it that all keys have gone.
+    unsure_cleared: bool,
 }
 
 impl Dirty {
@@ -93,7 +95,7 @@ impl Dirty {
 
     pub fn note_all(&mut self) {
         self.forget(self.rows.len());
-        self.cleared = true;
+        (self.cleared, self.unsure_cleared) = (true, true);
     }
 
     /// Forgets the first rows.
@@ -162,6 +164,7 @@ impl Shard {
         if let Some(dirty) = &mut self.watch.dirty {
             dirty.unsure.clear();
             dirty.unsure.shrink_to(KEPT_ROWS_MAX);
+            dirty.unsure_cleared = dirty.cleared;
         }
     }
 
@@ -171,18 +174,20 @@ impl Shard {
             self.doubtful.extend(dirty.unsure.iter().copied().chain(dirty.rows.iter().map(|row| row.hash)));
             self.doubtful.sort_unstable_by_key(|hash| hash.0);
             self.doubtful.dedup();
+            self.doubts_all |= dirty.unsure_cleared;
         }
         self.mind_reads();
     }
 
     pub fn trust(&mut self) {
-        self.doubtful = Vec::new();
+        (self.doubtful, self.doubts_all) = (Vec::new(), false);
         self.mind_reads();
     }
 
     /// Whether a key's last change may not last. Another key with the same hash is doubted too.
     pub fn doubts(&self, hash: KeyHash) -> bool {
-        !self.doubtful.is_empty() && self.doubtful.binary_search_by_key(&hash.0, |doubted| doubted.0).is_ok()
+        let is_listed = |list: &[KeyHash]| list.binary_search_by_key(&hash.0, |doubted| doubted.0).is_ok();
+        self.doubts_all || !self.doubtful.is_empty() && is_listed(&self.doubtful)
     }
 
     /// Notes some keys as if they had changed, from `place` on; answers where to go on, none behind the last key.

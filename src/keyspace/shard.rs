@@ -85,6 +85,8 @@ pub struct Shard {
     pub(super) refuses_writes: bool,
     /// Keys that no command may show, in the order of their hashes.
     pub(super) doubtful: Vec<KeyHash>,
+    /// Nor any other: all have gone, or maybe not.
+    pub(super) doubts_all: bool,
     /// A read is more than a look: it is noted for eviction, or keys are in doubt.
     minds_reads: bool,
     pub(super) watch: Watch,
@@ -117,6 +119,7 @@ impl Shard {
             allowance: Allowance::default(),
             refuses_writes: false,
             doubtful: Vec::new(),
+            doubts_all: false,
             minds_reads: false,
             watch: Watch::default(),
             event_classes: EventClasses::NONE,
@@ -258,7 +261,7 @@ impl Shard {
     }
 
     pub(super) fn mind_reads(&mut self) {
-        self.minds_reads = self.eviction.tracks_access() || !self.doubtful.is_empty();
+        self.minds_reads = self.eviction.tracks_access() || self.doubts_all || !self.doubtful.is_empty();
     }
 
     /// As [`Shard::read_plain`] while an eviction policy wants to know of accesses, or keys are in doubt.

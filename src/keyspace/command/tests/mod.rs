@@ -402,3 +402,29 @@ fn what_is_in_doubt_is_not_shown() {
     stage.shard.refuse_writes(false);
     assert_eq!((stage.run("GET taken"), look(&mut stage, "noted")), ("$1 2".into(), "$1 2".into()));
 }
+
+/// Where it may not last that all keys have gone, none is shown to be there or not.
+#[test]
+fn a_flush_in_doubt_hides_all_keys() {
+    for taken in [false, true] {
+        let mut stage = Stage::new(Proto::Resp2);
+        stage.shard.keep_dirt(true);
+        stage.run("SET a 1");
+        stage.shard.take_dirt(|_| true);
+        stage.shard.dirt_is_safe();
+        stage.shard.clear();
+        if taken {
+            stage.shard.take_dirt(|_| true);
+        }
+        stage.shard.doubt();
+        stage.shard.refuse_writes(true);
+        for line in ["GET a", "EXISTS a", "GET b"] {
+            assert!(stage.run(line).starts_with("-MISCONF Errors writing to the log: whether"), "{line} {taken}");
+        }
+        stage.shard.take_dirt(|_| true);
+        stage.shard.dirt_is_safe();
+        stage.shard.trust();
+        stage.shard.doubt();
+        assert_eq!(stage.run("GET a"), "$-1");
+    }
+}
