@@ -148,7 +148,8 @@ impl Engine {
     /// Frames up to this one are on stable storage.
     pub fn log_durable(&mut self, sequence: u64) {
         self.journal.durable = self.journal.durable.max(sequence);
-        if self.journal.durable == self.journal.sealed {
+        // What a frame has taken that waits to be written is not.
+        if self.journal.durable == self.journal.sealed && self.journal.frame.is_empty() {
             self.shard.dirt_is_safe();
         }
     }
