@@ -24,14 +24,16 @@ pub struct Cleaner {
     file: File,
     replay: Replay,
     bytes: u64,
+    frames: u64,
 }
 
 impl Cleaner {
-    /// None for a file that was made and never begun: nothing in it counts.
-    pub fn open(dir: &Path, name: SegmentName) -> Result<Option<Cleaner>, LoadError> {
+    /// A segment of which so many frames were loaded. All of them have to be there: what has been damaged at its end since
+    /// then nothing behind it in the file can tell from a torn end.
+    pub fn open(dir: &Path, name: SegmentName, frames: u64) -> Result<Cleaner, LoadError> {
         let (file, segment) = open_segment(dir, name)?;
         let (path, bytes) = (dir.join(name.to_string()), segment.file_bytes);
-        Ok(segment.header.is_ok().then(|| Cleaner { path, file, replay: Replay::new(Chain::of(segment)), bytes }))
+        Ok(Cleaner { path, file, replay: Replay::new(Chain::of(segment)), bytes, frames })
     }
 
     /// Goes through about so many bytes of a segment of this age; true at the end.
@@ -54,6 +56,10 @@ impl Cleaner {
                     frame.bytes()
                 }
                 Step::End => {
+                    let (found, expected) = (self.replay.summary().frames, self.frames);
+                    if found != expected {
+                        return Err(LoadError::Frames { path: self.path.clone(), expected, found });
+                    }
                     // Nobody reads it again.
                     let _ = fadvise(&self.file, 0, std::num::NonZeroU64::new(self.bytes), Advice::DontNeed);
                     return Ok(true);

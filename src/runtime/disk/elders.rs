@@ -39,6 +39,8 @@ struct Elder {
     name: SegmentName,
     bytes: u64,
     age: u64,
+    /// How many of its frames were loaded, if an earlier run wrote it.
+    frames: u64,
 }
 
 /// See the module.
@@ -94,7 +96,7 @@ impl Elders {
             amplification,
             segment_bytes,
             alive_bytes: found.iter().map(|(_, bytes)| bytes).sum(),
-            alive: found.into_iter().map(|(name, bytes)| Elder { name, bytes, age: AGE_EARLIER }).collect(),
+            alive: found.into_iter().map(|(name, bytes)| Elder { name, bytes, age: AGE_EARLIER, frames: 0 }).collect(),
             age: AGE_FIRST,
             age_bytes: 0,
             cleaner: None,
@@ -112,9 +114,16 @@ impl Elders {
         }
     }
 
+    /// So many frames of an earlier run's segments were loaded: all of them have to be read once more.
+    pub fn loaded(&mut self, frames: &[(SegmentName, u64)]) {
+        for elder in &mut self.alive {
+            elder.frames = frames.binary_search_by_key(&elder.name, |(name, _)| *name).map_or(0, |at| frames[at].1);
+        }
+    }
+
     /// A segment is full.
     pub fn push(&mut self, name: SegmentName, bytes: u64) {
-        self.alive.push_back(Elder { name, bytes, age: self.age });
+        self.alive.push_back(Elder { name, bytes, age: self.age, frames: 0 });
         self.alive_bytes += bytes;
         self.age_bytes += bytes;
     }
@@ -130,9 +139,12 @@ impl Elders {
         self.alive_bytes + gone
     }
 
-    /// All that is logged so far is to be cleaned.
-    pub fn ask_for_round(&mut self) {
-        self.is_asked = true;
+    /// All that is logged so far is to be cleaned: at once, if this run has written nothing yet.
+    pub fn ask_for_round(&mut self, has_written: bool) {
+        match has_written {
+            true => self.is_asked = true,
+            false => self.clean_to = self.alive.back().map(|elder| elder.name),
+        }
     }
 
     /// Whether a segment should begin, and with it an age: the current one is full, or nothing older is left to be cleaned.
@@ -162,7 +174,7 @@ impl Elders {
         if let Some(position) = self.cleaned_at {
             if turn.durable >= position {
                 self.cleaned_at = None;
-                let Elder { name, bytes, age } = self.alive.pop_front().expect("the oldest was cleaned");
+                let Elder { name, bytes, age, .. } = self.alive.pop_front().expect("the oldest was cleaned");
                 if age != AGE_EARLIER {
                     engine.forget_segment(name.number);
                 }
@@ -196,23 +208,31 @@ impl Elders {
         if self.room_bytes < ROOM_BYTES_MIN {
             return false;
         }
-        let is_due = |elder: &Elder| self.is_too_much || self.clean_to.is_some_and(|last| elder.name <= last);
+        // An age that is asked for may have to wait for the oldest to go.
+        let is_in_the_way = |elder: &Elder| self.is_asked && self.age + 1 >= elder.age + AGES_MAX;
+        let is_due = |elder: &Elder| {
+            self.is_too_much || is_in_the_way(elder) || self.clean_to.is_some_and(|last| elder.name <= last)
+        };
         self.alive.front().is_some_and(|elder| elder.age < self.age && is_due(elder))
     }
 
     fn clean(&mut self, engine: &mut Engine, dir: &Path) -> Result<(), super::LoadError> {
-        let &Elder { name, bytes, age } = self.alive.front().expect("the caller has seen it");
+        let &Elder { name, bytes, age, frames } = self.alive.front().expect("the caller has seen it");
         let share = self.credit.min(TURN_BYTES_MAX).min(self.room_bytes / ROOM_PART);
         self.credit -= share;
         let listed = (age != AGE_EARLIER).then(|| engine.renew_listed(age, name.number, share, bytes)).flatten();
         let is_through = match listed {
             Some(is_through) => is_through,
+            // It was made and never begun, or its first frame was torn: nothing in it counts.
+            None if frames == 0 => true,
             None => {
-                if self.cleaner.is_none() {
-                    self.cleaner = Cleaner::open(dir, name)?;
-                }
-                // None was made and never begun: nothing in it counts.
-                self.cleaner.as_mut().map_or(Ok(true), |cleaner| cleaner.turn(engine, age, share))?
+                let mut cleaner = match self.cleaner.take() {
+                    Some(cleaner) => cleaner,
+                    None => Cleaner::open(dir, name, frames)?,
+                };
+                let is_through = cleaner.turn(engine, age, share)?;
+                self.cleaner = Some(cleaner);
+                is_through
             }
         };
         if is_through {
@@ -231,6 +251,12 @@ impl Elders {
     /// Whether cleaning is under way or asked for.
     pub fn is_busy(&self) -> bool {
         !self.stuck && (self.cleaned_at.is_some() || self.is_asked || self.cleans())
+    }
+
+    /// Whether a turn would go on with it though nothing else happens; `may_begin`: there is a segment to begin an age with.
+    pub fn goes_on(&self, may_begin: bool) -> bool {
+        let begins = may_begin && self.is_asked && self.wants_age(false);
+        !self.stuck && (self.cleaned_at.is_some() || self.cleans() || begins)
     }
 
     /// Whether so many are dead that a new segment may begin early, to say so.

@@ -23,6 +23,8 @@ pub enum LoadError {
     File(#[from] FileError),
     #[error("the log in {dir} is damaged: {source}. Nothing of it is served; `coldplate log check {dir}` shows more", dir = .dir.display())]
     Log { dir: PathBuf, source: LogError },
+    #[error("{} has been damaged since it was loaded: {found} frames of {expected} are whole", .path.display())]
+    Frames { path: PathBuf, expected: u64, found: u64 },
 }
 
 /// What is in a directory.
@@ -42,6 +44,8 @@ pub struct Loader {
     /// Its keys are all written anew, because other cores have some of them now.
     moves: bool,
     tail: Tail,
+    /// Of each segment, how many frames it has.
+    frames: Vec<(SegmentName, u64)>,
     records: u64,
     began: Instant,
 }
@@ -59,6 +63,7 @@ impl Loader {
             done_bytes: 0,
             moves,
             tail: Tail::default(),
+            frames: Vec::new(),
             records: 0,
             began,
         }
@@ -72,6 +77,11 @@ impl Loader {
     /// What of it is done with.
     pub fn loaded_bytes(&self) -> u64 {
         self.done_bytes + self.replay.as_ref().map_or(0, |replay| replay.progress().0)
+    }
+
+    /// Of each segment, how many frames were read.
+    pub fn frames(&self) -> &[(SegmentName, u64)] {
+        &self.frames
     }
 
     /// Loads for a while; true once all is loaded, and changes are logged from there on.
@@ -119,6 +129,10 @@ impl Loader {
             Step::Frame(frame) => {
                 let before = self.records;
                 self.tail.pass(&frame);
+                match self.frames.last_mut() {
+                    Some((name, frames)) if *name == frame.name => *frames += 1,
+                    _ => self.frames.push((frame.name, 1)),
+                }
                 for record in frame.records() {
                     engine.load(now, &record);
                     self.records += 1;

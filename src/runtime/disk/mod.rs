@@ -149,6 +149,11 @@ impl Disk {
         disk
     }
 
+    /// So many frames of earlier runs' segments were loaded, in the order of their names.
+    pub fn loaded(&mut self, frames: &[(SegmentName, u64)]) {
+        self.elders.loaded(frames);
+    }
+
     /// Writes what has changed, and begins to bring it to stable storage where it is due. Called at a turn's end.
     pub fn turn(&mut self, engine: &mut Engine, ring: &mut Ring, now: Now) -> Standing {
         let now_us = now.mono_us;
@@ -209,7 +214,7 @@ impl Disk {
         };
         if matches!(self.outlived, Outlived::Nothing) && !engine.is_loading() {
             if engine.take_wish_to_clean() {
-                self.elders.ask_for_round();
+                self.elders.ask_for_round(self.segment.is_some());
             }
             self.elders.turn(engine, &turn);
         }
@@ -351,7 +356,8 @@ impl Disk {
             Spare::Failed { again_us, .. } => Some(again_us),
             _ => None,
         };
-        let clean = self.elders.is_busy().then_some(now_us + CLEAN_US);
+        let may_begin = self.segment.is_some() && !matches!(self.spare, Spare::Failed { .. });
+        let clean = (!waits && self.elders.goes_on(may_begin)).then_some(now_us + CLEAN_US);
         let sync = self.fsync == Fsync::EverySecond && self.written > self.durable && self.syncs_pending == 0;
         sync.then_some(self.last_sync_us + SYNC_US)
             .into_iter()
@@ -404,7 +410,7 @@ impl Disk {
     }
 
     /// After a failed sync nobody knows what the disk has, and a later one that succeeds does not tell.
-    fn fail(&mut self, what: &str, error: &io::Error) -> Standing {
+    pub fn fail(&mut self, what: &str, error: &io::Error) -> Standing {
         if !std::mem::replace(&mut self.failed, true) {
             log::error!(
                 "the log in {} failed ({what}: {error}); writes are refused until the server is started again",

@@ -1,6 +1,8 @@
 //! Proves what a core's log does with real files: how it is written, synced, cleaned and read back, and what it says when
 //! there is no room. Each test has a folder of its own, which goes with it, and a clock that it turns by hand.
 
+mod cleaning;
+
 use super::*;
 use crate::engine::{Effects, EngineOptions, Event, Host, HostReport, Ledger, Settings, ShellCounts};
 use crate::keyspace::ShardOptions;
@@ -121,12 +123,13 @@ impl Desk {
             keeper,
             outlived: None,
         };
-        let disk = Disk::new(options, &mut engine);
+        let mut disk = Disk::new(options, &mut engine);
         engine.begin_loading();
         let now = Now { mono_us: 1, unix_us: 1_700_000_000_000_000 };
         let mut loader = Loader::new(folder.0.clone(), chains, false);
         while !loader.turn(&mut engine, now).expect("the log is sound") {}
         assert_eq!(loader.loaded_bytes(), loader.bytes());
+        disk.loaded(loader.frames());
         engine.end_loading();
         let ring = Ring::new(&RingConfig { entries: 8, completions: 32, buffers: 2, ..RingConfig::default() });
         let ring = ring.expect("the kernel has io_uring");
@@ -361,87 +364,21 @@ fn no_room_refuses_writes_until_there_is_some() {
     desk.crash();
 }
 
-/// A log that is written over and over keeps its bound: old segments are gone through, said to be dead, and taken away, and
-/// what is left holds all keys.
+/// A frame that waits for room is in doubt with its keys, whatever becomes durable before it.
 #[test]
-fn old_segments_are_cleaned() {
-    let folder = Folder::new("clean");
-    let mut desk = Desk::open(&folder, Fsync::Always);
-    desk.tell("SET stays 1\nSET goes 2");
-    desk.tell("DEL goes");
-    for number in 0..400_u64 {
-        desk.tell(&format!("SET key:{} {number}{}", number % 3, "x".repeat(4000)));
-        desk.until("it is written", |desk| desk.disk.written == desk.engine.log_position());
-    }
-    let oldest = SegmentName { run: 1, core: CoreId(0), number: 0 };
-    desk.until("the first segment goes", |desk| !desk.dir.join(oldest.to_string()).exists());
-    let bound = 2 * desk.engine.live_log_bytes() + 4 * SEGMENT_BYTES;
-    desk.until("it keeps its bound", |desk| desk.disk.counts.disk_bytes <= bound);
-    desk.finish();
-    let mut desk = Desk::open(&folder, Fsync::Always);
-    assert_eq!(desk.engine.keys(), 4);
-    desk.answers();
-    desk.tell("GET stays\nEXISTS goes");
-    assert_eq!(desk.answers(), "$1\r\n1\r\n:0\r\n");
-    desk.crash();
-}
-
-/// The steps of an old segment's end, one by one: it counts until what was cleaned is durable, and stays until a header
-/// that calls it dead is.
-#[test]
-fn a_segment_goes_after_its_death_is_durable() {
-    let folder = Folder::new("elders");
+fn what_waits_for_room_is_not_shown() {
+    let folder = Folder::new("doubt");
     let mut desk = Desk::open(&folder, Fsync::Always);
     desk.tell("SET a 1");
-    desk.finish();
-    let mut desk = Desk::open(&folder, Fsync::Always);
-    let name = |run| SegmentName { run, core: CoreId(0), number: 0 };
-    let mut elders = Elders::new(vec![(name(1), 100)], SEGMENT_BYTES, 2, &mut desk.engine);
-    assert_eq!((elders.oldest(), elders.bytes(), elders.wants_age(false)), (Some(name(1)), 100, false));
-    elders.ask_for_round();
-    assert!(elders.wants_age(false));
-    elders.begin_age(&mut desk.engine);
-    elders.push(name(2), 50);
-    assert!(!elders.wants_age(false));
-    let room_bytes = 1 << 30;
-    let turn =
-        |now_us, durable| Turn { dir: &folder.0, now_us, written_bytes: 0, current_bytes: 0, room_bytes, durable };
-    let mut now_us = 0;
-    while !elders.waits() {
-        now_us += CLEAN_US;
-        elders.turn(&mut desk.engine, &turn(now_us, 0));
-    }
-    // The key was logged before the age began, so it is logged again: in the next frame.
-    assert_eq!((desk.engine.log_position(), elders.oldest()), (1, Some(name(1))));
-    elders.turn(&mut desk.engine, &turn(now_us, 0));
-    assert_eq!(elders.oldest(), Some(name(1)), "what replaces it is not durable");
-    elders.turn(&mut desk.engine, &turn(now_us, 1));
-    assert_eq!((elders.oldest(), elders.bytes()), (Some(name(2)), 150), "it does not count, and is there");
-    assert_eq!(elders.take_buried(), [], "no header says so");
-    elders.state();
-    assert_eq!(elders.take_buried(), [name(1)]);
-    assert_eq!((elders.bytes(), elders.waits()), (50, false));
-    desk.crash();
-}
-
-/// Without room for what would be logged once more nothing is cleaned, and a segment that cannot be read stays, whatever
-/// else happens.
-#[test]
-fn a_segment_that_cannot_be_cleaned_stays() {
-    let folder = Folder::new("stuck");
-    let mut desk = Desk::open(&folder, Fsync::Always);
-    let lost = SegmentName { run: 1, core: CoreId(0), number: 7 };
-    let mut elders = Elders::new(vec![(lost, 100)], SEGMENT_BYTES, 2, &mut desk.engine);
-    elders.ask_for_round();
-    elders.begin_age(&mut desk.engine);
-    let turn =
-        |room_bytes| Turn { dir: &folder.0, now_us: 1, written_bytes: 0, current_bytes: 0, room_bytes, durable: 9 };
-    elders.turn(&mut desk.engine, &turn(0));
-    elders.ask_for_round();
-    assert!(elders.wants_age(false), "it has not been tried");
-    elders.turn(&mut desk.engine, &turn(1 << 30));
-    elders.ask_for_round();
-    assert_eq!((elders.oldest(), elders.wants_age(false), elders.waits()), (Some(lost), false, false));
-    assert_eq!(elders.take_buried(), []);
+    let bytes: String = ["SET b 1", "GET b"].map(request).concat();
+    desk.engine.handle(desk.now, Event::Received { chunks: &[(CONN, bytes.as_bytes())] }, &mut desk.effects);
+    assert!(desk.engine.fill_log().is_some());
+    desk.engine.log_durable(1);
+    assert!(desk.answers().ends_with("$1\r\n1\r\n"));
+    desk.engine.log_is_short();
+    desk.engine.give_up_answers(&mut desk.effects);
+    desk.tell("GET b\nGET a");
+    let answers = desk.answers();
+    assert!(answers.starts_with("-MISCONF") && answers.ends_with("$1\r\n1\r\n"), "{answers}");
     desk.crash();
 }

@@ -14,6 +14,9 @@ impl Worker {
             let is_loaded = loader.turn(&mut self.engine, now)?;
             self.ledger.set_loaded(self.core, loader.loaded_bytes(), self.engine.keys() as u64);
             if is_loaded {
+                if let Some(disk) = &mut self.disk {
+                    disk.loaded(loader.frames());
+                }
                 self.loader = None;
                 self.ledger.core_loaded();
             }
@@ -27,7 +30,7 @@ impl Worker {
     /// Writes what the turn has changed.
     pub(super) fn log(&mut self, now: Now) {
         let Some(disk) = &mut self.disk else { return };
-        let standing = disk.turn(&mut self.engine, &mut self.ring, now);
+        let mut standing = disk.turn(&mut self.engine, &mut self.ring, now);
         if disk.is_newly_rewritten() {
             self.ledger.core_rewritten();
         }
@@ -37,7 +40,7 @@ impl Worker {
             match disk.bury_outlived(&mut self.engine) {
                 Ok(true) => self.ledger.bury_outlived(),
                 Ok(false) => {}
-                Err(error) => log::error!("cannot take away the log of earlier runs: {error}"),
+                Err(error) => standing = disk.fail("write", &error),
             }
         }
         if !self.ledger.has_outlived() {
