@@ -62,6 +62,7 @@ impl House {
 fn settings(scenario: &Scenario) -> Settings {
     let letters = if scenario.key_events { "KEA" } else { "" };
     Settings {
+        fsync: scenario.fsync,
         maxmemory_policy: scenario.policy,
         client_output_bytes_max: scenario.client_output_bytes_max,
         client_waiting_bytes_max: scenario.client_waiting_bytes_max,

@@ -7,6 +7,7 @@ use crate::link::Link;
 use crate::push::{Ear, push_of};
 use crate::request::{Replies, Request};
 use crate::resp::{Reply, brief, read};
+use crate::scenario::Scenario;
 use crate::world::World;
 use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
@@ -239,8 +240,15 @@ impl World {
             };
             let record = &mut self.history.records[awaited.record];
             let reply = self.planted.reply(&record.request, reply);
-            let refused = self.scenario.room_bytes.is_some() && reply.is_refusal() && record.request.is_refusable();
-            self.reached.refused += usize::from(refused);
+            let Scenario { room_bytes, ails, fills_disk, .. } = self.scenario;
+            let (ails, unlogged) = (ails || fills_disk, reply.hides());
+            let refused = match unlogged {
+                // Reads of what may not last are, too.
+                true => ails && (record.request.writes() || self.gave_up),
+                false => room_bytes.is_some() && reply.is_refusal() && record.request.is_refusable(),
+            };
+            self.reached.refused += usize::from(refused && !unlogged);
+            self.reached.unlogged += usize::from(refused && unlogged);
             if !refused && !record.request.fits(&reply) {
                 return failed(format!("{} was answered {}", record.request.text(), reply.brief()));
             }
@@ -256,6 +264,13 @@ impl World {
     }
 
     fn read_end(&mut self, client: usize, link: usize) -> Result<(), Failure> {
+        // Who waits for an answer while the log fails is let down, on all cores.
+        if self.gave_up {
+            self.reached.let_down += 1;
+            self.lose_link(link);
+            self.clients[client] = Client::new();
+            return Ok(());
+        }
         let there = &self.clients[client];
         let failed = |what: String| Err(Failure::new(format!("connection {link}: {what}")));
         if there.leave == Leave::Stays && !self.draining {

@@ -1,59 +1,424 @@
-//! A core's log on a simulated disk: writes that become durable later, and the end of the power, which takes the rest or
-//! some of it.
+//! A core's log as the shell keeps it: `runtime/disk/mod.rs` step by step, on a medium that can be made to fail.
 
-use crate::boot::House;
-use crate::client::Client;
-use crate::link::State;
+use crate::elders::{Elders, Found, Turn};
+use crate::faults::{Fault, Planted};
+use crate::medium::Medium;
 use crate::rng::Rng;
-use crate::world::World;
-use coldplate::engine::Engine;
-use coldplate::log::{Catalog, Replay, SEGMENT_BYTES_DEFAULT, Segment, SegmentHeader, SegmentName, Step};
-use coldplate::types::{CoreId, Now};
+use coldplate::engine::{Engine, Fsync};
+use coldplate::log::{FRAME_HEADER_BYTES, HEADER_BYTES, SegmentHeader, SegmentName};
 
-/// The one segment of a log of this world.
-fn header() -> SegmentHeader {
-    let name = SegmentName { run: 1, core: CoreId(0), number: 0 };
-    SegmentHeader::first(name, 7, SEGMENT_BYTES_DEFAULT)
+/// The shell's times, shorter, since little time passes here.
+const SYNC_US: u64 = 20_000;
+const ASK_AGAIN_US: u64 = 10_000;
+const CLEAN_US: u64 = 500;
+const MARK_US: u64 = 50_000;
+const MARK_BYTES: usize = FRAME_HEADER_BYTES;
+
+/// What a turn works with.
+pub struct Hands<'a> {
+    pub medium: &'a mut Medium,
+    pub rng: &'a mut Rng,
+    pub planted: &'a mut Planted,
+    pub event: u64,
+    pub now_us: u64,
+    /// Events that the disk takes at most for what it is asked.
+    pub delay_max: usize,
+    pub make_delay_max: usize,
 }
 
-#[derive(Default)]
+impl Hands<'_> {
+    fn due(&mut self) -> u64 {
+        self.event + self.rng.between(0, self.delay_max) as u64
+    }
+}
+
+struct Segment {
+    name: SegmentName,
+    bytes: usize,
+    at: usize,
+    nonce: u64,
+}
+
+enum Spare {
+    Asked { bytes: usize },
+    There { bytes: usize },
+    Failed { again_us: u64, bytes: usize },
+}
+
+enum Outlived {
+    Nothing,
+    Waits(Vec<SegmentName>),
+    Rewritten(Vec<SegmentName>, u64),
+    Done(Vec<SegmentName>),
+}
+
+/// A sync that is under way.
+struct Sync {
+    covers: u64,
+    files: Vec<SegmentName>,
+    due: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Up(u64),
+    Short(u64),
+    Failed,
+}
+
+/// A disk that is about to fail, and at what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ailment {
+    Write,
+    Sync,
+}
+
+pub struct DiskOptions {
+    pub segment_bytes: usize,
+    pub amplification: u64,
+    pub earlier: Vec<Found>,
+    pub next: SegmentHeader,
+    pub outlived: Option<Vec<SegmentName>>,
+}
+
 pub struct Disk {
-    /// Frames in their order.
-    frames: Vec<Vec<u8>>,
-    durable: usize,
-    /// A sync is under way: what it covers, and the event at which it ends.
-    sync: Option<(usize, u64)>,
-    /// All keys of its core are durable here: earlier logs count no more.
-    pub has_all: bool,
+    fsync: Fsync,
+    segment_bytes: usize,
+    next: SegmentHeader,
+    elders: Elders,
+    segment: Option<Segment>,
+    spare: Spare,
+    left: Vec<SegmentName>,
+    sync: Option<Sync>,
+    written: u64,
+    written_bytes: u64,
+    durable: u64,
+    last_sync_us: u64,
+    seen_written: u64,
+    mark_us: Option<u64>,
+    outlived: Outlived,
+    /// The next operation of that kind fails.
+    pub ailment: Option<Ailment>,
+    pub failed: bool,
+    pub segments: usize,
 }
+
+/// Nothing that is written now will last.
+struct Broken;
 
 impl Disk {
-    /// A turn's end: writes what has changed, and begins to make it durable.
-    pub fn turn(&mut self, engine: &mut Engine, event: u64, delay_max: usize, rng: &mut Rng) {
-        if self.sync.is_some() {
-            return;
+    pub fn new(options: DiskOptions, engine: &mut Engine, hands: &mut Hands) -> Disk {
+        let segment_bytes = options.segment_bytes;
+        let mut disk = Disk {
+            fsync: engine.fsync(),
+            segment_bytes,
+            next: options.next,
+            elders: Elders::new(options.earlier, segment_bytes as u64, options.amplification, engine),
+            segment: None,
+            spare: Spare::Failed { again_us: 0, bytes: segment_bytes },
+            left: Vec::new(),
+            sync: None,
+            written: 0,
+            written_bytes: 0,
+            durable: 0,
+            last_sync_us: 0,
+            seen_written: 0,
+            mark_us: None,
+            outlived: options.outlived.map_or(Outlived::Nothing, Outlived::Waits),
+            ailment: None,
+            failed: false,
+            segments: 0,
+        };
+        disk.ask(segment_bytes, hands);
+        hands.medium.hurry();
+        hands.medium.keep(0);
+        disk.look_for_spare(engine, hands);
+        disk
+    }
+
+    /// A turn's end.
+    pub fn turn(&mut self, engine: &mut Engine, hands: &mut Hands) -> Standing {
+        if self.failed {
+            return Standing::Failed;
         }
-        while engine.fill_log().is_some() {
-            let (_, frame) = engine.seal_log(header().nonce());
-            self.frames.push(frame.to_vec());
+        self.look_for_spare(engine, hands);
+        self.clean(engine, hands);
+        if self.write(engine, hands).is_err() {
+            return self.fail();
+        }
+        if let Outlived::Waits(segments) = &mut self.outlived
+            && engine.is_rewritten()
+        {
+            self.outlived = Outlived::Rewritten(std::mem::take(segments), engine.log_position());
+        }
+        if self.mark(engine, hands).is_err() {
+            return self.fail();
+        }
+        let due = match self.fsync {
+            _ if !self.left.is_empty() => true,
+            _ if matches!(self.outlived, Outlived::Rewritten(..)) || self.elders.waits() => true,
+            Fsync::Always => true,
+            Fsync::EverySecond => hands.now_us >= self.last_sync_us + SYNC_US,
+            Fsync::Never => false,
+        };
+        if due && self.written > self.durable && self.sync.is_none() {
+            let segment = self.segment.as_ref().expect("what was written is in a segment").name;
+            let mut files = std::mem::take(&mut self.left);
+            files.push(segment);
+            (self.sync, self.last_sync_us) =
+                (Some(Sync { covers: self.written, files, due: hands.due() }), hands.now_us);
+            // Under `always` the shell waits for it in the turn.
+            if hands.delay_max == 0 {
+                self.take_sync(engine, hands);
+            }
+        }
+        match self.spare {
+            _ if self.failed => Standing::Failed,
+            Spare::Failed { .. } if engine.log_position() > self.written => Standing::Short(engine.log_position()),
+            _ => self.standing(),
+        }
+    }
+
+    fn standing(&self) -> Standing {
+        match self.fsync {
+            _ if self.failed => Standing::Failed,
+            Fsync::Always => Standing::Up(self.durable),
+            Fsync::EverySecond | Fsync::Never => Standing::Up(self.written),
+        }
+    }
+
+    fn fail(&mut self) -> Standing {
+        self.failed = true;
+        Standing::Failed
+    }
+
+    fn clean(&mut self, engine: &mut Engine, hands: &mut Hands) {
+        if matches!(self.outlived, Outlived::Nothing) {
+            // As BGREWRITEAOF asks.
+            if hands.rng.chance(2) {
+                self.elders.ask_for_round(self.segment.is_some());
+            }
+            let turn = Turn {
+                written_bytes: self.written_bytes,
+                current_bytes: self.segment.as_ref().map_or(0, |segment| segment.at as u64),
+                room_bytes: match self.spare {
+                    _ if engine.has_frame() => 0,
+                    Spare::There { .. } => self.segment_bytes as u64,
+                    _ => self.segment.as_ref().map_or(0, |segment| (segment.bytes - segment.at) as u64),
+                },
+                durable: self.durable,
+            };
+            self.elders.turn(engine, hands, &turn);
+        }
+        for name in self.elders.take_buried() {
+            let due = hands.due();
+            hands.medium.remove(name, due);
+        }
+    }
+
+    fn write(&mut self, engine: &mut Engine, hands: &mut Hands) -> Result<(), Broken> {
+        if self.fsync == Fsync::Always && self.sync.is_some() {
+            return Ok(());
+        }
+        let is_full = self.segment.as_ref().is_some_and(|segment| segment.at > segment.bytes / 8 * 7);
+        let ages = self.elders.wants_age(is_full) && !engine.has_frame();
+        if (ages || self.elders.has_much_to_say())
+            && self.segment.is_some()
+            && matches!(self.spare, Spare::There { .. })
+        {
+            self.begin_segment(engine, hands)?;
+            if ages {
+                self.elders.begin_age(engine);
+            }
+        }
+        while let Some(bytes) = engine.fill_log() {
+            let Some(nonce) = self.room_for(engine, bytes, hands)? else { break };
+            let (sequence, frame) = engine.seal_log(nonce);
+            self.put(frame, hands)?;
+            (self.written, self.written_bytes) = (sequence, self.written_bytes + frame.len() as u64);
             engine.log_written();
         }
-        if self.frames.len() > self.durable {
-            self.sync = Some((self.frames.len(), event + rng.between(0, delay_max) as u64));
+        Ok(())
+    }
+
+    /// Writes a frame, or a part of it.
+    fn put(&mut self, frame: &[u8], hands: &mut Hands) -> Result<(), Broken> {
+        let segment = self.segment.as_mut().expect("there was room just now");
+        if self.ailment == Some(Ailment::Write) {
+            let count = hands.rng.between(0, frame.len());
+            hands.medium.write(segment.name, segment.at, &frame[..count]);
+            return Err(Broken);
+        }
+        hands.medium.write(segment.name, segment.at, frame);
+        segment.at += frame.len();
+        Ok(())
+    }
+
+    fn mark(&mut self, engine: &mut Engine, hands: &mut Hands) -> Result<(), Broken> {
+        if self.written != self.seen_written {
+            (self.seen_written, self.mark_us) = (self.written, Some(hands.now_us + MARK_US));
+        }
+        if self.mark_us.is_none_or(|at_us| hands.now_us < at_us) || !self.may_mark(engine) {
+            return Ok(());
+        }
+        let segment = self.segment.as_ref().expect("there is room for a mark");
+        let (sequence, frame) = engine.seal_log(segment.nonce);
+        self.put(frame, hands)?;
+        engine.log_written();
+        (self.written, self.seen_written, self.mark_us) = (sequence, sequence, None);
+        Ok(())
+    }
+
+    /// Whether a mark could be set, were it time.
+    fn may_mark(&self, engine: &Engine) -> bool {
+        let has_room = self.segment.as_ref().is_some_and(|segment| segment.at + MARK_BYTES <= segment.bytes);
+        self.durable >= self.written && !engine.has_frame() && has_room
+    }
+
+    fn room_for(&mut self, engine: &mut Engine, bytes: usize, hands: &mut Hands) -> Result<Option<u64>, Broken> {
+        let fits = |segment: &Segment| segment.at + bytes <= segment.bytes;
+        if !self.segment.as_ref().is_some_and(fits) {
+            match &self.spare {
+                Spare::There { bytes: room } if HEADER_BYTES + bytes <= *room => self.begin_segment(engine, hands)?,
+                Spare::There { .. } => {
+                    let due = hands.due();
+                    hands.medium.remove(self.next.name, due);
+                    self.ask(HEADER_BYTES + bytes, hands);
+                    return Ok(None);
+                }
+                _ => return Ok(None),
+            }
+        }
+        Ok(self.segment.as_ref().map(|segment| segment.nonce))
+    }
+
+    fn begin_segment(&mut self, engine: &mut Engine, hands: &mut Hands) -> Result<(), Broken> {
+        let Spare::There { bytes } = self.spare else { unreachable!("the caller has seen it") };
+        let oldest = self.elders.oldest().or(self.segment.as_ref().map(|segment| segment.name));
+        let none_dead = SegmentName { run: 0, number: 0, ..self.next.name };
+        let oldest = match self.outlived {
+            Outlived::Nothing => oldest.unwrap_or(self.next.name),
+            _ => none_dead,
+        };
+        let header = SegmentHeader {
+            oldest_run: oldest.run,
+            oldest: oldest.number,
+            first_sequence: self.written + 1,
+            durable: self.durable,
+            segment_bytes: bytes as u64,
+            ..self.next
+        };
+        self.segments += 1;
+        hands.medium.write(header.name, 0, &header.encode());
+        match self.ailment {
+            Some(Ailment::Write) => {
+                hands.medium.fail_sync(header.name, hands.rng);
+                return Err(Broken);
+            }
+            Some(Ailment::Sync) if hands.rng.chance(30) => {
+                hands.medium.fail_sync(header.name, hands.rng);
+                return Err(Broken);
+            }
+            _ => hands.medium.sync(header.name),
+        }
+        self.elders.state();
+        self.next.name.number += 1;
+        let segment = Segment { name: header.name, bytes, at: HEADER_BYTES, nonce: header.nonce() };
+        engine.begin_segment(header.name.number);
+        if let Some(left) = self.segment.replace(segment) {
+            self.elders.push(left.name, left.bytes as u64);
+            self.left.push(left.name);
+        }
+        self.ask(self.segment_bytes, hands);
+        Ok(())
+    }
+
+    fn ask(&mut self, bytes: usize, hands: &mut Hands) {
+        let due = hands.event + hands.rng.between(0, hands.make_delay_max) as u64;
+        hands.medium.make(self.next.name, bytes, due);
+        self.spare = Spare::Asked { bytes };
+    }
+
+    fn look_for_spare(&mut self, engine: &mut Engine, hands: &mut Hands) {
+        match self.spare {
+            Spare::Asked { bytes } => match hands.medium.take_made(self.next.name) {
+                Some(true) => {
+                    self.spare = Spare::There { bytes };
+                    engine.log_recovered();
+                }
+                Some(false) => {
+                    self.spare = Spare::Failed { again_us: hands.now_us + ASK_AGAIN_US, bytes };
+                    if !hands.planted.is(Fault::AcceptShort) {
+                        engine.log_is_short();
+                    }
+                }
+                None => {}
+            },
+            Spare::Failed { again_us, bytes } if hands.now_us >= again_us => {
+                self.ask(bytes, hands);
+            }
+            _ => {}
         }
     }
 
-    /// Whether a sync has ended that its core has not heard of.
-    pub fn has_news(&self, event: u64) -> bool {
-        self.sync.is_some_and(|(_, due)| due <= event)
+    /// Whether its core has to turn, or would soon.
+    pub fn has_news(&self, engine: &Engine, medium: &Medium, event: u64, now_us: u64) -> bool {
+        let waits = engine.log_position() > self.written || self.mark_us.is_some();
+        self.sync.as_ref().is_some_and(|sync| sync.due <= event)
+            || matches!(self.outlived, Outlived::Waits(_)) && !self.failed
+            || matches!(self.spare, Spare::Asked { .. }) && waits && !self.failed && medium.has_made(self.next.name)
+            || self.deadline(engine).is_some_and(|at_us| at_us <= now_us)
     }
 
-    /// Ends the sync whose time has come; answers how many frames are durable.
-    pub fn take_news(&mut self, engine: &Engine, event: u64) -> Option<u64> {
-        let (covered, _) = self.sync.take_if(|(_, due)| *due <= event)?;
-        self.durable = covered;
-        self.has_all |= engine.is_rewritten() && engine.log_position() == covered as u64;
-        Some(covered as u64)
+    /// When to turn although nothing happens.
+    pub fn deadline(&self, engine: &Engine) -> Option<u64> {
+        if self.failed {
+            return None;
+        }
+        let spare = match self.spare {
+            Spare::Failed { again_us, .. } => Some(again_us),
+            _ => None,
+        };
+        let sync = self.fsync == Fsync::EverySecond && self.written > self.durable && self.sync.is_none();
+        let mark = self.mark_us.filter(|_| self.may_mark(engine));
+        sync.then_some(self.last_sync_us + SYNC_US).into_iter().chain(spare).chain(mark).min()
+    }
+
+    /// When to go on with cleaning, if that is under way. What it waits for besides wakes its core by itself.
+    pub fn cleans_at(&self, engine: &Engine, now_us: u64) -> Option<u64> {
+        let waits = self.failed || self.sync.is_some() || engine.log_position() > self.written;
+        let may_begin = self.segment.is_some() && matches!(self.spare, Spare::There { .. });
+        (!waits && self.elders.goes_on(may_begin)).then_some(now_us + CLEAN_US)
+    }
+
+    /// Takes the end of a sync whose time has come.
+    pub fn synced(&mut self, engine: &mut Engine, hands: &mut Hands) -> Option<Standing> {
+        self.sync.as_ref().filter(|sync| sync.due <= hands.event)?;
+        self.take_sync(engine, hands);
+        Some(self.standing())
+    }
+
+    fn take_sync(&mut self, engine: &mut Engine, hands: &mut Hands) {
+        let Some(Sync { covers, files, .. }) = self.sync.take() else { return };
+        if self.ailment == Some(Ailment::Sync) {
+            files.iter().for_each(|name| hands.medium.fail_sync(*name, hands.rng));
+            self.fail();
+        }
+        if !self.failed {
+            files.iter().for_each(|name| hands.medium.sync(*name));
+            self.durable = covers;
+            engine.log_durable(covers);
+        }
+    }
+
+    /// Whether a sync is under way, or due, that has to cover segments before the current one.
+    pub fn has_left(&self) -> bool {
+        !self.left.is_empty() || self.sync.as_ref().is_some_and(|sync| sync.files.len() > 1)
+    }
+
+    /// The segment of an earlier run that is cleaned next.
+    pub fn reads_next(&self) -> Option<SegmentName> {
+        self.elders.reads_next()
     }
 
     pub fn waits(&self) -> bool {
@@ -62,83 +427,50 @@ impl Disk {
 
     /// Nothing else goes on: the sync ends.
     pub fn hurry(&mut self) {
-        if let Some((_, due)) = &mut self.sync {
-            *due = 0;
+        if let Some(sync) = &mut self.sync {
+            sync.due = 0;
         }
     }
 
-    /// The power is gone: what was durable is left, and perhaps more.
-    pub fn survivors(&self, rng: &mut Rng) -> &[Vec<u8>] {
-        let more = rng.between(0, self.frames.len() - self.durable);
-        &self.frames[..self.durable + more]
-    }
-}
-
-impl World {
-    /// Every core logs its changes from now on.
-    pub fn begin_logs(&mut self) {
-        for core in self.cores.iter_mut().filter(|_| self.scenario.logs) {
-            core.engine.begin_log();
-            core.disk = Some(Disk::default());
-        }
-    }
-
-    /// The power fails while everybody is busy, and the server comes back with what its logs have. Who asked something
-    /// that was not answered does not know what became of it.
-    pub fn cut_power(&mut self) {
-        if self.cores.iter().all(|core| core.disk.as_ref().is_some_and(|disk| disk.has_all)) {
-            self.old_logs.clear();
-        }
-        for core in &self.cores {
-            let disk = core.disk.as_ref().expect("what has no log is not cut off");
-            self.old_logs.push(disk.survivors(&mut self.rng).concat());
-        }
-        for client in 0..self.clients.len() {
-            if let Some(link) = self.clients[client].link {
-                self.lose_link(link);
+    /// See `runtime/disk/outlived.rs`.
+    pub fn is_newly_rewritten(&mut self) -> bool {
+        match &mut self.outlived {
+            Outlived::Rewritten(segments, position) if self.durable >= *position => {
+                self.outlived = Outlived::Done(std::mem::take(segments));
+                true
             }
-            self.clients[client] = Client::new();
+            _ => false,
         }
-        self.links.iter_mut().for_each(|link| link.state = State::Closed);
-        self.first_live_link = self.links.len();
-        self.parcels.clear();
-        self.event += 1;
-        let hash_seed = [self.rng.next(), self.rng.next(), self.rng.next(), self.rng.next()];
-        let house = House::new(&self.scenario, hash_seed[0], hash_seed, self.fault);
-        let before = std::mem::replace(&mut self.cores, house.cores);
-        (self.table, self.ledger, self.max_bytes) = (house.table, house.ledger, house.max_bytes);
-        for (core, before) in self.cores.iter_mut().zip(before) {
-            (core.clock_gain_us, core.skew_us, core.turns) = (before.clock_gain_us, before.skew_us, before.turns);
-        }
-        for core in 0..self.cores.len() {
-            let now = self.now(core);
-            for log in &self.old_logs {
-                load(&mut self.cores[core].engine, now, log);
-            }
-        }
-        self.begin_logs();
-        self.cores.iter_mut().for_each(|core| core.engine.begin_rewrite());
-        self.reached.power_cuts += 1;
     }
-}
 
-/// Reads a log as `runtime/disk/loader.rs` does.
-fn load(engine: &mut Engine, now: Now, frames: &[u8]) {
-    let bytes = [&header().encode()[..], frames].concat();
-    let segment = Segment::found(header().name, bytes.len() as u64, &bytes);
-    let chain = Catalog::new(vec![segment]).expect("it begins as it should").chains.remove(0);
-    let mut replay = Replay::new(chain);
-    loop {
-        match replay.advance().expect("whole frames are read") {
-            Step::Read { offset, .. } => {
-                let rest = &bytes[offset as usize..];
-                let space = replay.space();
-                let count = space.len().min(rest.len());
-                space[..count].copy_from_slice(&rest[..count]);
-                replay.filled(count);
-            }
-            Step::Frame(frame) => frame.records().for_each(|record| engine.load(now, &record)),
-            Step::End => return,
+    /// Whether earlier logs could be buried, as far as this core is concerned.
+    pub fn can_bury(&self) -> bool {
+        matches!(self.outlived, Outlived::Done(_)) && matches!(self.spare, Spare::There { .. }) && !self.failed
+    }
+
+    pub fn forget_outlived(&mut self) {
+        if matches!(self.outlived, Outlived::Done(_)) {
+            self.outlived = Outlived::Nothing;
         }
+    }
+
+    /// None: it failed.
+    pub fn bury_outlived(&mut self, engine: &mut Engine, hands: &mut Hands) -> bool {
+        if !self.can_bury() {
+            return false;
+        }
+        let Outlived::Done(segments) = std::mem::replace(&mut self.outlived, Outlived::Nothing) else {
+            unreachable!("it was there just now");
+        };
+        self.next.runs_from = self.next.name.run;
+        if self.begin_segment(engine, hands).is_err() {
+            self.failed = true;
+            return false;
+        }
+        for segment in segments {
+            let due = hands.due();
+            hands.medium.remove(segment, due);
+        }
+        true
     }
 }

@@ -5,6 +5,7 @@ use crate::model::{Action, Only, Until};
 use crate::request::{Request, TOTAL};
 use crate::resp::{Reply, read};
 use crate::rng::Rng;
+use crate::swarm::Hazard;
 use coldplate::engine::{Batch, Engine, InvalidationFault, MessageFault, TransactionFault};
 use coldplate::keyspace::command::Request as Letter;
 use coldplate::replica;
@@ -51,6 +52,24 @@ pub enum Fault {
     SwapMessages,
     /// Something leaves a core before what it rests on is durable.
     LeaveEarly,
+    /// Whoever waits for a disk that is past help, or full, is let go with its answer.
+    LetGo,
+    /// The other cores do not hear of it.
+    ForgetTaint,
+    /// A core whose disk is full takes writes all the same.
+    AcceptShort,
+    /// A disk that has room again is trusted with what it has not got.
+    StayOpen,
+    /// What failed to become durable is shown all the same.
+    TrustAtOnce,
+    /// The last frames of a run are served, and the next one's log does not vouch for them.
+    TrustTail,
+    /// An old segment counts no more, and what counted in it never gets to a new one.
+    RenewNothing,
+    /// A torn frame is taken for whole.
+    TakeTorn,
+    /// What was damaged is passed over as if it had been torn.
+    ForgiveDamage,
     /// Inside the engine, from the start: see `replica::Fault`.
     PublishLate,
     JoinSent,
@@ -65,7 +84,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Fault; 56] = [
+    pub const ALL: [Fault; 65] = [
         Fault::DropBatch,
         Fault::RepeatBatch,
         Fault::ReorderBatches,
@@ -86,6 +105,15 @@ impl Fault {
         Fault::RepeatMessage,
         Fault::SwapMessages,
         Fault::LeaveEarly,
+        Fault::LetGo,
+        Fault::ForgetTaint,
+        Fault::AcceptShort,
+        Fault::StayOpen,
+        Fault::TrustAtOnce,
+        Fault::TrustTail,
+        Fault::RenewNothing,
+        Fault::TakeTorn,
+        Fault::ForgiveDamage,
         Fault::PublishLate,
         Fault::JoinSent,
         Fault::PublishBeforeApply,
@@ -154,6 +182,21 @@ impl Fault {
             InMessages(_) | DropMessage | RepeatMessage | SwapMessages => (6, 16),
             NoLimit | EvictLate => (24, 32),
             _ => (0, 1),
+        }
+    }
+}
+
+impl Fault {
+    /// What has to beset a run so that it can show there.
+    pub fn needs(self) -> Option<Hazard> {
+        match self {
+            Fault::LeaveEarly => Some(Hazard::Power),
+            Fault::LetGo | Fault::ForgetTaint | Fault::TrustAtOnce => Some(Hazard::Ailing),
+            Fault::AcceptShort | Fault::StayOpen => Some(Hazard::Full),
+            Fault::RenewNothing => Some(Hazard::Segments),
+            Fault::TakeTorn => Some(Hazard::Torn),
+            Fault::ForgiveDamage | Fault::TrustTail => Some(Hazard::Rot),
+            _ => None,
         }
     }
 }

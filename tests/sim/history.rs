@@ -45,6 +45,9 @@ pub struct History {
     pub evicts: bool,
     /// Keys whose search was given up.
     pub undecided: usize,
+    /// From when to when writes were refused somewhere for want of a disk, and when the server began anew.
+    refusals: Vec<(u64, Option<u64>)>,
+    falls: Vec<u64>,
 }
 
 impl History {
@@ -68,7 +71,7 @@ impl History {
 
     /// The reading of a core's clock that holds at an event, by its index.
     fn reading(&self, core: usize, event: u64) -> usize {
-        self.clocks[core].partition_point(|(from, _)| *from <= event) - 1
+        self.clocks[core].partition_point(|(from, _)| *from <= event).saturating_sub(1)
     }
 
     /// The readings from one event to another, or to the end. A key lives by its owner's clock; a copy on another core,
@@ -91,6 +94,30 @@ impl History {
         (first.unwrap_or(0), (0..self.clocks.len()).map(last).max().unwrap_or(0))
     }
 
+    /// Whether writes are refused somewhere, at this event.
+    pub fn refuse(&mut self, refuses: bool, event: u64) {
+        match self.refusals.last_mut().filter(|(_, to)| to.is_none()) {
+            None if refuses => self.refusals.push((event, None)),
+            Some((_, to)) if !refuses => *to = Some(event),
+            _ => {}
+        }
+    }
+
+    pub fn fell(&mut self, event: u64) {
+        self.refuse(false, event);
+        self.falls.push(event);
+    }
+
+    /// Whether what was asked at an event, and not answered, may have been refused before the server began anew.
+    fn may_refuse(&self, asked: u64) -> bool {
+        let fall = self.falls.iter().find(|fall| **fall >= asked).copied().unwrap_or(u64::MAX);
+        self.refuses_within(asked, fall)
+    }
+
+    fn refuses_within(&self, asked: u64, end: u64) -> bool {
+        self.refusals.iter().any(|(from, to)| *from <= end && to.is_none_or(|to| to >= asked))
+    }
+
     fn operations(&self, key: usize, home: usize) -> Vec<Operation> {
         let mut operations = Vec::new();
         for record in &self.records {
@@ -110,6 +137,7 @@ impl History {
                     answer,
                     readings: first..=last,
                     is_part: record.request.parts.len() > 1,
+                    may_be_refused: record.answered.is_none() && self.may_refuse(asked),
                 });
             }
         }
@@ -159,7 +187,19 @@ impl History {
                 let mut add = |kind: Kind, keys: u16| {
                     let clock_ms = self.span_ms(asked, record.answered);
                     let (answered, answer) = (record.answered, record.reply.clone());
-                    steps.push(Step { lane: link, kind, keys, asked, answered, answer, clock_ms });
+                    let may_be_refused = answered.is_none() && self.may_refuse(asked);
+                    let is_vague = answered.is_some_and(|answered| self.refuses_within(asked, answered));
+                    steps.push(Step {
+                        lane: link,
+                        kind,
+                        keys,
+                        asked,
+                        answered,
+                        answer,
+                        clock_ms,
+                        may_be_refused,
+                        is_vague,
+                    });
                 };
                 match record.request.deed() {
                     None | Some(Deed::Multi) => {}

@@ -30,6 +30,8 @@ pub struct Operation {
     pub readings: RangeInclusive<usize>,
     /// It is one part of a request, of which others may have been refused.
     pub is_part: bool,
+    /// Its answer was lost, and may have been that it cannot be done; what was asked behind it may have been done.
+    pub may_be_refused: bool,
 }
 
 impl Operation {
@@ -37,8 +39,8 @@ impl Operation {
     fn is_only_a_look(&self) -> bool {
         match (&self.action, &self.answer) {
             (Action::Get | Action::Exists | Action::PTtl | Action::PExpireTime, _) => true,
-            (Action::GetSet(_), _) => false,
             (_, Some(answer)) if answer.is_refusal() => !self.is_part,
+            (Action::GetSet(_), _) => false,
             (_, answer) => matches!(answer, Some(Reply::Int(0) | Reply::Null | Reply::Error(_))),
         }
     }
@@ -184,6 +186,7 @@ impl Search<'_> {
             Some(answer) if answer.is_refusal() && operation.is_part => vec![before.clone(), state],
             Some(answer) if answer.is_refusal() => vec![before.clone()],
             Some(answer) if *answer != reply => Vec::new(),
+            None if operation.may_be_refused && state != *before => vec![before.clone(), state],
             _ => vec![state],
         }
     }
@@ -196,7 +199,7 @@ mod tests {
 
     fn op(conn: usize, action: Action, asked: u64, answered: u64, answer: Reply) -> Operation {
         let (answered, answer) = (Some(answered), Some(answer));
-        Operation { conn, action, asked, answered, answer, readings: 0..=0, is_part: false }
+        Operation { conn, action, asked, answered, answer, readings: 0..=0, is_part: false, may_be_refused: false }
     }
     fn set(value: &[u8], until: Until) -> Action {
         Action::Set { value: value.into(), until, only: Only::Always }

@@ -162,6 +162,16 @@ impl Request {
         self.parts.iter().any(|(_, action)| grows(action))
     }
 
+    /// Whether it may be refused because changes cannot be logged.
+    pub fn writes(&self) -> bool {
+        let looks =
+            |action: &Action| matches!(action, Action::Get | Action::Exists | Action::PTtl | Action::PExpireTime);
+        match self.op() {
+            Some(op) => !op.is_look(),
+            None => self.parts.iter().any(|(_, action)| !looks(action)),
+        }
+    }
+
     fn fits_single(&self, reply: &Reply) -> bool {
         match (&self.parts[0].1, reply) {
             (Action::Get | Action::GetSet(_) | Action::GetDel, Reply::Bulk(_) | Reply::Null) => true,
@@ -197,6 +207,7 @@ impl Request {
             (Shape::Each, Reply::Array(elements)) => elements.iter().cloned().map(Some).collect(),
             (Shape::Count, Reply::Int(0)) => vec![Some(Reply::Int(0)); parts],
             (Shape::Count, Reply::Int(count)) if *count == parts as i64 => vec![Some(Reply::Int(1)); parts],
+            (Shape::Count | Shape::Flushed, reply) if reply.is_refusal() => vec![Some(reply.clone()); parts],
             (Shape::Single | Shape::AllOk, reply) => vec![Some(reply.clone()); parts],
             _ => vec![None; parts],
         }

@@ -20,7 +20,20 @@ impl Reply {
 
     /// Memory is short.
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Reply::Error(text) if text.starts_with("OOM command not allowed"))
+        matches!(self, Reply::Error(text) if text.starts_with("OOM command not allowed")) || self.is_misconf()
+    }
+
+    /// Whether a write was refused because it could not be logged.
+    pub fn is_misconf(&self) -> bool {
+        matches!(self, Reply::Error(text) if text.starts_with("MISCONF "))
+    }
+
+    /// Whether something was refused for it, or a part of it.
+    pub fn hides(&self) -> bool {
+        match self {
+            Reply::Array(elements) => elements.iter().any(Reply::hides),
+            reply => reply.is_misconf(),
+        }
     }
 
     /// Short enough for a trace.

@@ -2,7 +2,7 @@
 //! its number alone brings a run back.
 
 use crate::rng::Rng;
-use coldplate::engine::HotSettings;
+use coldplate::engine::{Fsync, HotSettings};
 use coldplate::heat::{Limits, Thresholds};
 use coldplate::keyspace::Policy;
 
@@ -94,10 +94,24 @@ pub struct Scenario {
     pub jump_us_max: usize,
     /// Operations a second from which on a key is hot.
     pub promote_ops: f64,
-    /// Changes are logged. Events that a sync takes at most, and how often the power fails.
+    /// Changes are logged. Events that a disk takes at most for what it is asked, and how often the power fails, or the
+    /// server is killed.
     pub logs: bool,
+    pub fsync: Fsync,
     pub sync_delay_max: usize,
     pub power_cuts: usize,
+    pub kills: bool,
+    pub segment_bytes: usize,
+    /// Events that it takes at most to make a segment.
+    pub make_delay_max: usize,
+    /// The power's end tears what is being written, and bits turn meanwhile; another number of cores comes back.
+    pub tears: bool,
+    pub rots: bool,
+    pub recounts: bool,
+    /// Disks fail, so often yet, and the disk fills up.
+    pub ails: bool,
+    pub failures: usize,
+    pub fills_disk: bool,
 }
 
 impl Scenario {
@@ -191,8 +205,18 @@ impl Scenario {
             jump_us_max: 0,
             promote_ops: 10.0,
             logs: false,
+            fsync: Fsync::Always,
             sync_delay_max: 0,
             power_cuts: 0,
+            kills: false,
+            segment_bytes: 256 * 1024,
+            make_delay_max: 0,
+            tears: false,
+            rots: false,
+            recounts: false,
+            ails: false,
+            failures: 0,
+            fills_disk: false,
         }
     }
 

@@ -36,6 +36,10 @@ pub struct Step {
     pub answer: Option<Reply>,
     /// The clock at both.
     pub clock_ms: (u64, u64),
+    /// Its answer was lost, and may have been that it cannot be done; what was asked behind it may have been done.
+    pub may_be_refused: bool,
+    /// Meanwhile what all keys are together was not known, since some of them may not last.
+    pub is_vague: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,7 +158,9 @@ impl Step {
     /// The states behind it that fit its answer.
     fn outcomes(&self, before: &Whole) -> Vec<Whole> {
         let mut outcomes = before.aged(self.keys, self.clock_ms);
+        let refused = if self.may_be_refused { outcomes.clone() } else { Vec::new() };
         match &self.kind {
+            Kind::Plain(_) if self.answer.as_ref().is_some_and(Reply::is_refusal) => {}
             Kind::Plain(op) => outcomes.retain_mut(|whole| {
                 let reply = whole.apply(op);
                 self.answer.as_ref().is_none_or(|answer| op.says(&reply, answer))
@@ -166,9 +172,15 @@ impl Step {
                 }
             }
             Kind::Exec(ops, watched) => {
-                return outcomes.into_iter().flat_map(|whole| self.executed(ops, *watched, whole)).collect();
+                let ended = refused.into_iter().map(|mut whole| {
+                    whole.unwatch(self.lane, *watched);
+                    whole
+                });
+                let ran = outcomes.into_iter().flat_map(|whole| self.executed(ops, *watched, whole));
+                return ran.chain(ended).collect();
             }
         }
+        outcomes.extend(refused);
         outcomes
     }
 
@@ -182,12 +194,18 @@ impl Step {
             _ if changed => return if self.is_answered(&Reply::Null) { vec![whole] } else { Vec::new() },
             Some(Reply::Array(answers)) if answers.len() == ops.len() => Some(answers),
             None => None,
+            // What broke its watch did not last.
+            Some(Reply::Null) if self.is_vague => return vec![whole],
             Some(_) => return Vec::new(),
         };
         let mut states = vec![whole];
         for (at, op) in ops.iter().enumerate() {
             // A key can lapse between two commands: they run when their owners get to them.
             states = states.iter().flat_map(|whole| whole.aged(op.keys(), self.clock_ms)).collect();
+            let is_vague = self.is_vague && matches!(op, Op::DbSize | Op::Keys);
+            if is_vague || answers.is_some_and(|answers| answers[at].is_refusal()) {
+                continue;
+            }
             states.retain_mut(|whole| {
                 let reply = whole.apply(op);
                 answers.is_none_or(|answers| op.says(&reply, &answers[at]))
@@ -210,7 +228,17 @@ mod tests {
             Kind::Watch(key) => set_of(&[*key]),
             Kind::Unwatch(keys) => *keys,
         };
-        Step { lane, kind, keys, asked, answered: Some(answered), answer: Some(answer), clock_ms: (0, 0) }
+        Step {
+            lane,
+            kind,
+            keys,
+            asked,
+            answered: Some(answered),
+            answer: Some(answer),
+            clock_ms: (0, 0),
+            may_be_refused: false,
+            is_vague: false,
+        }
     }
     fn set(key: usize, value: &[u8]) -> Op {
         Op::One(key, Action::Set { value: value.into(), until: Until::Forever, only: Only::Always })

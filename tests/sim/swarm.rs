@@ -3,6 +3,7 @@
 
 use crate::rng::Rng;
 use crate::scenario::{Cut, Scenario};
+use coldplate::engine::Fsync;
 use coldplate::keyspace::Policy;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,12 +30,24 @@ pub enum Hazard {
     Short,
     /// The server ends and comes back with another number of cores. Its store is empty then.
     Restart,
-    /// Changes are logged, a reply waits until what it says is durable, and the power fails.
+    /// Changes are logged, a reply waits until what it says is durable, and the power fails, or the server is killed.
     Power,
+    /// The power's end tears what is being written, into sectors.
+    Torn,
+    /// A bit turns in a log, where it was safe.
+    Rot,
+    /// A write fails, or a sync.
+    Ailing,
+    /// The disk fills up, and has room again.
+    Full,
+    /// Segments are small: there are many, and old ones are cleaned.
+    Segments,
+    /// The server comes back with another number of cores.
+    Recount,
 }
 
 impl Hazard {
-    pub const ALL: [Hazard; 12] = [
+    pub const ALL: [Hazard; 18] = [
         Hazard::ManyCores,
         Hazard::Crumbs,
         Hazard::Resets,
@@ -47,7 +60,17 @@ impl Hazard {
         Hazard::Short,
         Hazard::Restart,
         Hazard::Power,
+        Hazard::Torn,
+        Hazard::Rot,
+        Hazard::Ailing,
+        Hazard::Full,
+        Hazard::Segments,
+        Hazard::Recount,
     ];
+
+    pub fn named(name: &str) -> Option<Hazard> {
+        Hazard::ALL.into_iter().find(|hazard| hazard.name() == name)
+    }
 
     fn name(self) -> String {
         format!("{self:?}").to_lowercase()
@@ -64,8 +87,15 @@ impl Hazard {
             Hazard::ManyCores | Hazard::Resets => !scenario.chatter,
             // Who listens or keeps values would have to begin again.
             Hazard::Power => !(scenario.chatter || scenario.messages || scenario.tracking),
+            // Each core's part of a transaction is durable by itself: that of another may be lost.
+            Hazard::Recount => !scenario.transactions && !scenario.wide,
             _ => true,
         }
+    }
+
+    /// Whether it besets a log, which there has to be.
+    fn is_of_disks(self) -> bool {
+        self > Hazard::Power
     }
 
     fn apply(self, scenario: &mut Scenario, rng: &mut Rng) {
@@ -101,12 +131,34 @@ impl Hazard {
                 (scenario.logs, scenario.restarts) = (true, 0);
                 scenario.sync_delay_max = rng.pick(&[0, 20, 200]);
                 scenario.power_cuts = rng.pick(&[0, 1, 1, 2, 3]);
+                scenario.kills = rng.chance(30);
+                if scenario.kills {
+                    scenario.fsync = rng.pick(&[Fsync::Always, Fsync::EverySecond, Fsync::Never]);
+                }
                 if scenario.transactions || scenario.wide {
                     // Each core's part of a transaction is durable by itself: that of another may be lost.
                     scenario.cores = 1;
                     scenario.turn.truncate(1);
                 }
             }
+            Hazard::Torn => scenario.tears = true,
+            Hazard::Rot => scenario.rots = true,
+            Hazard::Ailing => {
+                scenario.ails = true;
+                scenario.failures = rng.between(1, 3);
+                // What a disk that fails has not synced is lost, killed or not.
+                (scenario.kills, scenario.fsync) = (false, Fsync::Always);
+            }
+            Hazard::Full => scenario.fills_disk = true,
+            Hazard::Segments => {
+                scenario.segment_bytes = rng.pick(&[12_288, 20_000, 49_152]);
+                scenario.make_delay_max = rng.pick(&[0, 100, 400]);
+                // Some frames are longer than a segment.
+                scenario.large = scenario.large.max(rng.pick(&[0, 5, 15]));
+                scenario.large_bytes_max = scenario.large_bytes_max.min(20_000);
+            }
+            // A key's clock is its core's: they are all the same.
+            Hazard::Recount => scenario.recounts = scenario.skew_us_max == 0 && scenario.jump_us_max == 0,
         }
     }
 }
@@ -138,13 +190,22 @@ impl Plan {
         self.skip.iter().any(|(from, to)| (*from..*to).contains(&unit))
     }
 
+    /// Whether its seed is beset by a hazard.
+    pub fn is_beset_by(&self, hazard: Hazard) -> bool {
+        self.hazards(&Scenario::of(self.seed, &mut Rng::new(self.seed))).contains(&hazard)
+    }
+
     /// The hazards of its seed that it is not spared.
     pub fn hazards(&self, scenario: &Scenario) -> Vec<Hazard> {
         // A source of its own: hazards that are taken off leave the other draws as they are.
         let mut rng = Rng::new(self.seed ^ 0x5357_4152_4d00_0000);
         let percent = rng.pick(&[0, 15, 30, 60]);
         let drawn: Vec<Hazard> = Hazard::ALL.into_iter().filter(|_| rng.chance(percent)).collect();
-        drawn.into_iter().filter(|hazard| hazard.suits(scenario) && !self.without.contains(hazard)).collect()
+        let besets = |hazard: &Hazard| hazard.suits(scenario) && !self.without.contains(hazard);
+        let mut hazards: Vec<Hazard> = drawn.into_iter().filter(besets).collect();
+        let logs = hazards.contains(&Hazard::Power);
+        hazards.retain(|hazard| logs || !hazard.is_of_disks());
+        hazards
     }
 
     /// Changes a scenario by what besets it and by what was taken off.
@@ -155,6 +216,7 @@ impl Plan {
         }
         // What takes longer has more beside it: with much under way there would be more orders than a search can try.
         let slow = [Hazard::Crumbs, Hazard::FullMail, Hazard::SlowMail, Hazard::Stalls, Hazard::Jumps];
+        let slow = [&slow[..], &[Hazard::Ailing, Hazard::Full]].concat();
         if scenario.burst_max < 200 && hazards.iter().any(|hazard| slow.contains(hazard)) {
             scenario.unanswered_max = scenario.unanswered_max.min(if scenario.clients > 5 { 2 } else { 4 });
         }
@@ -190,8 +252,7 @@ impl Plan {
                 ("plain", _) => plan.without = Plan::plain(0).without,
                 ("without", names) => {
                     for name in names.split(',') {
-                        let known = Hazard::ALL.into_iter().find(|hazard| hazard.name() == name);
-                        plan.without.push(known.ok_or_else(|| format!("{name:?} is no hazard"))?);
+                        plan.without.push(Hazard::named(name).ok_or_else(|| format!("{name:?} is no hazard"))?);
                     }
                 }
                 ("requests", value) => plan.requests = Some(number(value)?),

@@ -27,6 +27,8 @@ pub struct Core {
     /// Where it logs its changes, if it does.
     pub disk: Option<Disk>,
     pub gate: Gate,
+    /// Who waited for frames up to this one was let down, and they are not durable yet.
+    pub given_up: Option<u64>,
     /// The fault of a lost wake: it has mail and does not know.
     pub deaf: bool,
     /// A planted fault.
@@ -48,6 +50,7 @@ impl Core {
             mail_is_stuck: false,
             disk: None,
             gate: Gate::new(cores),
+            given_up: None,
             deaf: false,
             clock_gain_us: 0,
             skew_us: 0,
@@ -57,7 +60,7 @@ impl Core {
         }
     }
 
-    fn link(&self, conn: ConnId) -> Option<usize> {
+    pub fn link(&self, conn: ConnId) -> Option<usize> {
         let row = self.rows.get(conn.index as usize)?;
         row.link.filter(|_| row.generation == conn.generation)
     }
@@ -86,7 +89,7 @@ impl World {
         let mail = !self.cores[core].mailbox.is_empty() && !self.cores[core].deaf;
         due || mail
             || self.cores[core].mail_is_stuck
-            || self.cores[core].disk.as_ref().is_some_and(|disk| disk.has_news(self.event))
+            || self.disk_has_news(core)
             || self.cores[core].engine.wants_turn()
             || self.live_links(core).any(|link| self.links[link].completions().next().is_some())
     }
@@ -110,7 +113,6 @@ impl World {
         if !work.is_empty() && self.rng.chance(50) {
             work.truncate(self.rng.between(1, work.len()));
         }
-        self.hear_of_disk(core);
         let Core { engine, effects, .. } = &mut self.cores[core];
         engine.turn_begins(now, effects);
         let (short, before_bytes) = (engine.is_short(), engine.used_bytes());
@@ -119,6 +121,7 @@ impl World {
             engine.look_away_from_memory(true);
         }
         self.take_mail(core, now);
+        self.hear_of_disk(core);
         let mut arrivals = Vec::new();
         for (link, completion) in work {
             if completion != Completion::Received || self.rng.chance(20) {
@@ -281,48 +284,6 @@ impl World {
             self.links[link].flight = Some(Flight { output, bytes, sent: 0, held });
             if held {
                 self.cores[core].gate.hold(position, Departure::Output(conn));
-            }
-        }
-    }
-
-    /// Writes what the turn has changed.
-    fn log(&mut self, core: usize) {
-        let (event, delay_max) = (self.event, self.scenario.sync_delay_max);
-        let Core { engine, disk, .. } = &mut self.cores[core];
-        if let Some(disk) = disk {
-            disk.turn(engine, event, delay_max, &mut self.rng);
-        }
-    }
-
-    fn hear_of_disk(&mut self, core: usize) {
-        let event = self.event;
-        let Core { engine, disk, gate, .. } = &mut self.cores[core];
-        if let Some(durable) = disk.as_mut().and_then(|disk| disk.take_news(engine, event)) {
-            engine.log_durable(durable);
-            gate.open(durable);
-        }
-    }
-
-    /// Sends what has waited long enough.
-    fn release(&mut self, core: usize) {
-        while let Some(departure) = self.cores[core].gate.let_go() {
-            match departure {
-                Departure::Output(conn) => {
-                    let link = self.cores[core].link(conn);
-                    if let Some(flight) = link.and_then(|link| self.links[link].flight.as_mut()) {
-                        flight.held = false;
-                    }
-                }
-                Departure::Letters(name, batch) => {
-                    let to = name.index();
-                    if self.mail_for(to) >= self.scenario.mailbox_batches {
-                        self.cores[core].gate.put_back(name, batch);
-                        self.cores[core].mail_is_stuck = true;
-                        self.reached.full_mailboxes += 1;
-                        return;
-                    }
-                    self.dispatch(CoreId(core as u16), to, batch);
-                }
             }
         }
     }

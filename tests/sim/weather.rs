@@ -66,6 +66,7 @@ impl World {
             self.cores[core].stalled_until = self.event + self.rng.between(10, self.scenario.stall_max) as u64;
             self.reached.stalls += 1;
         }
+        self.wear_disks();
         self.deliver(false);
     }
 
@@ -76,7 +77,7 @@ impl World {
     /// Nothing goes on but by what waits: it does.
     pub fn clear_up(&mut self) -> bool {
         let syncs = self.cores.iter_mut().filter_map(|core| core.disk.as_mut()).filter(|disk| disk.waits());
-        let syncing = syncs.map(|disk| disk.hurry()).count() > 0;
+        let syncing = syncs.map(|disk| disk.hurry()).count() > 0 || self.medium.hurry();
         let waited = syncing || !self.parcels.is_empty() || (0..self.cores.len()).any(|core| self.is_stalled(core));
         self.cores.iter_mut().for_each(|core| core.stalled_until = 0);
         self.deliver(true);
@@ -105,6 +106,7 @@ impl World {
     /// Mail arrives whose time has come, or all of it.
     pub fn deliver(&mut self, all: bool) {
         let (event, mut at) = (self.event, 0);
+        self.medium.keep(event);
         while at < self.parcels.len() {
             if all || self.parcels[at].due <= event {
                 let Parcel { from, to, batch, .. } = self.parcels.remove(at);

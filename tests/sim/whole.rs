@@ -209,6 +209,7 @@ impl Whole {
 /// Whether a command that was answered so has changed nothing, whenever it was done.
 pub fn is_look_all(op: &Op, reply: &Reply) -> bool {
     match op {
+        _ if reply.is_refusal() => true,
         Op::One(_, action) => is_look(action, reply),
         Op::MGet(_) | Op::Exists(_) | Op::DbSize | Op::Keys | Op::Lcs(..) => true,
         Op::MSet(_) | Op::Combine { .. } | Op::FlushAll | Op::FlushDb => false,

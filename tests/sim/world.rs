@@ -10,6 +10,8 @@ use crate::events;
 use crate::faults::{Fault, Planted};
 use crate::history::{Failure, History, Record};
 use crate::link::Link;
+use crate::loading::Loaded;
+use crate::medium::Medium;
 use crate::messages::News;
 use crate::push::Ear;
 use crate::request::{Author, KEYS, Request};
@@ -22,6 +24,7 @@ use crate::turn::Core;
 use crate::weather::Parcel;
 use coldplate::engine::Ledger;
 use coldplate::keyspace::Policy;
+use coldplate::log::SegmentName;
 use coldplate::routing::{SlotTable, slot_of};
 use std::sync::Arc;
 
@@ -32,6 +35,8 @@ const SETTLE_STEPS_MAX: usize = 400_000;
 const IDLE_TURNS_MAX: usize = 2_000;
 /// Ticks after which memory that is still short is past help.
 const SHORT_TURNS_MAX: usize = 200;
+/// How long the power waits for a moment at which a core has something to lose.
+const PATIENCE_STEPS: usize = 300;
 /// Turns of every core within which whatever is asked is answered, where clients read at once. A thousand runs come to 44.
 const WAIT_TURNS_MAX: usize = 150;
 /// While coming to rest, clients have at least so much room and read at once.
@@ -66,8 +71,14 @@ pub struct World {
     /// Counts what happens; the times of the history.
     pub event: u64,
     pub clock_us: u64,
-    /// Logs of earlier lives that still count, in their order.
-    pub old_logs: Vec<Vec<u8>>,
+    /// The files of all logs.
+    pub medium: Medium,
+    /// A disk failed or is full, so that clients were let down since the server began.
+    pub gave_up: bool,
+    /// The log is damaged: the server does not come back.
+    pub refused: bool,
+    /// A segment in which a bit has turned.
+    pub rotten: Option<SegmentName>,
     /// `maxmemory`.
     pub max_bytes: u64,
     /// More memory was taken than there may be.
@@ -104,6 +115,18 @@ pub struct Reached {
     pub delayed: usize,
     pub restarts: usize,
     pub power_cuts: usize,
+    /// Disks that were full for their core, and that failed; segments that began, files that were taken away, and logs of
+    /// other cores that were outlived.
+    pub short_disks: usize,
+    pub failed_disks: usize,
+    /// Writes that were refused for it, and connections that were closed.
+    pub unlogged: usize,
+    pub let_down: usize,
+    pub segments: usize,
+    pub removed: usize,
+    pub buried: usize,
+    /// Runs that ended before a damaged log.
+    pub refusals: usize,
 }
 
 /// How a run went.
@@ -125,7 +148,8 @@ pub fn play(plan: &Plan, fault: Option<Fault>) -> Outcome {
         let result = world.live();
         requests += world.history.records.len();
         undecided += world.history.undecided;
-        if result.is_err() || world.scenario.restarts == 0 {
+        world.reached.removed = world.medium.removed;
+        if result.is_err() || world.refused || world.scenario.restarts == 0 {
             let World { digest, reached, units, .. } = world;
             return Outcome { result, reached, requests, undecided, digest, units };
         }
@@ -161,7 +185,10 @@ impl World {
             at_rest: Vec::new(),
             event: 0,
             clock_us: 1_000_000,
-            old_logs: Vec::new(),
+            medium: Medium::default(),
+            gave_up: false,
+            refused: false,
+            rotten: None,
             max_bytes,
             overrun: None,
             draining: false,
@@ -175,7 +202,7 @@ impl World {
             table,
         };
         world.skew_clocks();
-        world.begin_logs();
+        world.begin_logs(Loaded::default());
         world.pass(0);
         world
     }
@@ -188,7 +215,7 @@ impl World {
 
     fn run(&mut self) -> Result<(), Failure> {
         let mut rests_left = self.scenario.rests;
-        let mut cuts_left = self.scenario.power_cuts;
+        let (mut cuts_left, mut patience) = (self.scenario.power_cuts, None);
         for _ in 0..STEPS_MAX {
             if self.requests_left == 0 {
                 break;
@@ -199,12 +226,25 @@ impl World {
             }
             if self.requests_left < self.scenario.requests * cuts_left / (self.scenario.power_cuts + 1) {
                 cuts_left -= 1;
-                self.cut_power();
+                patience = Some(if self.rng.chance(50) { 0 } else { PATIENCE_STEPS });
+            }
+            if self.falls(&mut patience) {
+                self.fall()?;
+                if self.refused {
+                    return Ok(());
+                }
             }
             self.step()?;
         }
         self.scenario.socket_bytes = self.scenario.socket_bytes.max(SETTLE_SOCKET_BYTES);
         self.rest()?;
+        if self.scenario.logs {
+            self.fall()?;
+            if self.refused {
+                return Ok(());
+            }
+            self.rest()?;
+        }
         for core in &self.cores {
             let (folds, own_folds, copy_reads) = core.engine.hot_counts();
             self.reached.folds += folds;
@@ -223,6 +263,17 @@ impl World {
             return Err(Failure::new(format!("{used_bytes} bytes are used in the end, of {}", self.max_bytes)));
         }
         self.end()
+    }
+
+    /// Whether the power fails now: if it is due, and most is to lose or none of its patience is left.
+    fn falls(&self, patience: &mut Option<usize>) -> bool {
+        let Some(steps) = patience else { return false };
+        if *steps > 0 && !self.is_exposed() {
+            *steps -= 1;
+            return false;
+        }
+        *patience = None;
+        true
     }
 
     /// Whether any key may go where memory is short.
@@ -252,12 +303,15 @@ impl World {
             events::check(&self.news, &self.history.records)?;
         }
         let waited = self.reached.longest_wait;
-        let Scenario { readers, cut, mail_delay_max, stall_max, sync_delay_max, .. } = self.scenario;
-        let at_once = readers && cut == Cut::Whole && mail_delay_max == 0 && stall_max == 0 && sync_delay_max == 0;
+        let Scenario { readers, cut, mail_delay_max, stall_max, logs, .. } = self.scenario;
+        let at_once = readers && cut == Cut::Whole && mail_delay_max == 0 && stall_max == 0 && !logs;
         if at_once && waited > WAIT_TURNS_MAX {
             return Err(Failure::new(format!("a request was not answered while each core turned {waited} times")));
         }
-        let homes = KEYS.map(|key| self.table.owner(slot_of(key.as_bytes())).index());
+        // Where the number of cores changes all clocks are alike.
+        let home =
+            |key: &str| if self.scenario.recounts { 0 } else { self.table.owner(slot_of(key.as_bytes())).index() };
+        let homes = KEYS.map(home);
         if self.scenario.transactions || self.scenario.tracking {
             self.count_execs();
             self.history.check_whole(&homes)
@@ -353,7 +407,8 @@ impl World {
         let mut short_turns = 0;
         for _ in 0..IDLE_TURNS_MAX {
             let wait = |core: usize| {
-                let at_us = self.cores[core].engine.deadline()?;
+                let deadlines = [self.cores[core].engine.deadline(), self.disk_deadline(core)];
+                let at_us = deadlines.into_iter().flatten().min()?;
                 Some((at_us.saturating_sub(self.now(core).mono_us), core))
             };
             let Some((wait_us, core)) = (0..self.cores.len()).filter_map(wait).min() else { return Ok(()) };
@@ -384,8 +439,14 @@ impl World {
             self.send(client, Request::get(key));
         }
         self.settle()?;
-        let replies = self.history.records[first..].iter().map(|record| record.reply.clone());
-        Ok(replies.map(|reply| reply.expect("at rest everything is answered")).collect())
+        let (replies, let_down) =
+            (self.history.records[first..].iter().map(|record| record.reply.clone()), self.gave_up);
+        let told = |reply: Option<Reply>| match reply {
+            // A disk has failed while it was asked.
+            None if let_down => Reply::Null,
+            reply => reply.expect("at rest everything is answered"),
+        };
+        Ok(replies.map(told).collect())
     }
 
     /// Asks all cores to end: every connection is closed and every place given back.
