@@ -34,6 +34,9 @@ const AGES_MAX: u64 = 4;
 const AGE_EARLIER: u64 = 0;
 const AGE_FIRST: u64 = 1;
 
+/// Until the loader has said how many frames a segment has, nobody finds all of them in it.
+const FRAMES_UNKNOWN: u64 = u64::MAX;
+
 /// A segment that takes no more.
 struct Elder {
     name: SegmentName,
@@ -96,7 +99,10 @@ impl Elders {
             amplification,
             segment_bytes,
             alive_bytes: found.iter().map(|(_, bytes)| bytes).sum(),
-            alive: found.into_iter().map(|(name, bytes)| Elder { name, bytes, age: AGE_EARLIER, frames: 0 }).collect(),
+            alive: found
+                .into_iter()
+                .map(|(name, bytes)| Elder { name, bytes, age: AGE_EARLIER, frames: FRAMES_UNKNOWN })
+                .collect(),
             age: AGE_FIRST,
             age_bytes: 0,
             cleaner: None,
