@@ -20,6 +20,9 @@ type Frames = Vec<(SegmentName, u64, usize, u64, u64)>;
 /// Bytes in a segment, from where on and how many.
 type Place = (SegmentName, usize, usize);
 
+/// Frames for which a planted fault trusts a disk that has room again.
+const STAYS_OPEN: u64 = 20;
+
 impl World {
     /// Every core logs its changes from now on, behind what was loaded.
     pub fn begin_logs(&mut self, loaded: Loaded) {
@@ -174,7 +177,7 @@ impl World {
             there.engine.trust();
         }
         if self.planted.is(Fault::StayOpen) {
-            return there.gate.open(position);
+            return there.gate.open(position.saturating_add(STAYS_OPEN));
         }
         there.gate.waive(position);
     }
