@@ -30,6 +30,8 @@ struct Row {
     key: Range<usize>,
     /// Where it was when it changed; it may have moved since.
     hint: Option<ItemRef>,
+    /// It did change, and is not only logged once more.
+    changed: bool,
 }
 
 /// What is to be logged of one key, or of all.
@@ -79,23 +81,41 @@ pub(super) struct Dirty {
 }
 
 impl Dirty {
+    /// A key has changed.
     pub fn note(&mut self, key: &Key) {
+        self.add(key, true);
+    }
+
+    /// A key that is in the log is to be logged once more: that may last or not, the key does.
+    fn soil(&mut self, key: &Key) {
+        self.add(key, false);
+    }
+
+    #[inline]
+    fn add(&mut self, key: &Key, changed: bool) {
         let recent = &mut self.recent[key.hash.0 as usize % RECENT];
-        if let Some(row) = (*recent as usize).checked_sub(1).map(|row| &self.rows[row])
+        if let Some(row) = (*recent as usize).checked_sub(1).map(|row| &mut self.rows[row])
             && row.hash == key.hash
             && self.text[row.key.clone()] == *key.bytes
         {
+            row.changed |= changed;
             return;
         }
         let from = self.text.len();
         self.text.extend_from_slice(key.bytes);
-        self.rows.push(Row { slot: key.slot, hash: key.hash, key: from..self.text.len(), hint: key.hint });
+        self.rows.push(Row { slot: key.slot, hash: key.hash, key: from..self.text.len(), hint: key.hint, changed });
         *recent = self.rows.len() as u32;
     }
 
+    /// All keys have gone.
     pub fn note_all(&mut self) {
+        self.soil_all();
+        self.unsure_cleared = true;
+    }
+
+    fn soil_all(&mut self) {
         self.forget(self.rows.len());
-        (self.cleared, self.unsure_cleared) = (true, true);
+        self.cleared = true;
     }
 
     /// Forgets the first rows.
@@ -104,7 +124,7 @@ impl Dirty {
         for row in &self.rows {
             self.recent[row.hash.0 as usize % RECENT] = 0;
         }
-        self.unsure.extend(self.rows.drain(..count).map(|row| row.hash));
+        self.unsure.extend(self.rows.drain(..count).filter(|row| row.changed).map(|row| row.hash));
         if self.rows.is_empty() {
             self.text.clear();
             self.rows.shrink_to(KEPT_ROWS_MAX);
@@ -164,14 +184,15 @@ impl Shard {
         if let Some(dirty) = &mut self.watch.dirty {
             dirty.unsure.clear();
             dirty.unsure.shrink_to(KEPT_ROWS_MAX);
-            dirty.unsure_cleared = dirty.cleared;
+            dirty.unsure_cleared &= dirty.cleared;
         }
     }
 
     /// Nobody knows whether the last changes will last: no command shows these keys until [`Shard::trust`].
     pub fn doubt(&mut self) {
         if let Some(dirty) = &self.watch.dirty {
-            self.doubtful.extend(dirty.unsure.iter().copied().chain(dirty.rows.iter().map(|row| row.hash)));
+            let changed = dirty.rows.iter().filter(|row| row.changed);
+            self.doubtful.extend(dirty.unsure.iter().copied().chain(changed.map(|row| row.hash)));
             self.doubtful.sort_unstable_by_key(|hash| hash.0);
             self.doubtful.dedup();
             self.doubts_all |= dirty.unsure_cleared;
@@ -197,7 +218,7 @@ impl Shard {
         let step = (TAGS * SOILED_KEYS / self.tables.slot_len(slot).max(1) as u64).clamp(1, TAGS) as u32;
         for item in self.tables.items_in(slot, tag, tag + step) {
             let bytes = self.key_of(item);
-            dirty.note(&Key { bytes, slot, hash: self.hash(bytes), hint: Some(item) });
+            dirty.soil(&Key { bytes, slot, hash: self.hash(bytes), hint: Some(item) });
         }
         self.watch.dirty = Some(dirty);
         if u64::from(tag + step) < TAGS {
@@ -219,14 +240,14 @@ impl Shard {
     pub fn soil_key(&mut self, slot: Slot, key: &[u8]) {
         let key = Key { bytes: key, slot, hash: self.hash(key), hint: None };
         if let Some(dirty) = &mut self.watch.dirty {
-            dirty.note(&key);
+            dirty.soil(&key);
         }
     }
 
     /// Notes that all keys have gone, as if those that are there had come later. They are to be noted behind it.
     pub fn soil_all(&mut self) {
         if let Some(dirty) = &mut self.watch.dirty {
-            dirty.note_all();
+            dirty.soil_all();
         }
     }
 
@@ -254,7 +275,7 @@ impl Shard {
                 if let Some(item) = self.locate(key)
                     && self.is_of_age(item, age)
                 {
-                    dirty.note(&Key { hint: Some(item), ..*key });
+                    dirty.soil(&Key { hint: Some(item), ..*key });
                 }
             }
         }
@@ -272,7 +293,7 @@ impl Shard {
             if self.slab.is_live(*item) && self.is_of_age(*item, age) {
                 let bytes = self.key_of(*item);
                 let (slot, hash) = ((self.place)(bytes), self.hash(bytes));
-                dirty.note(&Key { bytes, slot, hash, hint: Some(*item) });
+                dirty.soil(&Key { bytes, slot, hash, hint: Some(*item) });
             }
         }
         self.watch.dirty = Some(dirty);
