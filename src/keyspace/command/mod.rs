@@ -87,11 +87,7 @@ pub fn apply(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut 
 #[inline(never)]
 fn apply_other(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mut Reply) {
     if let Some(refusal) = shard.refusal(request.command, request.hash) {
-        if !is_part(request.command) {
-            shard.counts.tally.taken_back(request.command);
-            shard.counts.tally.error(refusal.as_bytes());
-        }
-        return reply.error(refusal);
+        return refuse(shard, request.command, refusal, reply);
     }
     let from = reply.out.bytes.len();
     apply_family(shard, now_ms, request, reply);
@@ -99,6 +95,15 @@ fn apply_other(shard: &mut Shard, now_ms: u64, request: &mut Request, reply: &mu
         shard.counts.tally.failed(request.command);
         shard.counts.tally.error(&reply.out.bytes[from..]);
     }
+}
+
+/// Answers why an operation may not run.
+fn refuse(shard: &mut Shard, command: Command, refusal: &str, reply: &mut Reply) {
+    if !is_part(command) {
+        shard.counts.tally.taken_back(command);
+        shard.counts.tally.error(refusal.as_bytes());
+    }
+    reply.error(refusal);
 }
 
 /// Whether an operation of this command is one of several that make one request. Its error is counted where the whole is

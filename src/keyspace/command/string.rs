@@ -1,7 +1,7 @@
 //! GET, SET and the rest of the plain strings.
 
 use super::options::{self, Expiry};
-use super::{IN_DOUBT, NOT_AN_INTEGER, Request, TOO_LONG};
+use super::{IN_DOUBT, NOT_AN_INTEGER, Request, TOO_LONG, refuse};
 use crate::keyspace::event::EventClasses;
 use crate::keyspace::number::parse_i64;
 use crate::keyspace::shard::{Key, Shard, Value};
@@ -50,9 +50,7 @@ pub fn get(shard: &mut Shard, now_ms: u64, request: &Request, reply: &mut Reply)
 #[inline(never)]
 fn get_any(shard: &mut Shard, now_ms: u64, key: &Key, reply: &mut Reply) {
     if shard.doubts(key.hash) {
-        shard.counts.tally.taken_back(Command::Get);
-        shard.counts.tally.error(IN_DOUBT.as_bytes());
-        return reply.error(IN_DOUBT);
+        return refuse(shard, Command::Get, IN_DOUBT, reply);
     }
     let item = shard.read(key, now_ms);
     reply_item(shard, item, reply);

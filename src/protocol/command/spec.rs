@@ -243,11 +243,6 @@ impl Keys {
         self.first == 0
     }
 
-    /// Whether the access depends on the options given.
-    pub const fn varies(self) -> bool {
-        self.access & access::VARIABLE != 0
-    }
-
     /// Where the keys stand in a request of `argc` arguments; never past its end.
     #[inline]
     pub fn positions(self, argc: usize) -> impl Iterator<Item = usize> + Clone {
