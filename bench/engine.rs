@@ -69,7 +69,7 @@ impl Core {
     fn turn(&mut self, event: Event) {
         self.engine.turn_begins(NOW, &mut self.effects);
         self.engine.handle(NOW, event, &mut self.effects);
-        self.engine.turn_ends(NOW, ShellCounts::default());
+        self.engine.turn_ends(NOW, ShellCounts::default(), &mut self.effects);
     }
 
     fn receive(&mut self, bytes: &[u8]) {

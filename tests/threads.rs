@@ -145,7 +145,7 @@ impl Core {
         if self.engine.deadline().is_some_and(|at_us| at_us <= now.mono_us) {
             self.engine.handle(now, Event::Tick, &mut self.effects);
         }
-        self.engine.turn_ends(now, ShellCounts::default());
+        self.engine.turn_ends(now, ShellCounts::default(), &mut self.effects);
         for conn in [ASKER, LISTENER] {
             while let Some(output) = self.engine.take_output(conn) {
                 if conn == ASKER {

@@ -2,10 +2,10 @@
 
 use crate::pieces::{cut, expand};
 use crate::wire::first;
-use coldplate::protocol::resp::Value as Answer;
 use coldplate::load::cluster::Nodes;
 use coldplate::load::endpoint::Endpoint;
 use coldplate::load::reply::{Outcome, Replies};
+use coldplate::protocol::resp::Value as Answer;
 use coldplate::types::{SLOTS, Slot};
 
 /// The first byte cuts the rest.

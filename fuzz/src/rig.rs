@@ -198,7 +198,7 @@ impl Rig {
         if engine.deadline().is_some_and(|at_us| at_us <= now.mono_us) {
             engine.handle(now, Event::Tick, effects);
         }
-        engine.turn_ends(now, ShellCounts::default());
+        engine.turn_ends(now, ShellCounts::default(), effects);
         self.perform(core);
     }
 

@@ -160,7 +160,9 @@ impl Engine {
         let mut limits = self.limits;
         limits.authenticated = authenticated;
         let paused = self.waits.pause.is_some();
-        for _ in 0..SOURCE_REQUESTS_MAX {
+        // Of held ones only the last can be put back, and any may have to wait while keys of other servers are hot.
+        let single = matches!(source, Source::Held(_)) && !self.hot.upstream.is_empty();
+        for _ in 0..if single { 1 } else { SOURCE_REQUESTS_MAX } {
             let first = group.args.len();
             let at = match source {
                 Source::Chunk { bytes, parsed } => match parse(&bytes[*parsed..], &limits, &mut group.args) {

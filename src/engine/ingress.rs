@@ -6,10 +6,12 @@ use super::Engine;
 use super::admin;
 use super::event::Effects;
 use super::group::{GROUP_KEYS_MAX, Group, Item, Parsed, Place, Source};
+use super::hot::Home;
 use super::letter::Ticket;
 use super::refusals::may_listener;
 use super::sessions::Client;
 use super::slow::{self, Stopwatch};
+use super::upstream::Passed;
 use crate::keyspace::command::{Request, apply};
 use crate::protocol::command::{Command, Group as Chapter, Spec, flags::flag};
 use crate::protocol::resp::Args;
@@ -261,14 +263,21 @@ impl Engine {
             client.stalled = true;
             return Ran::Waits;
         }
-        let passed = client.is_routed && self.pass_on(call, client, source.args(group, item));
+        let passed = match client.is_routed {
+            true => self.pass_on(call, client, item.place, source.args(group, item)),
+            false => Passed::Not,
+        };
+        if passed == Passed::Waits {
+            source.put_back(group, item);
+            return Ran::Waits;
+        }
         let seeks = item.may_wait && self.must_seek(call.conn, client, item.spec, &source.args(group, item));
         if seeks || item.may_wait && self.must_follow(client, item.spec) {
             source.put_back(group, item);
             client.stalled = true;
             return Ran::Waits;
         }
-        if !passed {
+        if passed == Passed::Not {
             if watch.monitored {
                 self.write_down(call.now, client, item.spec, &source.args(group, item));
             }
@@ -304,7 +313,7 @@ impl Engine {
     fn must_stall(&mut self, conn: ConnId, client: &mut Client) -> bool {
         let unread = client.output.len_bytes() + client.queue.stashed_bytes() > self.settings.client_output_bytes_max;
         let awaited = client.queue.len() > QUEUE_REPLIES_MAX;
-        let post_full = self.cores > 1 && (self.post.is_full() || self.hot.is_full()) || self.is_log_full();
+        let post_full = self.cores > 1 && self.post.is_full() || self.hot.is_full() || self.is_log_full();
         client.settles &= !client.queue.is_empty();
         if post_full && !unread && !awaited {
             self.wait_for_turn(conn, client);
@@ -451,7 +460,7 @@ impl Engine {
         if owner == self.core {
             if self.waits_its_turn(call.now, client, request) {
                 let ticket = Ticket::new(call.conn, client.queue.wait(client.is_muted()), 0);
-                return self.join(true, client, ticket, client.proto, request);
+                return self.join(Home::Here, client, ticket, client.proto, request);
             }
         } else if self.operate_hot(call, client, request) {
             return;

@@ -8,6 +8,7 @@ use super::Engine;
 use super::event::Host;
 use super::gather::Gather;
 use super::group::{GROUP_KEYS_MAX, Place};
+use super::hot::Home;
 use super::ingress::Call;
 use super::invalidation::mark_of;
 use super::letter::Ticket;
@@ -153,7 +154,7 @@ impl Engine {
                 self.post.ask_heeded(place.owner, ticket, Proto::Resp2, heed, &mut request);
             }
         } else if !together && self.waits_its_turn(call.now, client, &request) {
-            self.join(true, client, ticket(whole), Proto::Resp2, &mut request);
+            self.join(Home::Here, client, ticket(whole), Proto::Resp2, &mut request);
         } else {
             scratch.clear();
             let mut reply = Reply { out: scratch, proto: Proto::Resp2 };

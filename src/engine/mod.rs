@@ -285,8 +285,9 @@ impl Engine {
 
     /// Called once after the events of a turn, before its effects are performed: what this turn wrote becomes visible
     /// to other cores here, and only then may replies and letters leave.
-    pub fn turn_ends(&mut self, now: Now, shell: ShellCounts) {
+    pub fn turn_ends(&mut self, now: Now, shell: ShellCounts, effects: &mut Effects) {
         self.rewrite_more();
+        self.send_folds(now, effects);
         self.publish(now);
         self.spread_invalidations();
         self.shell = shell;
@@ -305,7 +306,8 @@ impl Engine {
             || self.invalidation.wants_turn()
             || self.client_memory.is_over
             || self.wants_to_rewrite()
-            || self.has_links_to_close();
+            || self.has_links_to_close()
+            || self.hot.upstream.is_waiting();
         if !self.waiting_for_turn.is_empty() || !self.desk.is_empty() || turn {
             return Some(0);
         }

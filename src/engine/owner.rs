@@ -41,9 +41,9 @@ impl Engine {
             }
             Note::Folded(fold) => self.fold_returned(now, fold, effects),
             Note::Report(report) => self.take_report(now, from, report),
-            Note::Install(news) => self.hot.cache.install(*news),
+            Note::Install(news) => self.install_hot(*news),
             Note::Refresh(news) => self.hot.cache.refresh(*news),
-            Note::Remove { hash, key } => self.hot.cache.remove(hash, &key),
+            Note::Remove { hash, key } => self.remove_hot(hash, &key),
             Note::News(news) => self.hear_news(news, false),
             Note::Message(message, ticket) => self.take_message(now, from, &message, ticket, effects),
             Note::Requests(lines) => self.show(now, &lines, effects),

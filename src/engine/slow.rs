@@ -171,7 +171,7 @@ impl Engine {
     fn mode_of(&mut self, key: &[u8]) -> u32 {
         let hash = self.shard.hash(key);
         let here = self.hot.directory.get(hash).is_some_and(|row| *row.key == *key);
-        if !here && self.hot.cache.get(hash, key).is_none() {
+        if !here && self.hot.entry(hash, key).is_none() {
             return mode::COOL;
         }
         let (replicated, folded) = self.settings.hot.treatment(key);

@@ -85,6 +85,15 @@ impl<W> Entry<W> {
         self.news.copy.as_ref()
     }
 
+    pub fn cell(&self) -> &Arc<Cell> {
+        &self.news.cell
+    }
+
+    /// Forgets the copy. True: it was current.
+    pub fn drop_copy(&mut self) -> bool {
+        self.news.copy.take().is_some_and(|copy| copy.version == self.news.cell.version())
+    }
+
     /// The copy, if it is current. A read that takes it takes effect here.
     #[inline]
     pub fn read(&mut self, now_ms: u64, may_miss: impl FnOnce() -> bool) -> Option<&Copy> {
@@ -202,6 +211,11 @@ impl<W> Cache<W> {
         if !std::mem::replace(&mut entry.listed, true) {
             self.waiting.push(hash);
         }
+    }
+
+    /// Whether operations wait for [`Cache::depart`].
+    pub fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     /// Whether a draft has grown so large that requests should wait until it has left.

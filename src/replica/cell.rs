@@ -6,14 +6,24 @@
 //! stored before the acknowledgement left, and whatever carried the news to the reader (a socket, a letter) orders the
 //! store before the load. The processor's cache coherence is the invalidation message. A copy made at a version that
 //! is no longer current is never used, so it does not matter when it arrives or how old it is.
+//!
+//! The key of another server has no owner here: every core writes to it over a link of its own. Such a cell counts, in its
+//! low bits, the writes that were sent and are not answered. While there are any, no copy is made, since nobody can say
+//! whether a read that comes back now saw them; and as each write moves the version when it begins and when it ends, a
+//! copy made before, or of a read that was sent before, is current no more.
 
 #[cfg(loom)]
 use loom::sync::atomic::{AtomicU64, Ordering};
 #[cfg(not(loom))]
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The version of a key that is hot no more: no copy was ever made at it.
-const RETIRED: u64 = u64::MAX;
+/// From here on versions are those of a key that is hot no more: no copy was ever made at one.
+const RETIRED: u64 = 1 << 63;
+
+/// One write under way, and one version, of a cell that all cores write. There are 39 bits of versions; a key that has used
+/// them up has no copies any more.
+const WRITE: u64 = 1;
+const VERSION: u64 = 1 << 24;
 
 /// A version, alone on its cache lines: neighbours would be invalidated with it. Two lines, since processors fetch them
 /// in pairs.
@@ -43,6 +53,32 @@ impl Cell {
         assert!(next < RETIRED, "a retired version does not advance");
         self.version.store(next, Ordering::Release);
         next
+    }
+
+    /// A write leaves this core for another server: every copy is stale, and none is made before [`Cell::end_write`].
+    pub fn begin_write(&self) {
+        self.version.fetch_add(VERSION + WRITE, Ordering::AcqRel);
+    }
+
+    /// It was answered, or never will be; its reply has not left yet. Each write that began ends once.
+    pub fn end_write(&self) {
+        self.version.fetch_add(VERSION - WRITE, Ordering::AcqRel);
+    }
+
+    /// Somebody else has written: every copy is stale.
+    pub fn invalidate(&self) {
+        self.version.fetch_add(VERSION, Ordering::AcqRel);
+    }
+
+    /// The version at which a copy may be made of a read that is sent now; none while a write is under way.
+    pub fn settled(&self) -> Option<u64> {
+        let word = self.version();
+        (word < RETIRED && word.is_multiple_of(VERSION)).then_some(word)
+    }
+
+    /// A cell that all cores write, with so many writes under way.
+    pub fn shared(writes: usize) -> Cell {
+        Cell { version: AtomicU64::new(VERSION + writes as u64) }
     }
 
     /// Makes every copy stale for good.

@@ -1,7 +1,11 @@
 //! A copy of a hot key's value, as of one version.
 
 use crate::protocol::resp::Reply;
+use std::ops::Range;
 use std::sync::Arc;
+
+/// Values that came in a reply are shared from this length on.
+const SHARED_BYTES_MIN: usize = 64 * 1024;
 
 /// What the key held.
 #[derive(Clone, Debug)]
@@ -11,7 +15,7 @@ enum Held {
     /// A whole bulk reply, encoded: a hit is one copy of bytes.
     Bulk(Box<[u8]>),
     /// A large value, shared with the owner; it is never changed in place while anybody shares it.
-    Shared(Arc<Vec<u8>>),
+    Shared(Arc<Vec<u8>>, Range<usize>),
 }
 
 /// A value and the version at which it was current. It never decides that a key has expired: past its expiry it answers
@@ -35,8 +39,23 @@ impl Copy {
         Copy { version: 0, expiry_ms, held: Held::Bulk(out.bytes.into()) }
     }
 
+    /// A copy out of the reply to a GET, in either version of the protocol; none if that was an error.
+    pub fn of_reply(reply: &[u8], expiry_ms: Option<u64>) -> Option<Copy> {
+        let held = match reply {
+            b"$-1\r\n" | b"_\r\n" => Held::Absent,
+            [b'$', ..] if reply.len() < SHARED_BYTES_MIN => Held::Bulk(reply.into()),
+            [b'$', ..] => {
+                let head = reply.iter().position(|byte| *byte == b'\n')? + 1;
+                Held::Shared(Arc::new(reply.to_vec()), head..reply.len() - 2)
+            }
+            _ => return None,
+        };
+        Some(Copy { version: 0, expiry_ms, held })
+    }
+
     pub fn of_shared(value: Arc<Vec<u8>>, expiry_ms: Option<u64>) -> Copy {
-        Copy { version: 0, expiry_ms, held: Held::Shared(value) }
+        let range = 0..value.len();
+        Copy { version: 0, expiry_ms, held: Held::Shared(value, range) }
     }
 
     /// The same, made at this version.
@@ -60,7 +79,7 @@ impl Copy {
         match &self.held {
             Held::Bulk(bulk) => reply.raw(bulk),
             Held::Absent => reply.null(),
-            Held::Shared(value) => reply.bulk_shared(Arc::clone(value), 0..value.len()),
+            Held::Shared(value, range) => reply.bulk_shared(Arc::clone(value), range.clone()),
         }
     }
 
@@ -68,7 +87,7 @@ impl Copy {
     pub fn bytes(&self) -> usize {
         match &self.held {
             Held::Bulk(bulk) => bulk.len(),
-            Held::Absent | Held::Shared(_) => 0,
+            Held::Absent | Held::Shared(..) => 0,
         }
     }
 }

@@ -188,7 +188,7 @@ impl<W> Draft<W> {
 }
 
 /// What a member is told, once its fold is back: a range of `scratch`, or of the fold's own answers. `None`: its run was
-/// not applied, ask again by [`again`].
+/// not applied, ask again by [`again`]. An error that answers a run is for all of its members.
 pub(super) fn reply_of<'a, W>(
     fold: &'a Fold,
     member: &Member<W>,
@@ -199,6 +199,9 @@ pub(super) fn reply_of<'a, W>(
         return None;
     }
     let (answers, range) = fold.answer(run);
+    if answers.bytes[range.start] == b'-' {
+        return Some((answers, range));
+    }
     let from = scratch.bytes.len();
     let mut reply = Reply { out: scratch, proto: member.proto };
     let total = |range: Range<usize>| {
@@ -209,11 +212,9 @@ pub(super) fn reply_of<'a, W>(
         // A null is the only reply that differs by version; reads are asked for in the older one.
         Part::Read if member.proto == Proto::Resp3 && answers.bytes[range.clone()] == *b"$-1\r\n" => reply.null(),
         Part::Read | Part::Set { .. } | Part::Whole => return Some((answers, range)),
-        // Only a run of one is answered with an error: then it is that one's.
-        Part::Sum { .. } if answers.bytes[range.start] == b'-' => return Some((answers, range)),
-        Part::Sum { so_far, .. } => reply.integer(total(range) - (fold.runs[run].sum - so_far)),
+        Part::Sum { so_far, .. } => reply.integer(total(range).wrapping_sub(fold.runs[run].sum - so_far)),
         Part::SumRead { so_far } => {
-            let value = total(range) - (fold.runs[run].sum - so_far);
+            let value = total(range).wrapping_sub(fold.runs[run].sum - so_far);
             reply.bulk(itoa::Buffer::new().format(value).as_bytes());
         }
         Part::SetRead { value } => reply.bulk(Args::new(&fold.text, &[value], &mut []).get(0)),

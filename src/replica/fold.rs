@@ -159,6 +159,13 @@ impl Fold {
         }
     }
 
+    /// The next run is served: its answer is what `encode` writes.
+    pub(super) fn serve_next(&mut self, encode: impl FnOnce(&mut Output)) {
+        encode(&mut self.answers);
+        self.runs[self.served].answer_end = self.answers.bytes.len() as u32;
+        self.served += 1;
+    }
+
     /// How many of the runs were served; those behind were not applied.
     pub(super) fn served(&self) -> usize {
         self.served

@@ -16,6 +16,7 @@ mod draft;
 #[cfg(feature = "faults")]
 mod fault;
 mod fold;
+mod remote;
 #[cfg(test)]
 mod tests;
 

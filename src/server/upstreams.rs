@@ -53,6 +53,8 @@ fn pool(upstream: &Upstream) -> Result<PoolOptions, UpstreamError> {
         idle_timeout_ms: upstream.idle_timeout_ms,
         links_per_core: upstream.links_per_core,
         in_flight_max: upstream.in_flight_max,
+        hot_copy_ms: upstream.hot_copy_ms,
+        hot_stale_ms: upstream.hot_stale_ms,
         health: HealthPolicy { eject_after: upstream.eject_after, eject_us: upstream.eject_ms * 1000 },
         ..PoolOptions::new(&upstream.name, kind, servers)
     })

@@ -169,7 +169,7 @@ impl Rig {
         if engine.deadline().is_some_and(|at_us| at_us <= now.mono_us) {
             engine.handle(now, Event::Tick, &mut effects);
         }
-        engine.turn_ends(now, ShellCounts { cpu_us: self.cpu_us, ..ShellCounts::default() });
+        engine.turn_ends(now, ShellCounts { cpu_us: self.cpu_us, ..ShellCounts::default() }, &mut effects);
         for (client, received) in self.received.range_mut((core, 0)..(core + 1, 0)) {
             if self.deaf.contains(client) {
                 // The first output is in flight, and never arrives.

@@ -137,7 +137,7 @@ impl World {
         if engine.deadline().is_some_and(|deadline| deadline <= now.mono_us) {
             engine.handle(now, Event::Tick, effects);
         }
-        engine.turn_ends(now, ShellCounts::default());
+        engine.turn_ends(now, ShellCounts::default(), effects);
         let bytes = engine.used_bytes();
         // Each write makes room first; what is left of it is the last value.
         let most_bytes = before_bytes + self.scenario.large_bytes_max + GROWTH_BYTES_MAX;

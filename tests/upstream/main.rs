@@ -5,7 +5,9 @@
 mod rig;
 
 mod cluster;
+mod hot;
 mod pool;
+mod scripted;
 mod single;
 
 use coldplate::engine::{PoolKind, PoolOptions, ServerOptions, Settings, Upstreams};

@@ -5,12 +5,13 @@ use super::super::event::Effects;
 use super::super::ingress::Call;
 use super::super::letter::{Note, Ticket};
 use super::super::sessions::Client;
+use super::Home;
 use crate::keyspace::EventClasses;
 use crate::keyspace::command::{Request, apply_for};
 use crate::protocol::command::{Command, flags::flag, spec};
 use crate::protocol::resp::{Output, Proto};
 use crate::replica::Fold;
-use crate::types::Now;
+use crate::types::{CoreId, Now};
 
 /// For so long after a fold of another core a key counts as written from several.
 const CONTENDED_US: u64 = 2_000;
@@ -22,7 +23,7 @@ impl Engine {
         if self.hot.cache.is_empty() {
             return false;
         }
-        let (epoch, settings) = (self.hot.cache.epoch(), &self.settings);
+        let (epoch, settings) = (self.hot.epoch(), &self.settings);
         #[cfg(not(feature = "faults"))]
         let may_use_copy = |client: &mut Client| client.may_use_copy(request.hash, epoch);
         #[cfg(feature = "faults")]
@@ -41,7 +42,7 @@ impl Engine {
             return true;
         }
         let ticket = Ticket::new(call.conn, client.queue.wait(client.is_muted()), 0);
-        self.join(false, client, ticket, client.proto, request);
+        self.join(Home::Core, client, ticket, client.proto, request);
         true
     }
 
@@ -49,7 +50,7 @@ impl Engine {
     pub(in super::super) fn ask_part(&mut self, client: &mut Client, ticket: Ticket, request: &mut Request) -> bool {
         let hot = self.hot.cache.get(request.hash, request.args.get(1)).is_some();
         if hot {
-            self.join(false, client, ticket, Proto::Resp2, request);
+            self.join(Home::Core, client, ticket, Proto::Resp2, request);
         }
         hot
     }
@@ -81,24 +82,39 @@ impl Engine {
         }
     }
 
-    /// Has an operation on a hot key, this core's `own` or another's, wait in the key's draft.
+    /// Has an operation on a hot key wait in the key's draft.
     pub(in super::super) fn join(
         &mut self,
-        own: bool,
+        home: Home,
         client: &mut Client,
         ticket: Ticket,
         proto: Proto,
         request: &mut Request,
     ) {
         client.order.asked(request.hash);
-        self.hot.cache_of(own).join(request.hash, ticket, proto, request);
+        self.hot.drafts(home).join(request.hash, ticket, proto, request);
     }
 
-    /// A fold is back from the key's owner: each who waits in it gets its reply.
+    /// A fold is back from the key's owner.
     pub(in super::super) fn fold_returned(&mut self, now: Now, fold: Box<Fold>, effects: &mut Effects) {
+        let home = if self.table.owner(fold.slot) == self.core { Home::Here } else { Home::Core };
+        match self.land_fold(now, home, fold, effects) {
+            Some((_, fold)) if home == Home::Here => self.hot.own_folds.push(fold),
+            Some((owner, fold)) => self.post.note(owner, Note::Fold(fold)),
+            None => {}
+        }
+    }
+
+    /// A fold is served: each who waits in it gets its reply. What of it has to be served again is handed out.
+    pub(in super::super) fn land_fold(
+        &mut self,
+        now: Now,
+        home: Home,
+        fold: Box<Fold>,
+        effects: &mut Effects,
+    ) -> Option<(CoreId, Box<Fold>)> {
         let hash = fold.hash;
-        let own = self.table.owner(fold.slot) == self.core;
-        let mut landing = self.hot.cache_of(own).land(fold);
+        let mut landing = self.hot.drafts(home).land(fold);
         let mut scratch = Output::default();
         while let Some(conn) = landing.peek().map(|ticket| ticket.conn()) {
             let mut client = self.sessions.take(conn);
@@ -124,10 +140,6 @@ impl Engine {
                 break;
             }
         }
-        match self.hot.cache_of(own).landed(landing) {
-            Some((_, fold)) if own => self.hot.own_folds.push(fold),
-            Some((owner, fold)) => self.post.note(owner, Note::Fold(fold)),
-            None => {}
-        }
+        self.hot.drafts(home).landed(landing)
     }
 }

@@ -208,29 +208,61 @@ impl Engine {
         }
     }
 
+    /// Whether another server has this key.
+    fn is_elsewhere(&self, key: &[u8]) -> bool {
+        self.router.as_deref().is_some_and(|router| router.has_elsewhere(key))
+    }
+
+    /// A key of another core is hot, or of a server that it has watched over.
+    pub(in super::super) fn install_hot(&mut self, news: Install) {
+        match self.is_elsewhere(&news.key) {
+            true => self.install_upstream(news),
+            false => self.hot.cache.install(news),
+        }
+    }
+
+    /// It is hot no more.
+    pub(in super::super) fn remove_hot(&mut self, hash: KeyHash, key: &[u8]) {
+        match self.is_elsewhere(key) {
+            true => self.remove_upstream(hash, key),
+            false => self.hot.cache.remove(hash, key),
+        }
+    }
+
     /// A key becomes hot: all cores get its cell, and a copy.
     fn promote(&mut self, now: Now, hash: KeyHash, reason: Reason) {
         let Some(warm) = self.hot.board.get(hash) else { return };
         let (key, slot) = (warm.key.clone(), warm.slot);
+        let elsewhere = self.is_elsewhere(&key);
         if self.hot.directory.get(hash).is_some() || self.shard.doubts(hash) {
             return;
         }
         let (replicates, combines) = self.settings.hot.treatment(&key);
         let locked = self.transactions.locks_slot(slot);
-        let cell = Arc::new(Cell::default());
+        let cell = Arc::new(if elsewhere { Cell::shared(self.cores) } else { Cell::default() });
         self.shard.watch(hash, interest::COPIES);
         let copy = copy_of(&mut self.shard, &key, slot, hash, now.unix_ms());
         log::debug!("hot: {} ({reason})", String::from_utf8_lossy(&key));
         for core in self.other_cores() {
-            let copy = (replicates && !locked).then(|| copy.clone().at(cell.version()));
+            let copy = (replicates && !locked && !elsewhere).then(|| copy.clone().at(cell.version()));
             let (key, cell, owner) = (key.clone(), Arc::clone(&cell), self.core);
             let news = Install { key, slot, hash, owner, cell, copy, combines };
             self.post.note(core, Note::Install(Box::new(news)));
         }
         self.spread_news(&key, true, reason.to_string());
-        if self.cores > 1 {
-            let (key, cell, owner) = (key.clone(), Arc::clone(&cell), self.core);
-            self.hot.own.install(Install { key, slot, hash, owner, cell, copy: None, combines });
+        let own = || Install {
+            key: key.clone(),
+            slot,
+            hash,
+            owner: self.core,
+            cell: Arc::clone(&cell),
+            copy: None,
+            combines,
+        };
+        if elsewhere {
+            self.install_upstream(own());
+        } else if self.cores > 1 {
+            self.hot.own.install(own());
         }
         let bytes = copy.bytes() as u64;
         self.hot.directory.insert(Row {
@@ -250,7 +282,10 @@ impl Engine {
     fn demote(&mut self, hash: KeyHash, reason: Reason) {
         let Some(row) = self.hot.directory.remove(hash) else { return };
         self.shard.unwatch(hash, interest::COPIES);
-        self.hot.own.remove(hash, &row.key);
+        match self.is_elsewhere(&row.key) {
+            true => self.remove_upstream(hash, &row.key),
+            false => self.hot.own.remove(hash, &row.key),
+        }
         log::debug!("cool: {} ({reason})", String::from_utf8_lossy(&row.key));
         for core in self.other_cores() {
             self.post.note(core, Note::Remove { hash, key: (*row.key).into() });

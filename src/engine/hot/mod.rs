@@ -11,12 +11,20 @@ pub use policy::{HotPolicy, HotSettings};
 
 use super::letter::Ticket;
 use crate::heat::{Board, Heat, HeatOptions};
-use crate::replica::{Cache, Directory, Fold};
+use crate::replica::{Cache, Directory, Entry, Fold};
 use crate::types::{CoreId, KeyHash};
 
 /// Operations that a core looks at in a window, as far as it has so many. A key at three hundredths of the load, which
 /// is what promotion asks by default, is then seen sixty times, and looking costs a core less than half a percent.
 const SAMPLES_A_WINDOW: u32 = 2048;
+
+/// Where a hot key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Home {
+    Here,
+    Core,
+    Server,
+}
 
 /// One core's part in all hot keys.
 pub(super) struct Hot {
@@ -30,7 +38,9 @@ pub(super) struct Hot {
     pub cache: Cache<Ticket>,
     /// Operations of this core's connections on its own hot keys that wait their turn.
     pub own: Cache<Ticket>,
-    /// Such that will be served when the next turn begins.
+    /// Hot keys that other servers have.
+    pub upstream: Cache<Ticket>,
+    /// Folds of `own` that will be served when the next turn begins.
     #[expect(clippy::vec_box, reason = "folds travel boxed")]
     own_folds: Vec<Box<Fold>>,
     /// Folds served in this turn; they go back when it ends.
@@ -63,6 +73,7 @@ impl Hot {
             directory: Directory::default(),
             cache: Cache::default(),
             own: Cache::default(),
+            upstream: Cache::default(),
             own_folds: Vec::new(),
             served: Vec::new(),
             changed: Vec::new(),
@@ -77,8 +88,23 @@ impl Hot {
         }
     }
 
-    fn cache_of(&mut self, own: bool) -> &mut Cache<Ticket> {
-        if own { &mut self.own } else { &mut self.cache }
+    fn drafts(&mut self, home: Home) -> &mut Cache<Ticket> {
+        match home {
+            Home::Here => &mut self.own,
+            Home::Core => &mut self.cache,
+            Home::Server => &mut self.upstream,
+        }
+    }
+
+    /// What this core has of a hot key of others.
+    pub fn entry(&mut self, hash: KeyHash, key: &[u8]) -> Option<&mut Entry<Ticket>> {
+        let Hot { cache, upstream, .. } = self;
+        cache.get(hash, key).or_else(|| upstream.get(hash, key))
+    }
+
+    /// The number of the latest installation of a hot key.
+    pub fn epoch(&self) -> u64 {
+        self.cache.epoch() + self.upstream.epoch()
     }
 
     /// Whether operations wait for the next turn, which should then not be long.
@@ -88,12 +114,12 @@ impl Hot {
 
     /// Whether any operation may wait in a draft.
     pub fn may_hold(&self) -> bool {
-        !(self.cache.is_empty() && self.own.is_empty())
+        !(self.cache.is_empty() && self.own.is_empty() && self.upstream.is_empty())
     }
 
     /// Whether a draft has grown so large that requests should wait until it has left.
     pub fn is_full(&self) -> bool {
-        self.cache.is_full() || self.own.is_full()
+        self.cache.is_full() || self.own.is_full() || self.upstream.is_full()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::Engine;
 use super::super::gather::Gather;
+use super::super::hot::Home;
 use super::super::ingress::Call;
 use super::super::invalidation::mark_of;
 use super::super::letter::Ticket;
@@ -267,7 +268,7 @@ impl Engine {
         let in_draft =
             client.order.awaits(request.hash) && self.hot.own.get(request.hash, request.args.get(1)).is_some();
         if in_draft {
-            self.join(true, client, ticket, proto, request);
+            self.join(Home::Here, client, ticket, proto, request);
         } else {
             self.wait_for_unlock(self.core, ticket, proto, heed, request);
         }

@@ -52,22 +52,27 @@ impl Engine {
                 Some(Answer::Reply { of, bytes, kind, request, asked_us }) => {
                     rest.answered = true;
                     self.time_answer(server, now.mono_us - asked_us);
-                    match of.whose {
-                        Whose::Client(ticket) if kind != b'-' => self.bring_bytes_home(ticket, bytes),
-                        Whose::Client(ticket) => {
-                            rest.errors += 1;
-                            let bytes = bytes.as_slice();
-                            if !(redirects && self.redirect(now, server, of, bytes, &request, &mut rest)) {
-                                self.shard.counts.tally.error(&bytes[1..bytes.len() - 2]);
-                                self.bring_home(ticket, bytes);
-                            }
+                    if kind == b'-' && of.whose.is_a_clients() {
+                        rest.errors += 1;
+                        let error = bytes.as_slice();
+                        if redirects && self.redirect(now, server, of, error, &request, &mut rest) {
+                            continue;
                         }
+                        self.shard.counts.tally.error(&error[1..error.len() - 2]);
+                    }
+                    match of.whose {
+                        Whose::Client(ticket) => {
+                            self.release_bar(&of);
+                            self.bring_bytes_home(ticket, bytes);
+                        }
+                        Whose::Fold(flight, leg) => self.flight_answered(&of, (flight, leg), row, bytes.as_slice()),
                         Whose::Map => rest.map = Some(bytes.as_slice().to_vec()),
                         Whose::Asking => {}
                     }
                 }
                 Some(Answer::Greeted) => rest.greeted = true,
-                Some(Answer::Push { .. }) | None => {}
+                Some(Answer::Push { bytes }) => self.hear(row, bytes),
+                None => {}
             }
         }
         let router = self.router.as_deref_mut().expect("it was there just now");
@@ -87,6 +92,7 @@ impl Engine {
         let link_row = &mut router.rows[row as usize];
         let (server, first) = (link_row.server, (rest.answered || rest.greeted) && !link_row.proven);
         link_row.proven |= rest.answered || rest.greeted;
+        router.end_fences();
         router.servers[server as usize].figures.errors += rest.errors;
         if first {
             router.servers[server as usize].health.succeeded();
@@ -110,7 +116,7 @@ impl Engine {
                 Next::Later { due_us } => {
                     self.router.as_deref_mut().expect("there is a router").later.push((due_us, asked, request));
                 }
-                Next::Error(text) => self.answer_error(asked.whose, &text),
+                Next::Error(text) => self.answer_error(&asked, &text),
                 Next::Reply => unreachable!("the client has it"),
             }
         }
@@ -198,12 +204,26 @@ impl Engine {
     }
 
     /// Answers in the place of a server.
-    pub(super) fn answer_error(&mut self, whose: Whose, text: &str) {
-        let Whose::Client(ticket) = whose else { return };
+    pub(super) fn answer_error(&mut self, asked: &Asked, text: &str) {
         let mut error = Output::default();
         Reply { out: &mut error, proto: Proto::Resp2 }.error(text);
-        self.shard.counts.tally.error(text.as_bytes());
-        self.bring_home(ticket, &error.bytes);
+        match asked.whose {
+            Whose::Client(ticket) => {
+                self.shard.counts.tally.error(text.as_bytes());
+                self.release_bar(asked);
+                self.bring_home(ticket, &error.bytes);
+            }
+            Whose::Fold(flight, leg) => self.flight_unanswered(flight, leg, &error.bytes),
+            Whose::Asking | Whose::Map => {}
+        }
+    }
+
+    /// A part of a write on hot keys has ended.
+    #[inline]
+    fn release_bar(&mut self, asked: &Asked) {
+        if asked.bar != 0 {
+            self.router.as_deref_mut().expect("there is a router").hot.release(asked.bar);
+        }
     }
 
     #[cold]
@@ -219,6 +239,7 @@ impl Engine {
 
     /// Tells the shell what is ready for clients that got replies, and lets those go on that waited for them.
     pub(super) fn settle_touched(&mut self, now: Now, effects: &mut Effects) {
+        self.fly_on(now, effects);
         let router = self.router.as_deref_mut().expect("there is a router");
         let mut touched = std::mem::take(&mut router.touched);
         for conn in touched.drain(..) {

@@ -203,7 +203,7 @@ impl Engine {
                 ToAsk::Seed(seed) => router.pools[pool].servers[seed],
                 ToAsk::Node(node) => router.server_of_node(pool, node),
             };
-            let way = LinkWay { proto: Proto::Resp2, turn: 0 };
+            let way = LinkWay::of(Proto::Resp2, 0);
             let Some(row) = router.link_to(now.mono_us, server, way, effects) else {
                 router.map_unanswered(server);
                 continue;
@@ -235,6 +235,7 @@ impl Engine {
     /// Keys have other servers than before. What a client has asked the old ones comes before what it asks the new ones,
     /// so who awaits replies goes on when it has them.
     pub(super) fn keys_have_moved(&mut self) {
+        self.forget_all_copies();
         for (_, client) in self.sessions.iter_mut().filter(|(_, client)| client.is_routed && !client.queue.is_empty()) {
             client.stalled = true;
             client.settles = true;
@@ -268,13 +269,13 @@ impl Engine {
         effects: &mut Effects,
     ) {
         let router = self.router.as_deref_mut().expect("there is a router");
-        let way = LinkWay { proto: asked.proto, turn: asked.turn() };
+        let way = asked.way();
         let Some(row) = router.link_to(now.mono_us, server, way, effects) else {
             let text = router.unreachable(server);
-            return self.answer_error(asked.whose, &text);
+            return self.answer_error(&asked, &text);
         };
         if asking {
-            let before = Asked { whose: Whose::Asking, ..asked };
+            let before = Asked { whose: Whose::Asking, bar: 0, ..asked };
             let encode = |out: &mut Output| out.bytes.extend_from_slice(b"*1\r\n$6\r\nASKING\r\n");
             router.ask(now.mono_us, row, before, encode, effects);
         }
@@ -284,11 +285,12 @@ impl Engine {
 
 impl Asked {
     /// Which of several links: that of the client's other requests.
-    pub fn turn(&self) -> u32 {
-        match self.whose {
+    pub fn way(&self) -> LinkWay {
+        let turn = match self.whose {
             Whose::Client(ticket) => ticket.conn().index,
-            Whose::Asking | Whose::Map => 0,
-        }
+            Whose::Asking | Whose::Map | Whose::Fold(..) => 0,
+        };
+        LinkWay { proto: self.proto, turn, tracks: self.tracks }
     }
 }
 
@@ -303,6 +305,8 @@ impl Default for Asked {
             slot: Slot(0),
             hops: Hops::default(),
             proto: Proto::Resp2,
+            tracks: false,
+            bar: 0,
         }
     }
 }

@@ -1,10 +1,12 @@
 //! A request on its way out: its bytes on the links of the servers that it is for.
 
+use super::hot::Meets;
 use super::join::{How, Joined};
 use super::places::{Part, Refusal, Spot, Way};
 use super::router::{Asked, LinkWay, Whose};
 use crate::engine::Engine;
 use crate::engine::gather::Gather;
+use crate::engine::group::Place;
 use crate::engine::ingress::Call;
 use crate::engine::letter::Ticket;
 use crate::engine::sessions::Client;
@@ -15,6 +17,17 @@ use crate::types::Slot;
 use crate::upstream::topology::Hops;
 use std::sync::Arc;
 
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passed {
+    /// It is on its way, or answered.
+    On,
+    /// It is to be run here.
+    Not,
+    /// It may not be asked yet.
+    Waits,
+}
+
 impl Engine {
     /// Whether a request has to wait until all that its client asked before is answered: it changes the version of the
     /// protocol, and with it the link.
@@ -23,10 +36,16 @@ impl Engine {
         changes && client.is_routed && !client.queue.is_empty()
     }
 
-    /// Passes a request on to the servers that it is for, if it is for any; false: it is answered here.
-    pub(in crate::engine) fn pass_on(&mut self, call: &mut Call, client: &mut Client, mut args: Args) -> bool {
+    /// Passes a request on to the servers that it is for, if it is for any.
+    pub(in crate::engine) fn pass_on(
+        &mut self,
+        call: &mut Call,
+        client: &mut Client,
+        place: Option<Place>,
+        mut args: Args,
+    ) -> Passed {
         if !client.authenticated {
-            return false;
+            return Passed::Not;
         }
         let passage = match passage(&args) {
             Ok(passage) => passage,
@@ -37,15 +56,25 @@ impl Engine {
                 }
                 client.answer(|reply| error.write(reply));
                 client.command_ends();
-                return true;
+                return Passed::On;
             }
         };
-        let router = self.router.as_deref().expect("requests are passed on where there is a router");
-        match router.way_of(passage, &args) {
-            Way::Here => return false,
-            Way::To(spot) => self.send_to(call, client, spot, passage, &mut args),
-            Way::Refused(refusal) => self.refuse_to_pass(client, passage, refusal),
-            way => self.send_to_several(call, client, passage, &mut args, way),
+        let meets = match self.hot.upstream.is_empty() {
+            true => Meets::Nothing,
+            false => self.meet_hot_keys(call, client, (passage, place), &mut args),
+        };
+        match meets {
+            Meets::Requests => return Passed::Waits,
+            Meets::HotKey => {}
+            Meets::Nothing | Meets::HotKeys => {
+                let sent = self.send_on(call, client, passage, &mut args);
+                if meets == Meets::HotKeys {
+                    self.ends_bar(client);
+                }
+                if !sent {
+                    return Passed::Not;
+                }
+            }
         }
         if passage.command.is_none() {
             // What is in our own table is counted where it was parsed.
@@ -53,7 +82,29 @@ impl Engine {
         }
         client.last_command = if passage.is_known() { passage.name } else { "unknown" };
         client.command_ends();
+        Passed::On
+    }
+
+    /// False: it is answered here.
+    #[inline]
+    fn send_on(&mut self, call: &mut Call, client: &mut Client, passage: &'static Passage, args: &mut Args) -> bool {
+        let router = self.router.as_deref().expect("requests are passed on where there is a router");
+        match router.way_of(passage, args) {
+            Way::Here => return false,
+            Way::To(spot) => self.send_to(call, client, spot, passage, args),
+            Way::Refused(refusal) => self.refuse_to_pass(client, passage, refusal),
+            way => self.send_to_several(call, client, passage, args, way),
+        }
         true
+    }
+
+    /// A request on hot keys went its own way.
+    #[cold]
+    fn ends_bar(&mut self, client: &mut Client) {
+        client.hold_copies();
+        let hot = &mut self.router.as_deref_mut().expect("there is a router").hot;
+        let bar = std::mem::take(&mut hot.bar);
+        hot.release(bar);
     }
 
     /// Asks a server in a client's name.
@@ -67,7 +118,7 @@ impl Engine {
         args: &mut Args,
     ) {
         let router = self.router.as_deref_mut().expect("there is a router");
-        let way = LinkWay { proto: client.proto, turn: call.conn.index };
+        let way = LinkWay::of(client.proto, call.conn.index);
         let Some(row) = router.link_to(call.now.mono_us, spot.server, way, call.effects) else {
             let text = router.unreachable(spot.server);
             self.shard.counts.tally.error(text.as_bytes());
@@ -92,7 +143,9 @@ impl Engine {
         let server = router.rows[row as usize].server;
         let pool = router.servers[server as usize].pool as u16;
         let (whose, reads, proto) = (Whose::Client(ticket), passage.is_read(), client.proto);
-        let asked = Asked { whose, reads, again: false, pool, slot, hops: Hops::default(), proto };
+        let bar = router.hot.bar;
+        router.hot.hold(bar);
+        let asked = Asked { whose, reads, again: false, pool, slot, hops: Hops::default(), proto, tracks: false, bar };
         if router.ask(call.now.mono_us, row, asked, encode, call.effects) {
             router.rows[row as usize].waiting.push(call.conn);
             client.stalled = true;
@@ -150,7 +203,7 @@ impl Engine {
         for (part, number) in parts.iter().zip(0..) {
             let ticket = Ticket::new(call.conn, slot, number);
             let router = self.router.as_deref_mut().expect("there is a router");
-            let way = LinkWay { proto: client.proto, turn: call.conn.index };
+            let way = LinkWay::of(client.proto, call.conn.index);
             match router.link_to(call.now.mono_us, part.spot.server, way, call.effects) {
                 Some(row) => {
                     let encode = |out: &mut Output| encode_part(args, part, cursor, out);
@@ -196,6 +249,17 @@ fn encode(args: &mut Args, out: &mut Output) {
     }
     push_length(out, b'*', args.len());
     for index in 0..args.len() {
+        encode_arg(args, index, out);
+    }
+}
+
+/// Writes a request whose name stands for itself.
+pub(super) fn encode_as(name: &[u8], args: &mut Args, out: &mut Output) {
+    push_length(out, b'*', args.len());
+    push_length(out, b'$', name.len());
+    out.bytes.extend_from_slice(name);
+    out.bytes.extend_from_slice(b"\r\n");
+    for index in 1..args.len() {
         encode_arg(args, index, out);
     }
 }

@@ -133,7 +133,7 @@ fn integer(value: i64) -> Vec<u8> {
     format!(":{value}\r\n").into_bytes()
 }
 
-fn number(reply: &[u8]) -> Option<i64> {
+pub(super) fn number(reply: &[u8]) -> Option<i64> {
     parse_i64(reply.strip_prefix(b":")?.strip_suffix(b"\r\n")?)
 }
 

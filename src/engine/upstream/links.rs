@@ -36,6 +36,8 @@ impl Engine {
         let Some(row) = router.row_of_dial(link) else { return effects.kill.push(conn) };
         router.attach(row, conn);
         let link_row = &mut router.rows[row as usize];
+        // Another that was started in its place may know of CLIENT TRACKING.
+        router.servers[link_row.server as usize].tracks |= !link_row.tracks;
         link_row.link.as_mut().expect("it is there between events").connected(now.mono_us, &link_row.options);
         router.announce(row, effects);
     }
@@ -54,6 +56,7 @@ impl Engine {
         if let Some(row) = router.row_of(conn) {
             router.detach(row);
             router.fallen.push((row, Loss::Ended));
+            self.forget_copies_of(row);
         }
     }
 
@@ -96,6 +99,7 @@ impl Engine {
             None => effects.hang_up.push(LinkId { index: row, attempt: router.rows[row as usize].attempt }),
         }
         router.fallen.push((row, why));
+        self.forget_copies_of(row);
     }
 
     /// Looks at the links: gives up those that are late, and deals with what lost ones owe.
@@ -145,7 +149,7 @@ impl Engine {
     fn deal_with_loss(&mut self, now: Now, row: u32, loss: &Loss, effects: &mut Effects) {
         let router = self.router.as_deref_mut().expect("there is a router");
         let link_row = &mut router.rows[row as usize];
-        let (server, proven) = (link_row.server, link_row.proven);
+        let (server, proven, tracks) = (link_row.server, link_row.proven, link_row.tracks);
         let mut unanswered = Vec::new();
         let link = link_row.link.as_mut().expect("it is there between events");
         if !link.is_down() {
@@ -153,16 +157,24 @@ impl Engine {
         }
         let waiting = std::mem::take(&mut link_row.waiting);
         let of = &mut router.servers[server as usize];
+        // One that knows nothing of CLIENT TRACKING is none the worse.
+        let declines = tracks && !proven && matches!(loss, Loss::Ended | Loss::GivenUp(_));
+        of.tracks &= !declines;
         let fails = match loss {
             Loss::Idle => false,
+            Loss::GivenUp(_) if declines => false,
             Loss::Ended => !proven || !unanswered.is_empty(),
             Loss::Dial(_) | Loss::GivenUp(_) => true,
         };
+        if declines {
+            log::info!("upstream {}: copies of hot keys are not kept: {}", of.name, loss.text());
+        }
         if fails {
             of.health.failed(now.mono_us);
             log::warn!("upstream {}: {}", of.name, loss.text());
             router.reached(server, false);
         }
+        router.end_fences();
         for left in unanswered {
             self.make_good(now, row, left, loss, effects);
         }
@@ -176,18 +188,22 @@ impl Engine {
         let server = router.rows[row as usize].server;
         let Unanswered { of: asked, sent, request } = left;
         match asked.whose {
-            Whose::Client(_) => {}
+            Whose::Client(_) | Whose::Fold(..) => {}
             Whose::Map => return router.map_unanswered(server),
             Whose::Asking => return,
         }
         let may = (asked.reads || !sent) && !asked.again && !router.servers[server as usize].health.is_ejected();
-        if may && matches!(loss, Loss::Ended | Loss::Idle) {
-            let again = Asked { again: true, ..asked };
+        let declined = asked.tracks && !router.servers[server as usize].tracks;
+        if may && (matches!(loss, Loss::Ended | Loss::Idle) || declined && !sent) {
+            let mut again = Asked { again: true, ..asked };
+            if declined {
+                (again.tracks, again.proto) = (false, LinkWay::hot(false).proto);
+            }
             let server = match router.pools[usize::from(asked.pool)].cluster {
                 Some(_) => router.spot_of_slot(usize::from(asked.pool), asked.slot, asked.reads).server,
                 None => server,
             };
-            let way = LinkWay { proto: asked.proto, turn: asked.turn() };
+            let way = again.way();
             // At once, though a server that fails rests: this is how one that was started anew is found.
             router.dial_anyway(now.mono_us, server, way, effects);
             return self.ask_again(now, server, again, false, &request, effects);
@@ -198,7 +214,7 @@ impl Engine {
         } else {
             router.unreachable(server)
         };
-        self.answer_error(asked.whose, &text);
+        self.answer_error(&asked, &text);
     }
 
     /// The process ends, and nobody is left who could ask.

@@ -7,11 +7,13 @@
 mod answers;
 mod cluster;
 mod forward;
+mod hot;
 mod join;
 mod links;
 mod options;
 mod places;
 mod router;
 
+pub(super) use forward::Passed;
 pub use options::{PoolKind, PoolOptions, ReadPolicy, ServerOptions, Upstreams};
 pub(super) use router::Router;

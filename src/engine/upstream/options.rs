@@ -55,6 +55,10 @@ pub struct PoolOptions {
     pub links_per_core: u32,
     pub in_flight_max: usize,
     pub in_flight_bytes_max: usize,
+    /// For how long copies of hot keys live where a server does not say what has changed; 0: there are none.
+    pub hot_copy_ms: u64,
+    /// For how long the last value of a hot key is answered while its server cannot be reached; 0: it is an error.
+    pub hot_stale_ms: u64,
     pub health: HealthPolicy,
 }
 
@@ -73,6 +77,8 @@ impl PoolOptions {
             links_per_core: 1,
             in_flight_max: 16_384,
             in_flight_bytes_max: 64 << 20,
+            hot_copy_ms: 0,
+            hot_stale_ms: 0,
             health: HealthPolicy { eject_after: 3, eject_us: 1_000_000 },
         }
     }
@@ -89,6 +95,14 @@ impl PoolOptions {
             in_flight_bytes_max: self.in_flight_bytes_max,
             reply_bounds: ReplyBounds::default(),
         }
+    }
+
+    /// A link on which the server says what has changed of what it was asked for, but for what was changed by it.
+    pub(super) fn tracking_link(&self) -> LinkOptions {
+        let mut link = self.link(Proto::Resp3);
+        push_request(&mut link.greeting, &[b"CLIENT", b"TRACKING", b"ON", b"NOLOOP"]);
+        link.greeting_replies += 1;
+        link
     }
 
     /// Who asks, in which version of the protocol, and whether replicas may answer.
@@ -118,7 +132,7 @@ impl PoolOptions {
     }
 }
 
-fn push_request(bytes: &mut Vec<u8>, words: &[&[u8]]) {
+pub(super) fn push_request(bytes: &mut Vec<u8>, words: &[&[u8]]) {
     bytes.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
     for word in words {
         bytes.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());

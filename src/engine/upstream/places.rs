@@ -137,7 +137,7 @@ impl Router {
 
     /// Where a key of a pool is.
     #[inline]
-    fn place(&self, pool: usize, key: &[u8], reads: bool) -> Spot {
+    pub fn place(&self, pool: usize, key: &[u8], reads: bool) -> Spot {
         let of = &self.pools[pool];
         if of.cluster.is_some() {
             return self.spot_of_slot(pool, slot_of(key), reads);

@@ -1,6 +1,7 @@
 //! This core's view of the servers: pools, servers, and the table of links.
 
 use super::cluster::ClusterPool;
+use super::hot::{Hot, Leg};
 use super::options::{PoolKind, PoolOptions, Upstreams};
 use crate::engine::event::{Dial, Effects};
 use crate::engine::letter::Ticket;
@@ -17,8 +18,18 @@ pub enum Whose {
     Client(Ticket),
     /// The router, for the request that stands behind it.
     Asking,
+    /// Those who wait in a fold of a hot key: which flight it is, and which part of it.
+    Fold(u32, Leg),
     /// The router, which wants to know which slots are where.
     Map,
+}
+
+impl Whose {
+    /// Whether clients wait for it.
+    #[inline]
+    pub fn is_a_clients(self) -> bool {
+        matches!(self, Whose::Client(_) | Whose::Fold(..))
+    }
 }
 
 /// Whose reply a link owes, and what may be done to get it.
@@ -34,6 +45,10 @@ pub struct Asked {
     pub slot: Slot,
     pub hops: Hops,
     pub proto: Proto,
+    /// By the link on which the server says what has changed.
+    pub tracks: bool,
+    /// The write on hot keys that it is a part of; 0: none.
+    pub bar: u32,
 }
 
 /// What a server has done for this core.
@@ -59,7 +74,10 @@ pub struct Server {
     pub node: Option<NodeId>,
     /// For how long it takes to answer, a moving average.
     pub answers_us: u64,
-    /// The rows of its links: those in the first version of the protocol, then those in the other.
+    /// It may be asked to say what has changed.
+    pub tracks: bool,
+    /// The rows of its links: those in the first version of the protocol, those in the other, and the one on which it says
+    /// what has changed.
     links: Vec<Option<u32>>,
 }
 
@@ -71,10 +89,14 @@ pub struct Pool {
     /// Where keys lie, if it is a pool of independent servers.
     pub placement: Option<Placement>,
     pub cluster: Option<Box<ClusterPool>>,
+    /// For how long copies of hot keys live if their server does not say what has changed; 0: there are none then.
+    pub hot_copy_ms: u64,
+    /// For how long the last value of a hot key is answered while its server cannot be reached.
+    pub hot_stale_ms: u64,
     health: crate::upstream::HealthPolicy,
     links_per_core: u32,
-    /// By version of the protocol.
-    links: [Arc<LinkOptions>; 2],
+    /// By version of the protocol; then those on which servers say what has changed.
+    links: [Arc<LinkOptions>; 3],
 }
 
 /// A link, whether it is connected or not.
@@ -89,6 +111,10 @@ pub struct Row {
     pub announced: bool,
     /// Something was answered since it was connected.
     pub proven: bool,
+    /// The server says on it what has changed.
+    pub tracks: bool,
+    /// Requests that it was ever asked.
+    pub asked: u64,
     /// Clients that wait until it has room.
     pub waiting: Vec<ConnId>,
 }
@@ -119,6 +145,19 @@ pub struct LinkWay {
     pub proto: Proto,
     /// The same for all that one client asks, so that its requests stay in order.
     pub turn: u32,
+    /// The one on which the server says what has changed.
+    pub tracks: bool,
+}
+
+impl LinkWay {
+    pub fn of(proto: Proto, turn: u32) -> LinkWay {
+        LinkWay { proto, turn, tracks: false }
+    }
+
+    /// For folds of hot keys: where the server says what has changed, if it does.
+    pub fn hot(tracks: bool) -> LinkWay {
+        LinkWay { proto: if tracks { Proto::Resp3 } else { Proto::Resp2 }, turn: 0, tracks }
+    }
 }
 
 pub struct Router {
@@ -139,6 +178,7 @@ pub struct Router {
     pub touched: Vec<ConnId>,
     /// Requests that are asked once more, and when; in no order.
     pub later: Vec<(u64, Asked, Output)>,
+    pub hot: Hot,
 }
 
 /// Between looks at the links while something is awaited, and while nothing is.
@@ -158,6 +198,7 @@ impl Router {
             next_look_us: None,
             touched: Vec::new(),
             later: Vec::new(),
+            hot: Hot::default(),
         };
         upstreams.pools.iter().for_each(|pool| router.add_pool(pool));
         assert!(!router.pools.is_empty(), "a router has somebody to pass requests on to");
@@ -185,9 +226,11 @@ impl Router {
             servers: Vec::new(),
             placement,
             cluster,
+            hot_copy_ms: options.hot_copy_ms,
+            hot_stale_ms: options.hot_stale_ms,
             health: options.health,
             links_per_core: options.links_per_core,
-            links: [Arc::new(options.link(Proto::Resp2)), Arc::new(options.link(Proto::Resp3))],
+            links: [options.link(Proto::Resp2), options.link(Proto::Resp3), options.tracking_link()].map(Arc::new),
         });
         for server in &options.servers {
             let row = self.add_server(pool, Arc::clone(&server.name), Arc::clone(&server.address));
@@ -198,10 +241,11 @@ impl Router {
     /// A server of a pool, by a row that nobody has any more or by a new one.
     pub fn add_server(&mut self, pool: usize, name: Arc<str>, address: Arc<str>) -> u32 {
         let of = &self.pools[pool];
-        let links = vec![None; 2 * of.links_per_core as usize];
+        let links = vec![None; 2 * of.links_per_core as usize + 1];
         let row = self.servers.len() as u32;
         let (health, node, figures) = (Health::new(of.health, self.seed ^ u64::from(row)), None, Figures::default());
-        self.servers.push(Server { name, address, pool, health, figures, node, answers_us: 0, links });
+        let answers_us = 0;
+        self.servers.push(Server { name, address, pool, health, figures, node, answers_us, tracks: true, links });
         row
     }
 
@@ -209,7 +253,7 @@ impl Router {
     pub fn rename(&mut self, row: u32, address: &str) {
         let server = &mut self.servers[row as usize];
         (server.name, server.address) = (address.into(), address.into());
-        (server.figures, server.answers_us) = (Figures::default(), 0);
+        (server.figures, server.answers_us, server.tracks) = (Figures::default(), 0, true);
         server.health.succeeded();
     }
 
@@ -239,15 +283,18 @@ impl Router {
     fn row_to(&mut self, server: u32, way: LinkWay) -> u32 {
         let links = &self.servers[server as usize].links;
         let of_version = links.len() / 2;
-        let number = way.proto as usize * of_version + way.turn as usize % of_version;
-        links[number].unwrap_or_else(|| self.add_row(server, way.proto, number))
+        let number = match way.tracks {
+            false => way.proto as usize * of_version + way.turn as usize % of_version,
+            true => links.len() - 1,
+        };
+        links[number].unwrap_or_else(|| self.add_row(server, way, number))
     }
 
-    fn add_row(&mut self, server: u32, proto: Proto, number: usize) -> u32 {
+    fn add_row(&mut self, server: u32, way: LinkWay, number: usize) -> u32 {
         let row = self.rows.len() as u32;
         let of = &mut self.servers[server as usize];
         of.links[number] = Some(row);
-        let options = Arc::clone(&self.pools[of.pool].links[proto as usize]);
+        let options = Arc::clone(&self.pools[of.pool].links[if way.tracks { 2 } else { way.proto as usize }]);
         self.rows.push(Row {
             server,
             attempt: 0,
@@ -256,6 +303,8 @@ impl Router {
             options,
             announced: false,
             proven: false,
+            tracks: way.tracks,
+            asked: 0,
             waiting: Vec::new(),
         });
         row
@@ -294,6 +343,7 @@ impl Router {
         let link = row.link.as_mut().expect("nobody asks in the middle of its replies");
         let first = link.ask(now_us, asked, encode);
         let full = link.is_full(&row.options);
+        row.asked += 1;
         if first
             && !row.announced
             && let Some(conn) = row.conn

@@ -122,6 +122,12 @@ impl<'a> Args<'a> {
         self.args
     }
 
+    /// The same request, lent.
+    #[inline]
+    pub fn lend(&mut self) -> Args<'_> {
+        Args { text: self.text, args: self.args, bodies: self.bodies }
+    }
+
     /// The same request with only these of its arguments: how a command on several keys becomes several on one.
     #[inline]
     pub fn narrow<'b>(&'b mut self, args: &'b [Arg]) -> Args<'b> {

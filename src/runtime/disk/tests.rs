@@ -150,7 +150,11 @@ impl Desk {
     fn turn(&mut self) -> Standing {
         self.now.mono_us += TURN_US;
         self.engine.turn_begins(self.now, &mut self.effects);
-        self.engine.turn_ends(self.now, ShellCounts { log: self.disk.counts, ..ShellCounts::default() });
+        self.engine.turn_ends(
+            self.now,
+            ShellCounts { log: self.disk.counts, ..ShellCounts::default() },
+            &mut self.effects,
+        );
         self.disk.turn(&mut self.engine, &mut self.ring, self.now)
     }
 

@@ -190,7 +190,7 @@ impl Worker {
                 self.engine.handle(now, Event::Tick, &mut self.effects);
             }
             let counts = self.counts(now);
-            self.engine.turn_ends(now, counts);
+            self.engine.turn_ends(now, counts, &mut self.effects);
             self.log(now);
             self.perform(now);
             self.pace.turn(now.mono_us, std::mem::take(&mut self.receives));

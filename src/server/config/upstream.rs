@@ -74,6 +74,8 @@ pub struct Upstream {
     pub idle_timeout_ms: u64,
     pub links_per_core: u32,
     pub in_flight_max: usize,
+    pub hot_copy_ms: u64,
+    pub hot_stale_ms: u64,
     pub eject_after: u32,
     pub eject_ms: u64,
 }
@@ -114,6 +116,8 @@ impl Default for Upstream {
             idle_timeout_ms: 0,
             links_per_core: 1,
             in_flight_max: 16_384,
+            hot_copy_ms: 0,
+            hot_stale_ms: 0,
             eject_after: 3,
             eject_ms: 1000,
         }
@@ -324,6 +328,27 @@ const UPSTREAM_KEYS: &[Key<Upstream>] = &[
         why: "Requests that may wait for a server's replies. Past it the clients that ask for more wait.",
         get: |upstream| Some(upstream.in_flight_max.to_value()),
         set: |upstream, value| upstream.in_flight_max = Stored::from_value(value).expect(FITS),
+    },
+    Key {
+        key: "hot_copy_ms",
+        kind: Kind::Count { min: 0, max: 3_600_000 },
+        unit: "milliseconds",
+        absent: "0",
+        example: "",
+        why: "How long copies of hot keys live where a server does not say what has changed, as Redis does from 6.0 \
+              on. 0: no copies then.",
+        get: |upstream| Some(upstream.hot_copy_ms.to_value()),
+        set: |upstream, value| upstream.hot_copy_ms = Stored::from_value(value).expect(FITS),
+    },
+    Key {
+        key: "hot_stale_ms",
+        kind: Kind::Count { min: 0, max: 86_400_000 },
+        unit: "milliseconds",
+        absent: "0",
+        example: "",
+        why: "How long the last value of a hot key is answered while its server cannot be reached. 0: an error is.",
+        get: |upstream| Some(upstream.hot_stale_ms.to_value()),
+        set: |upstream, value| upstream.hot_stale_ms = Stored::from_value(value).expect(FITS),
     },
     Key {
         key: "eject_after",

@@ -70,3 +70,42 @@ fn a_retired_cell_has_no_copies() {
         owner.join().unwrap();
     });
 }
+
+/// A write over a link of one core, beside a core that reads over its own and keeps a copy. The server is what both links
+/// lead to. `holds`: the write is counted while it is under way.
+fn write_elsewhere(holds: bool) {
+    let (cell, server) = (Arc::new(Cell::shared(0)), Arc::new(Mutex::new(0)));
+    let acknowledged = Arc::new(AtomicU64::new(0));
+    let writer = {
+        let (cell, server, acknowledged) = (Arc::clone(&cell), Arc::clone(&server), Arc::clone(&acknowledged));
+        thread::spawn(move || {
+            if holds { cell.begin_write() } else { cell.invalidate() }
+            *server.lock().unwrap() = 1;
+            if holds {
+                cell.end_write();
+            }
+            acknowledged.store(1, Ordering::Release);
+        })
+    };
+    let version = cell.settled();
+    let value = *server.lock().unwrap();
+    let copy = version.filter(|version| *version == cell.version());
+    let heard_of = acknowledged.load(Ordering::Acquire);
+    eprintln!("{copy:?} {value} {heard_of} {holds}");
+    if copy.is_some_and(|version| version == cell.version()) {
+        assert!(value >= heard_of, "a copy of {value} answers a read behind write {heard_of}");
+    }
+    writer.join().unwrap();
+}
+
+#[test]
+fn no_copy_misses_an_acknowledged_write_to_a_server() {
+    loom::model(|| write_elsewhere(true));
+}
+
+/// The canary: to move the version only as the write begins is not enough.
+#[test]
+#[should_panic(expected = "answers a read behind write")]
+fn a_write_that_nobody_counts_is_noticed() {
+    loom::model(|| write_elsewhere(false));
+}

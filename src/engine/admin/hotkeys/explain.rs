@@ -77,7 +77,7 @@ impl Engine {
     pub(super) fn explain_part(&mut self, now: Now, key: &[u8], out: &mut Vec<u8>) {
         let hash = self.shard.hash(key);
         let mut part = Explanation::default();
-        if let Some(entry) = self.hot.cache.get(hash, key) {
+        if let Some(entry) = self.hot.entry(hash, key) {
             (part.hits, part.folds, part.members) = (entry.hits, entry.folds, entry.members);
             part.copies = u64::from(entry.copy().is_some());
         }

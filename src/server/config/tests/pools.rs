@@ -12,7 +12,8 @@ fn with(text: &str, urls: &[&str]) -> Result<Loaded, Mistakes> {
 
 const FULL: &str = "[[upstream]]\nname = \"main\"\nkind = \"cluster\"\nservers = [\"10.0.0.1:6379\", \"[::1]:6379\"]\n\
                     read = \"nearest\"\nusername = \"me\"\npassword = \"sesame\"\nconnect_timeout_ms = 5\n\
-                    request_timeout_ms = 6\nidle_timeout_ms = 7\nlinks_per_core = 2\nin_flight_max = 8\neject_after = 9\n\
+                    request_timeout_ms = 6\nidle_timeout_ms = 7\nlinks_per_core = 2\nin_flight_max = 8\nhot_copy_ms = 11\n\
+                    hot_stale_ms = 12\neject_after = 9\n\
                     eject_ms = 10\n\n[[upstream]]\nname = \"old\"\nkind = \"pool\"\n\
                     servers = \"a:1:2 first,unix:/run/b:c:3\"\ndistribution = \"jump\"\nhash = \"md5\"\nhash_tag = \"{}\"\n\
                     password_file = \"/etc/p\"\n\n[[route]]\nmatch = \"user:*\"\npool = \"old\"\n\
@@ -28,13 +29,14 @@ fn every_key_is_read_and_printed() {
     );
     assert_eq!(main.password, Some(Password("sesame".into())));
     assert_eq!([main.connect_timeout_ms, main.request_timeout_ms, main.idle_timeout_ms, main.eject_ms], [5, 6, 7, 10]);
+    assert_eq!([main.hot_copy_ms, main.hot_stale_ms], [11, 12]);
     assert_eq!((main.links_per_core, main.in_flight_max, main.eject_after), (2, 8, 9));
     assert_eq!((old.distribution, old.hash, old.layout().hash_tag), (Distribution::Jump, Hash::Md5, Some(*b"{}")));
     assert_eq!(old.servers.iter().map(ToString::to_string).collect::<Vec<_>>(), ["a:1:2 first", "unix:/run/b:c:3"]);
     let routes: Vec<_> = loaded.config.routes.iter().map(|r| (r.pattern.as_str(), r.pool.as_str())).collect();
     assert_eq!(routes, [("user:*", "old"), ("here:*", "embedded")]);
     let printed = print(&loaded);
-    assert!(printed.contains("# Set by: c.toml:16.\n[[upstream]]\nname = \"old\"\n"), "{printed}");
+    assert!(printed.contains("# Set by: c.toml:18.\n[[upstream]]\nname = \"old\"\n"), "{printed}");
     assert!(printed.contains("servers = [\"a:1:2 first\", \"unix:/run/b:c:3\"]\n"));
     assert!(printed.contains("# password is set, and not shown.\n") && !printed.contains("sesame"));
     let mut read = good(&printed);

@@ -1,0 +1,282 @@
+//! A fold on its way to the server that has its key: asked leg by leg, answered run by run, landed as one.
+
+use super::super::router::{Asked, LinkWay, Router, Whose};
+use super::{Leg, Made};
+use crate::engine::Engine;
+use crate::engine::event::Effects;
+use crate::engine::hot::Home;
+use crate::engine::upstream::forward::encode_as;
+use crate::engine::upstream::join::number as number_of;
+use crate::engine::upstream::options::push_request;
+use crate::protocol::command::spec;
+use crate::protocol::resp::{Output, Proto};
+use crate::replica::{Cell, Copy, Fold};
+use crate::types::Now;
+use crate::upstream::topology::Hops;
+use std::sync::Arc;
+
+/// A copy is made anew after so long, whatever its server says of it: so that the server sees that its key is used, and
+/// that a link which is dead and does not know it vouches for nothing.
+const COPY_LIFE_MS: u64 = 1000;
+
+/// What came of a run.
+enum Reply {
+    /// From the server.
+    Its(Vec<u8>),
+    /// An error in its place.
+    Ours(Vec<u8>),
+}
+
+/// See the module.
+pub struct Flight {
+    fold: Box<Fold>,
+    cell: Arc<Cell>,
+    pool: usize,
+    writes: bool,
+    /// The version at which a copy may be made of it.
+    version: Option<u64>,
+    asked: Now,
+    /// Of the leg that is under way; and how many are missing.
+    replies: Vec<Option<Reply>>,
+    missing: usize,
+    proto: Proto,
+    tracks: bool,
+    /// By which link a run was answered, and what the last one was.
+    row: Option<u32>,
+    read: Vec<u8>,
+    /// What the server said of how long the key lives; none: it did not.
+    life_ms: Option<i64>,
+    /// The key may have changed since it was read.
+    pub is_stale: bool,
+}
+
+impl Flight {
+    /// Whether it has read this key already.
+    pub fn has_read(&self, key: &[u8]) -> bool {
+        self.row.is_some() && self.fold.key() == key
+    }
+
+    /// Its next run is answered an old value, or else an error.
+    fn fail(&mut self, old: Option<Vec<u8>>, error: &[u8]) {
+        match old {
+            Some(reply) => drop(self.fold.answered(&reply, Proto::Resp3)),
+            None => self.fold.fail_next(error),
+        }
+    }
+
+    /// Whether it was answered by such a link.
+    pub fn is_by(&self, by: impl Fn(u32) -> bool) -> bool {
+        self.row.is_some_and(by)
+    }
+}
+
+impl Router {
+    /// What a key that is only read had when its server could be reached, if nobody has changed it since and it is not too
+    /// old to be answered.
+    fn old_value(&mut self, now: Now, flight: &Flight) -> Option<Vec<u8>> {
+        let max_us = (COPY_LIFE_MS + self.pools[flight.pool].hot_stale_ms) * 1000;
+        let (hash, key) = (flight.fold.hash, flight.fold.key());
+        let made = self.hot.made.iter().find(|made| made.hash == hash && *made.key == *key)?;
+        let (reply, asked, version) = made.kept.as_ref().filter(|_| flight.fold.gets())?;
+        let good = *version == flight.cell.version() && now.mono_us - asked.mono_us <= max_us;
+        good.then(|| {
+            self.hot.stale += 1;
+            reply.clone()
+        })
+    }
+}
+
+impl Engine {
+    /// When a turn ends: sends the folds on their way that wait for other servers.
+    pub(in crate::engine) fn send_folds(&mut self, now: Now, effects: &mut Effects) {
+        if self.hot.upstream.is_empty() {
+            return;
+        }
+        let mut folds = Vec::new();
+        self.hot.upstream.depart(|_, fold| folds.push(fold));
+        for fold in folds {
+            self.take_off(now, fold, effects);
+        }
+        self.fly_on(now, effects);
+    }
+
+    fn take_off(&mut self, now: Now, fold: Box<Fold>, effects: &mut Effects) {
+        let entry =
+            self.hot.upstream.get(fold.hash, fold.key()).expect("an entry stays while a fold of it is under way");
+        let cell = Arc::clone(entry.cell());
+        let writes = (0..fold.runs()).any(|run| !fold.reads(run));
+        let (replicates, _) = self.settings.hot.treatment(fold.key());
+        let version = cell.settled().filter(|_| fold.gets() && replicates);
+        if writes {
+            cell.begin_write();
+        }
+        let router = self.router.as_deref_mut().expect("there is a router");
+        let pool = router.routes.find(fold.key()).expect("only keys of other servers have entries there");
+        let flight = Flight {
+            fold,
+            cell,
+            pool,
+            writes,
+            version,
+            asked: now,
+            replies: Vec::new(),
+            missing: 0,
+            proto: Proto::Resp2,
+            tracks: false,
+            row: None,
+            read: Vec::new(),
+            life_ms: None,
+            is_stale: false,
+        };
+        let number = router.hot.add(Box::new(flight));
+        self.ask_leg(now, number, effects);
+    }
+
+    /// Asks for the next runs of a flight.
+    fn ask_leg(&mut self, now: Now, number: u32, effects: &mut Effects) {
+        let router = self.router.as_deref_mut().expect("there is a router");
+        let mut flight = router.hot.flights[number as usize].take().expect("it is under way");
+        let spot = router.place(flight.pool, flight.fold.key(), false);
+        let tracks = router.servers[spot.server as usize].tracks;
+        let life_ms = router.pools[flight.pool].hot_copy_ms;
+        let way = LinkWay::hot(tracks);
+        let row = router.link_to(now.mono_us, spot.server, way, effects);
+        let leg = flight.fold.leg();
+        // Without a word of the server's a copy lives for as long as the configuration says.
+        flight.version = flight.version.filter(|_| tracks || life_ms > 0);
+        let asks_life = flight.version.is_some() && leg.end == flight.fold.runs();
+        flight.missing = leg.len() + usize::from(asks_life);
+        flight.replies.resize_with(leg.len(), || None);
+        flight.proto = way.proto;
+        let asked = |leg: Leg, reads: bool| Asked {
+            whose: Whose::Fold(number, leg),
+            reads,
+            again: false,
+            pool: flight.pool as u16,
+            slot: spot.slot,
+            hops: Hops::default(),
+            proto: way.proto,
+            tracks,
+            bar: 0,
+        };
+        let Some(row) = row else {
+            let text = format!("-{}\r\n", router.unreachable(spot.server)).into_bytes();
+            flight.replies = leg.map(|_| Some(Reply::Ours(text.clone()))).collect();
+            (flight.missing, flight.version) = (0, None);
+            router.hot.flights[number as usize] = Some(flight);
+            return router.hot.ripe.push(number);
+        };
+        for (run, part) in leg.zip(0..) {
+            let asked = asked(Leg::Run(part), flight.fold.reads(run));
+            let mut request = flight.fold.request(run);
+            let name = spec(request.command).name.as_bytes();
+            router.ask(now.mono_us, row, asked, |out| encode_as(name, &mut request.args, out), effects);
+        }
+        if asks_life {
+            let key = flight.fold.key();
+            let encode = |out: &mut Output| push_request(&mut out.bytes, &[b"PTTL", key]);
+            router.ask(now.mono_us, row, asked(Leg::Life, true), encode, effects);
+        }
+        router.hot.flights[number as usize] = Some(flight);
+    }
+
+    /// A server has answered a part of a flight, by this link.
+    pub(in super::super) fn flight_answered(
+        &mut self,
+        asked: &Asked,
+        (number, leg): (u32, Leg),
+        row: u32,
+        reply: &[u8],
+    ) {
+        let flight = self.router.as_deref_mut().expect("there is a router").hot.flight(number);
+        match leg {
+            Leg::Run(part) => {
+                // All that are missing come by one link, but for what a lost one leaves to another.
+                flight.is_stale |= flight.row.is_some_and(|other| other != row);
+                (flight.row, flight.proto, flight.tracks) = (Some(row), asked.proto, asked.tracks);
+                flight.replies[part as usize] = Some(Reply::Its(reply.to_vec()));
+            }
+            Leg::Life => {
+                flight.is_stale |= flight.row != Some(row);
+                flight.life_ms = number_of(reply);
+            }
+        }
+        self.leg_shrinks(number);
+    }
+
+    /// Nobody has answered it, nor will.
+    pub(in super::super) fn flight_unanswered(&mut self, number: u32, leg: Leg, error: &[u8]) {
+        let flight = self.router.as_deref_mut().expect("there is a router").hot.flight(number);
+        if let Leg::Run(part) = leg {
+            flight.replies[part as usize] = Some(Reply::Ours(error.to_vec()));
+        }
+        flight.is_stale = true;
+        self.leg_shrinks(number);
+    }
+
+    fn leg_shrinks(&mut self, number: u32) {
+        let hot = &mut self.router.as_deref_mut().expect("there is a router").hot;
+        let flight = hot.flight(number);
+        flight.missing -= 1;
+        if flight.missing == 0 {
+            hot.ripe.push(number);
+        }
+    }
+
+    /// Goes on with the flights whose legs are answered: to the next leg, or home.
+    pub(in super::super) fn fly_on(&mut self, now: Now, effects: &mut Effects) {
+        while let Some(number) = self.router.as_deref_mut().and_then(|router| router.hot.ripe.pop()) {
+            let router = self.router.as_deref_mut().expect("it was there just now");
+            let mut flight = router.hot.flights[number as usize].take().expect("it is under way");
+            let mut refused = false;
+            for reply in std::mem::take(&mut flight.replies) {
+                match reply.expect("none is missing") {
+                    Reply::Its(bytes) => {
+                        refused = !flight.fold.answered(&bytes, flight.proto);
+                        flight.read = bytes;
+                    }
+                    Reply::Ours(error) => flight.fail(router.old_value(now, &flight), &error),
+                }
+            }
+            let goes_on = !refused && !flight.fold.leg().is_empty();
+            router.hot.flights[number as usize] = Some(flight);
+            if goes_on {
+                self.ask_leg(now, number, effects);
+                continue;
+            }
+            self.land(now, number, effects);
+        }
+    }
+
+    /// A flight is over: a copy is kept of what it read, and who waits gets its reply.
+    fn land(&mut self, now: Now, number: u32, effects: &mut Effects) {
+        let mut flight = *self.router.as_deref_mut().expect("there is a router").hot.remove(number);
+        flight.fold.copy = self.copy_of(&flight);
+        if flight.writes {
+            flight.cell.end_write();
+        }
+        if let Some((_, fold)) = self.land_fold(now, Home::Server, flight.fold, effects) {
+            self.take_off(now, fold, effects);
+        }
+    }
+
+    /// A copy of what a flight has read, if nothing can have changed since and its server will say when something does.
+    fn copy_of(&mut self, flight: &Flight) -> Option<Copy> {
+        let version = flight.version.filter(|version| *version == flight.cell.version() && !flight.is_stale)?;
+        let (row, life_ms) = (flight.row?, flight.life_ms?);
+        let router = self.router.as_deref_mut().expect("there is a router");
+        let kept_ms = if flight.tracks { COPY_LIFE_MS } else { router.pools[flight.pool].hot_copy_ms };
+        let lives_ms = if life_ms < 0 { u64::MAX } else { life_ms as u64 };
+        let expiry_ms = flight.asked.unix_ms().saturating_add(lives_ms.min(kept_ms));
+        let copy = Copy::of_reply(&flight.read, Some(expiry_ms))?;
+        let (hash, key) = (flight.fold.hash, flight.fold.key());
+        router.hot.made.retain(|made| made.hash != hash || *made.key != *key);
+        let bytes = router.hot.made.iter().map(|made| made.bytes).sum::<usize>() + flight.read.len();
+        if bytes as u64 > self.settings.hot.limits.bytes_max {
+            return None;
+        }
+        let kept = (router.pools[flight.pool].hot_stale_ms > 0).then(|| (flight.read.clone(), flight.asked, version));
+        router.hot.made.push(Made { row: Some(row), hash, key: key.into(), bytes: flight.read.len(), kept });
+        Some(copy.at(version))
+    }
+}
