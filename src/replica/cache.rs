@@ -303,7 +303,8 @@ impl<W> Cache<W> {
         if let (Some(copy), false) = (copy, entry.leaving) {
             entry.news.copy = Some(copy);
         }
-        let members = entry.flight.take().expect("a fold lands once");
+        // It is under way until it has landed: who gets a reply may have the entry removed meanwhile.
+        let members = std::mem::take(entry.flight.as_mut().expect("a fold lands once"));
         Landing { fold, members, served: 0 }
     }
 
@@ -319,6 +320,7 @@ impl<W> Cache<W> {
         }
         members.clear();
         fold.begin(&[], Slot(0), KeyHash(0));
+        entry.flight = None;
         entry.spare = Draft { fold, members };
         let (idle, leaving) = (entry.is_idle(), entry.leaving);
         if !idle && !std::mem::replace(&mut entry.listed, true) {

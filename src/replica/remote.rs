@@ -3,11 +3,12 @@
 //! What a run of many that is refused leaves to be asked again must not be overtaken by the runs behind it, so those are
 //! not asked before it is answered. Reads are not asked again: what refuses one refuses all.
 
+use super::Copy;
 use super::fold::{Fold, Kind, Run};
 use crate::keyspace::command::Request;
 use crate::keyspace::number::parse_i64;
 use crate::protocol::command::{flags::flag, spec};
-use crate::protocol::resp::{Args, Proto, Shared};
+use crate::protocol::resp::{Args, Proto, Reply, Shared};
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
@@ -71,10 +72,10 @@ impl Fold {
         true
     }
 
-    /// Whoever waits for a run that is not answered gets this error.
-    pub fn fail(&mut self, error: &[u8]) {
+    /// Answers all runs, which have to be GETs, from a copy.
+    pub fn answer_from(&mut self, copy: &Copy) {
         while self.served() < self.runs() {
-            self.fail_next(error);
+            self.serve_next(|answers| copy.answer(&mut Reply { out: answers, proto: Proto::Resp2 }));
         }
     }
 
@@ -180,7 +181,7 @@ mod tests {
         assert!(!fold.answered(b"-ERR overflow\r\n", Proto::Resp3));
         let draft = Draft { fold: Box::default(), members };
         assert_eq!(replies(&draft, &fold), ["-WRONGTYPE no"; 2]);
-        fold.fail(b"-ERR lost\r\n");
+        fold.fail_next(b"-ERR lost\r\n");
         assert_eq!(replies(&draft, &fold)[2..], ["-ERR lost"; 3]);
     }
 

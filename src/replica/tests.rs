@@ -273,3 +273,18 @@ proptest! {
         expect_alike(&before, &lines, full);
     }
 }
+
+/// Whoever gets a reply may have the key forgotten: its entry stays until the fold has landed.
+#[test]
+fn an_entry_outlasts_a_landing() {
+    let mut cache = cache(true);
+    with_request("GET k", |request| cache.join(HASH, 0, Proto::Resp2, request));
+    let mut left = None;
+    cache.depart(|_, fold| left = Some(fold));
+    let mut fold = left.expect("it leaves");
+    fold.serve(|_, _, reply| reply.null());
+    let mut landing = cache.land(fold);
+    assert!(landing.next(&mut Output::default()).is_some());
+    cache.remove(HASH, b"k");
+    assert!(cache.landed(landing).is_none() && cache.is_empty());
+}

@@ -20,6 +20,9 @@ use crate::replica::{Cell, Install};
 use crate::types::KeyHash;
 use std::sync::Arc;
 
+/// A longer push is not read: it may be about any key.
+const PUSH_BYTES_MAX: usize = 64 * 1024;
+
 /// A key that has turned hot, and what of this core's requests was under way then: by link, how many had been asked.
 pub struct Fence {
     cell: Arc<Cell>,
@@ -91,6 +94,9 @@ impl Engine {
 
     /// A server says something that nobody has asked for.
     pub(in super::super) fn hear(&mut self, row: u32, push: &[u8]) {
+        if push.len() > PUSH_BYTES_MAX {
+            return self.forget_copies_of(row);
+        }
         let Ok(Some((push, _))) = Value::parse(push) else { return };
         let [Value::Text(kind), what] = push.list() else { return };
         if kind != b"invalidate" {

@@ -100,9 +100,17 @@ impl Engine {
         self.fly_on(now, effects);
     }
 
-    fn take_off(&mut self, now: Now, fold: Box<Fold>, effects: &mut Effects) {
+    fn take_off(&mut self, now: Now, mut fold: Box<Fold>, effects: &mut Effects) {
         let entry =
             self.hot.upstream.get(fold.hash, fold.key()).expect("an entry stays while a fold of it is under way");
+        if fold.gets()
+            && let Some(copy) = entry.read(now.unix_ms(), || true)
+        {
+            // It came while these waited.
+            fold.answer_from(copy);
+            let again = self.land_fold(now, Home::Server, fold, effects);
+            return assert!(again.is_none(), "a copy answers every read");
+        }
         let cell = Arc::clone(entry.cell());
         let writes = (0..fold.runs()).any(|run| !fold.reads(run));
         let (replicates, _) = self.settings.hot.treatment(fold.key());
