@@ -146,7 +146,8 @@ pub struct SampleFigures {
     pub ms: u64,
 }
 
-/// What a core has had to do with a server; `pool_bytes` and `name_bytes` follow.
+/// What a core has had to do with a server; `pool_bytes` and `name_bytes` follow, then `buckets` of the times that it took,
+/// each with its count.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct ServerFigures {
@@ -162,10 +163,11 @@ pub struct ServerFigures {
     pub ejected: u64,
     pub pool_bytes: u64,
     pub name_bytes: u64,
+    pub buckets: u64,
 }
 
 impl ServerFigures {
-    /// Both together, but for the names' lengths.
+    /// Both together, but for what tells how much follows.
     pub fn plus(self, other: ServerFigures) -> ServerFigures {
         ServerFigures {
             requests: self.requests + other.requests,

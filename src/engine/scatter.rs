@@ -253,6 +253,7 @@ impl Engine {
         self.shard.counts = Default::default();
         self.durations = Default::default();
         self.stats = Stats { slots: self.stats.slots, ..Stats::default() };
+        self.reset_servers();
     }
 
     /// Calls of SET that changed a key, or were refused by NX or XX, which the shard takes off its count.

@@ -144,6 +144,7 @@ impl Engine {
     fn time_answer(&mut self, server: u32, us: u64) {
         let server = &mut self.router.as_deref_mut().expect("there is a router").servers[server as usize];
         server.answers_us = (server.answers_us * (TIMES - 1) + us) / TIMES;
+        server.times.add(us * 1000, 1);
     }
 
     /// Puts a reply into its slot; a large one is sent from where it lies.

@@ -236,11 +236,18 @@ impl Engine {
                 ejected: u64::from(server.health.is_ejected()),
                 pool_bytes: pool.len() as u64,
                 name_bytes: server.name.len() as u64,
+                buckets: server.times.filled().count() as u64,
             };
             figures::write(out, &record);
             out.extend_from_slice(pool.as_bytes());
             out.extend_from_slice(server.name.as_bytes());
+            server.times.filled().for_each(|(bucket, count)| figures::write(out, &[bucket, count]));
         }
+    }
+
+    /// CONFIG RESETSTAT.
+    pub(in crate::engine) fn reset_servers(&mut self) {
+        self.router.iter_mut().flat_map(|router| &mut router.servers).for_each(Server::forget_figures);
     }
 
     /// Whether links are to be closed: nobody is left who could ask.

@@ -2,6 +2,7 @@
 
 use super::cluster::ClusterPool;
 use super::options::{PoolKind, PoolOptions, Upstreams};
+use crate::engine::durations::Histogram;
 use crate::engine::event::{Dial, Effects};
 use crate::engine::letter::Ticket;
 use crate::protocol::resp::{Output, Proto};
@@ -59,6 +60,8 @@ pub struct Server {
     pub node: Option<NodeId>,
     /// For how long it takes to answer, a moving average.
     pub answers_us: u64,
+    /// Every time that it took.
+    pub times: Box<Histogram>,
     /// The rows of its links: those in the first version of the protocol, then those in the other.
     links: Vec<Option<u32>>,
 }
@@ -91,6 +94,13 @@ pub struct Row {
     pub proven: bool,
     /// Clients that wait until it has room.
     pub waiting: Vec<ConnId>,
+}
+
+impl Server {
+    pub fn forget_figures(&mut self) {
+        self.figures = Figures::default();
+        *self.times = Histogram::default();
+    }
 }
 
 impl Row {
@@ -201,7 +211,8 @@ impl Router {
         let links = vec![None; 2 * of.links_per_core as usize];
         let row = self.servers.len() as u32;
         let (health, node, figures) = (Health::new(of.health, self.seed ^ u64::from(row)), None, Figures::default());
-        self.servers.push(Server { name, address, pool, health, figures, node, answers_us: 0, links });
+        let times = Box::default();
+        self.servers.push(Server { name, address, pool, health, figures, node, answers_us: 0, times, links });
         row
     }
 
@@ -209,7 +220,8 @@ impl Router {
     pub fn rename(&mut self, row: u32, address: &str) {
         let server = &mut self.servers[row as usize];
         (server.name, server.address) = (address.into(), address.into());
-        (server.figures, server.answers_us) = (Figures::default(), 0);
+        server.answers_us = 0;
+        server.forget_figures();
         server.health.succeeded();
     }
 
