@@ -5,6 +5,7 @@
 mod rig;
 
 mod cluster;
+mod figures;
 mod pool;
 mod single;
 

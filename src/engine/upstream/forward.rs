@@ -2,7 +2,7 @@
 
 use super::join::{How, Joined};
 use super::places::{Part, Refusal, Spot, Way};
-use super::router::{Asked, LinkWay, Whose};
+use super::router::{Asked, LinkWay, Router, Whose};
 use crate::engine::Engine;
 use crate::engine::gather::Gather;
 use crate::engine::ingress::Call;
@@ -181,6 +181,13 @@ impl Engine {
         let text = refusal.text(&router.pools[0].name, passage.name);
         self.shard.counts.tally.error(text.as_bytes());
         client.answer(|reply| reply.error(&text));
+    }
+}
+
+impl Router {
+    /// The error of a command that is about one server.
+    pub(in crate::engine) fn one_server(&self, name: &str) -> String {
+        Refusal::OneServer.text(&self.pools[0].name, name)
     }
 }
 

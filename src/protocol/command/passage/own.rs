@@ -40,6 +40,9 @@ const fn passage(spec: &Spec) -> Passage {
 const fn goes(command: Command) -> Goes {
     match command {
         RandomKey | FunctionList | Monitor => Goes::Any,
+        // Servers have commands that we have not, and clients of clusters look there for keys.
+        Command | CommandCount | CommandInfo | CommandList | CommandDocs => Goes::Any,
+        CommandGetKeys | CommandGetKeysAndFlags => Goes::Any,
         Keys | PubSubChannels | PubSubShardChannels => Goes::All(Join::Lists),
         DbSize | PubSubNumPat => Goes::All(Join::Sum),
         PubSubNumSub | PubSubShardNumSub => Goes::All(Join::Pairs),
