@@ -4,6 +4,7 @@
 #[path = "../rig/mod.rs"]
 mod rig;
 
+mod all;
 mod cluster;
 mod figures;
 mod pool;

@@ -82,7 +82,7 @@ impl Engine {
 
     /// What is left to be done when a link is back in its place.
     #[inline]
-    fn finish_receiving(&mut self, now: Now, row: u32, rest: Rest, effects: &mut Effects) {
+    fn finish_receiving(&mut self, now: Now, row: u32, mut rest: Rest, effects: &mut Effects) {
         let router = self.router.as_deref_mut().expect("there is a router");
         let link_row = &mut router.rows[row as usize];
         let (server, first) = (link_row.server, (rest.answered || rest.greeted) && !link_row.proven);
@@ -91,6 +91,7 @@ impl Engine {
         if first {
             router.servers[server as usize].health.succeeded();
             router.reached(server, true);
+            rest.keys_have_moved |= router.place_anew(server);
         }
         if rest.greeted && rest.failure.is_none() {
             router.announce(row, effects);

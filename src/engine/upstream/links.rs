@@ -25,7 +25,7 @@ impl Router {
         if !self.fallen.is_empty() {
             return Some(0);
         }
-        self.next_look_us.into_iter().chain(self.cluster_due_us()).min()
+        self.next_look_us.into_iter().chain(self.cluster_due_us()).chain(self.probe_due_us()).min()
     }
 }
 
@@ -112,6 +112,7 @@ impl Engine {
         }
         self.ask_again_later(now, effects);
         self.ask_for_maps(now, effects);
+        self.probe_left_out(now, effects);
     }
 
     fn find_late_links(&mut self, now: Now, effects: &mut Effects) {
@@ -162,6 +163,9 @@ impl Engine {
             of.health.failed(now.mono_us);
             log::warn!("upstream {}: {}", of.name, loss.text());
             router.reached(server, false);
+            if router.place_anew(server) {
+                self.keys_have_moved();
+            }
         }
         for left in unanswered {
             self.make_good(now, row, left, loss, effects);

@@ -56,6 +56,9 @@ pub struct PoolOptions {
     pub in_flight_max: usize,
     pub in_flight_bytes_max: usize,
     pub health: HealthPolicy,
+    /// Of a pool: a failing server's keys are placed on the others.
+    pub auto_eject: bool,
+    pub reply_bounds: ReplyBounds,
 }
 
 impl PoolOptions {
@@ -74,6 +77,8 @@ impl PoolOptions {
             in_flight_max: 16_384,
             in_flight_bytes_max: 64 << 20,
             health: HealthPolicy { eject_after: 3, eject_us: 1_000_000 },
+            auto_eject: false,
+            reply_bounds: ReplyBounds::default(),
         }
     }
 
@@ -87,7 +92,7 @@ impl PoolOptions {
             idle_timeout_us: self.idle_timeout_ms * 1000,
             in_flight_max: self.in_flight_max,
             in_flight_bytes_max: self.in_flight_bytes_max,
-            reply_bounds: ReplyBounds::default(),
+            reply_bounds: self.reply_bounds,
         }
     }
 

@@ -1,5 +1,6 @@
 //! This core's view of the servers: pools, servers, and the table of links.
 
+use super::all::Reach;
 use super::cluster::ClusterPool;
 use super::options::{PoolKind, PoolOptions, Upstreams};
 use crate::engine::durations::Histogram;
@@ -10,13 +11,14 @@ use crate::routing::{Pool as Placement, Routes};
 use crate::types::{ConnId, LinkId, Slot};
 use crate::upstream::topology::{Hops, NodeId};
 use crate::upstream::{Health, Link, LinkOptions};
+use std::cell::Cell;
 use std::sync::Arc;
 
 /// Who has asked.
 #[derive(Clone, Copy, Debug)]
 pub enum Whose {
     Client(Ticket),
-    /// The router, for the request that stands behind it.
+    /// The router, for the request that stands behind it, or to see whether a server is back.
     Asking,
     /// The router, which wants to know which slots are where.
     Map,
@@ -74,6 +76,8 @@ pub struct Pool {
     /// Where keys lie, if it is a pool of independent servers.
     pub placement: Option<Placement>,
     pub cluster: Option<Box<ClusterPool>>,
+    /// A failing server's keys are placed on others.
+    pub auto_eject: bool,
     health: crate::upstream::HealthPolicy,
     links_per_core: u32,
     /// By version of the protocol.
@@ -131,11 +135,25 @@ pub struct LinkWay {
     pub turn: u32,
 }
 
+impl LinkWay {
+    /// Among so many links.
+    #[inline]
+    fn number(self, links: usize) -> usize {
+        let of_version = links / 2;
+        self.proto as usize * of_version + self.turn as usize % of_version
+    }
+}
+
 pub struct Router {
     pub pools: Vec<Pool>,
     pub servers: Vec<Server>,
     pub rows: Vec<Row>,
     pub routes: Routes<Option<usize>>,
+    pub reach: Reach,
+    /// Servers whose keys are placed on others for now.
+    pub left_out: Vec<u32>,
+    /// Goes on with each choice that does not matter.
+    pub turn: Cell<usize>,
     /// One server has all keys: no request needs a look at them.
     pub is_one: bool,
     seed: u64,
@@ -161,6 +179,9 @@ impl Router {
             servers: Vec::new(),
             rows: Vec::new(),
             routes: upstreams.routes.clone(),
+            reach: Reach::of(&upstreams.routes),
+            left_out: Vec::new(),
+            turn: Cell::new((seed % 1024) as usize),
             is_one: false,
             seed,
             by_conn: Vec::new(),
@@ -195,6 +216,7 @@ impl Router {
             servers: Vec::new(),
             placement,
             cluster,
+            auto_eject: options.auto_eject,
             health: options.health,
             links_per_core: options.links_per_core,
             links: [Arc::new(options.link(Proto::Resp2)), Arc::new(options.link(Proto::Resp3))],
@@ -247,11 +269,16 @@ impl Router {
         }
     }
 
+    /// The row of a server's link, if there is one.
+    pub fn link_of(&self, server: u32, way: LinkWay) -> Option<u32> {
+        let links = &self.servers[server as usize].links;
+        links[way.number(links.len())]
+    }
+
     #[inline]
     fn row_to(&mut self, server: u32, way: LinkWay) -> u32 {
         let links = &self.servers[server as usize].links;
-        let of_version = links.len() / 2;
-        let number = way.proto as usize * of_version + way.turn as usize % of_version;
+        let number = way.number(links.len());
         links[number].unwrap_or_else(|| self.add_row(server, way.proto, number))
     }
 

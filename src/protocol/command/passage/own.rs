@@ -39,7 +39,7 @@ const fn passage(spec: &Spec) -> Passage {
 /// Where a request without keys goes. Most are about the connection or the process that the client talks to.
 const fn goes(command: Command) -> Goes {
     match command {
-        RandomKey | FunctionList | Monitor => Goes::Any,
+        FunctionList | Monitor => Goes::Any,
         // Servers have commands that we have not, and clients of clusters look there for keys.
         Command | CommandCount | CommandInfo | CommandList | CommandDocs => Goes::Any,
         CommandGetKeys | CommandGetKeysAndFlags => Goes::Any,
@@ -49,6 +49,7 @@ const fn goes(command: Command) -> Goes {
         FlushAll | FlushDb | ScriptFlush | FunctionFlush => Goes::All(Join::Same),
         ScriptExists => Goes::All(Join::Each),
         Scan => Goes::All(Join::Cursor),
+        RandomKey => Goes::All(Join::Key),
         Publish | Subscribe | Unsubscribe => Goes::Channels,
         PSubscribe | PUnsubscribe => Goes::Patterns,
         Wait | LastSave | Save | BgSave | BgRewriteAof | ReplicaOf | SlaveOf | Failover => Goes::Never,
