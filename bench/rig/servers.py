@@ -15,10 +15,12 @@ STOP_SECS_MAX = 10
 
 
 class Server:
-    """One server process. `argv` has `{port}` and `{cores}` where those belong."""
+    """One server process. `argv`, and the text of each of `files`, have `{port}` and `{cores}` where those belong."""
 
-    def __init__(self, name, argv, protocol="resp", version=""):
+    def __init__(self, name, argv, protocol="resp", version="", files=None):
         self.name, self.argv, self.protocol, self.version = name, argv, protocol, version
+        # By name, written into the folder that it is started in.
+        self.files = files or {}
         self.process = self.port = None
         self.scratch = None
 
@@ -30,7 +32,11 @@ class Server:
         """Starts on a free port. `cpus` pins the process, and is also what the server is told to use."""
         self.port = free_port()
         self.scratch = tempfile.TemporaryDirectory(prefix="coldplate-bench-")
-        argv = [word.replace("{port}", str(self.port)).replace("{cores}", cpus) for word in self.argv]
+        said = lambda text: text.replace("{port}", str(self.port)).replace("{cores}", cpus)  # noqa: E731
+        argv = [said(word) for word in self.argv]
+        for name, text in self.files.items():
+            with open(os.path.join(self.scratch.name, name), "w") as file:
+                file.write(said(text))
         with open(os.path.join(self.scratch.name, "output"), "wb") as output:
             self.process = subprocess.Popen(["taskset", "-c", cpus, *argv], cwd=self.scratch.name, stdout=output,
                                             stderr=subprocess.STDOUT)
@@ -106,6 +112,15 @@ def memcached():
     return Server("memcached", argv, protocol="memcache", version=_version(["memcached", "-V"]))
 
 
+def nutcracker(ports):
+    """twemproxy before the servers on these ports, as its own example has it."""
+    pool = ["pool:", "  listen: 127.0.0.1:{port}", "  redis: true", "  hash: fnv1a_64", "  distribution: ketama",
+            "  auto_eject_hosts: false", "  servers:", *(f"  - 127.0.0.1:{port}:1" for port in ports)]
+    binary = shutil.which("nutcracker", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or "nutcracker"
+    argv = [binary, "-c", "nutcracker.yml", "-v", "4", "-a", "127.0.0.1", "-s", str(free_port())]
+    return Server("nutcracker", argv, version=_version([binary, "-V"]), files={"nutcracker.yml": "\n".join(pool) + "\n"})
+
+
 def other(text):
     """NAME=COMMAND, a Redis-protocol server; COMMAND has `{port}` where the port belongs."""
     name, _, command = text.partition("=")
@@ -121,6 +136,6 @@ def installed(server):
 def _version(command):
     if shutil.which(command[0]) is None:
         return ""
-    text = subprocess.run(command, capture_output=True, text=True).stdout
+    text = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
     found = re.search(r"\d+\.\d+(\.\d+)?", text)
     return found.group() if found else ""

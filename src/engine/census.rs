@@ -60,7 +60,7 @@ impl Census {
 
 impl Engine {
     /// Writes this core's counts, as far as they are wanted, and those of the servers that it passes requests on to.
-    pub(super) fn write_census(&self, wanted: Wanted, out: &mut Vec<u8>) {
+    pub(super) fn write_census(&mut self, wanted: Wanted, out: &mut Vec<u8>) {
         let tally = &self.shard.counts.tally;
         let rows: Vec<_> = tally.rows().filter(|(_, row)| wanted.commands && !row.is_blank()).collect();
         let words: Vec<_> = tally.words().filter(|_| wanted.errors).collect();

@@ -146,7 +146,8 @@ pub struct SampleFigures {
     pub ms: u64,
 }
 
-/// What a core has had to do with a server; `pool_bytes` and `name_bytes` follow.
+/// What a core has had to do with a server; `pool_bytes` and `name_bytes` follow, then `buckets` of the times that it took,
+/// each with its count.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct ServerFigures {
@@ -160,12 +161,17 @@ pub struct ServerFigures {
     pub ejections: u64,
     /// 1 while the core leaves it alone.
     pub ejected: u64,
+    pub hot_hits: u64,
+    pub coalesced: u64,
+    pub folded: u64,
+    pub stale: u64,
     pub pool_bytes: u64,
     pub name_bytes: u64,
+    pub buckets: u64,
 }
 
 impl ServerFigures {
-    /// Both together, but for the names' lengths.
+    /// Both together, but for what tells how much follows.
     pub fn plus(self, other: ServerFigures) -> ServerFigures {
         ServerFigures {
             requests: self.requests + other.requests,
@@ -177,6 +183,10 @@ impl ServerFigures {
             dials: self.dials + other.dials,
             ejections: self.ejections + other.ejections,
             ejected: self.ejected + other.ejected,
+            hot_hits: self.hot_hits + other.hot_hits,
+            coalesced: self.coalesced + other.coalesced,
+            folded: self.folded + other.folded,
+            stale: self.stale + other.stale,
             ..self
         }
     }

@@ -116,6 +116,32 @@ impl Engine {
         client.hold_copies();
     }
 
+    /// Runs a command on one core for a reply that has other parts.
+    pub(super) fn on_core_as_part(
+        &mut self,
+        call: &mut Call,
+        client: &mut Client,
+        core: CoreId,
+        command: Command,
+        args: &mut Args,
+        ticket: Ticket,
+    ) {
+        if core != self.core {
+            self.post_keyless(core, ticket, client, command, args);
+            return client.hold_copies();
+        }
+        if self.waits_for_keys(call.conn, command) {
+            return self.wait_keyless(ticket, command, args);
+        }
+        let mut output = Output::default();
+        let mut reply = Reply { out: &mut output, proto: Proto::Resp2 };
+        self.part(call.now, Some(client), command, args, &mut reply, call.effects);
+        self.part_done(command, core);
+        if client.queue.part(ticket.slot).add(ticket.part, &output, 0..output.bytes.len()) {
+            self.complete(client, ticket.slot);
+        }
+    }
+
     /// Serves another core's letter of that kind.
     pub(super) fn serve_everywhere(
         &mut self,
@@ -253,6 +279,7 @@ impl Engine {
         self.shard.counts = Default::default();
         self.durations = Default::default();
         self.stats = Stats { slots: self.stats.slots, ..Stats::default() };
+        self.reset_servers();
     }
 
     /// Calls of SET that changed a key, or were refused by NX or XX, which the shard takes off its count.

@@ -36,6 +36,17 @@ impl Fold {
         Request { command: run.command, args, slot: *slot, hash: *hash, hint: None }
     }
 
+    /// The requests that some runs make unnecessary: reads, and writes.
+    pub fn spares(&self, runs: Range<usize>) -> (u64, u64) {
+        let runs = &self.runs[runs];
+        let of = |run: &Run| match run.kind {
+            Kind::Reads => (run.crowd.alike - 1, 0),
+            Kind::Sum | Kind::Set | Kind::Single => (run.crowd.reads, run.crowd.alike - 1),
+        };
+        let add = |sum: (u64, u64), of: (u32, u32)| (sum.0 + u64::from(of.0), sum.1 + u64::from(of.1));
+        runs.iter().map(of).fold((0, 0), add)
+    }
+
     /// Whether a run changes nothing.
     pub fn reads(&self, run: usize) -> bool {
         !spec(self.runs[run].command).has(flag::WRITE)
@@ -159,6 +170,7 @@ mod tests {
             &[(Get, &[]), (Get, &[]), (StrLen, &[]), (Incr, &[]), (Incr, &[]), (Get, &[]), (Set, &["v"])];
         let (mut fold, members) = drafted(operations).seal();
         assert_eq!((fold.runs(), fold.leg(), fold.gets()), (4, 0..3, false));
+        assert_eq!((fold.spares(0..3), fold.spares(3..4)), ((2, 1), (0, 0)));
         let texts: Vec<String> = (0..4).map(|run| asked(&mut fold, run)).collect();
         assert_eq!(texts, ["get k", "strlen k", "incrby k 2", "set k v"]);
         assert_eq!((0..4).map(|run| fold.reads(run)).collect::<Vec<_>>(), [true, true, false, false]);

@@ -76,6 +76,12 @@ impl<P: Copy> Routes<P> {
         self.literals.is_empty()
     }
 
+    /// All that keys lead to, what matches no pattern first; some of it several times.
+    pub fn targets(&self) -> impl Iterator<Item = P> {
+        let routes = self.literals.iter().flat_map(|literal| &literal.routes);
+        std::iter::once(self.otherwise).chain(routes.map(|(_, to)| *to))
+    }
+
     /// What a key leads to. One binary search, then the literals that the key begins with, from the longest on.
     #[inline]
     pub fn find(&self, key: &[u8]) -> P {

@@ -2,6 +2,7 @@
 
 use super::config::{Address, Config, ReadFrom, Upstream, UpstreamKind, UpstreamServer};
 use crate::engine::{PoolKind, PoolOptions, ReadPolicy, ServerOptions, Upstreams};
+use crate::protocol::resp::ReplyBounds;
 use crate::upstream::HealthPolicy;
 use std::io;
 use std::net::ToSocketAddrs;
@@ -55,7 +56,14 @@ fn pool(upstream: &Upstream) -> Result<PoolOptions, UpstreamError> {
         in_flight_max: upstream.in_flight_max,
         hot_copy_ms: upstream.hot_copy_ms,
         hot_stale_ms: upstream.hot_stale_ms,
+        in_flight_bytes_max: upstream.in_flight_bytes_max as usize,
         health: HealthPolicy { eject_after: upstream.eject_after, eject_us: upstream.eject_ms * 1000 },
+        auto_eject: upstream.auto_eject,
+        reply_bounds: ReplyBounds {
+            bulk_bytes_max: upstream.value_bytes_max,
+            reply_bytes_max: upstream.reply_bytes_max,
+            ..ReplyBounds::default()
+        },
         ..PoolOptions::new(&upstream.name, kind, servers)
     })
 }

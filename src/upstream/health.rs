@@ -36,6 +36,11 @@ impl Health {
         now_us >= self.rests_until_us
     }
 
+    /// When that is.
+    pub fn tries_at_us(&self) -> u64 {
+        self.rests_until_us
+    }
+
     /// Whether keys should go to other servers, where a pool allows that.
     pub fn is_ejected(&self) -> bool {
         self.failures >= self.policy.eject_after

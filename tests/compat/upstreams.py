@@ -74,6 +74,46 @@ def pool_outlives_a_server(cores):
                 check(name.encode() in own and "upstream" in str(error), f"{name}: {error}")
 
 
+@suite.case(servers="own")
+def pool_replaces_a_server(cores):
+    """With auto_eject the keys of a server that is gone are on the others until it is back; all keys are asked for by all."""
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(backends.redis_server()) for _ in range(3)]
+        path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "c.toml"
+        listed = ", ".join(f'"127.0.0.1:{server.port}"' for server in servers[:2])
+        path.write_text(
+            f'[[upstream]]\nname = "pool"\nkind = "pool"\nservers = [{listed}]\nauto_eject = true\neject_ms = 200\n'
+            f'[[upstream]]\nname = "other"\nkind = "single"\nservers = "127.0.0.1:{servers[2].port}"\n'
+            '[[route]]\nmatch = "o:*"\npool = "other"\n[[route]]\nmatch = "here:*"\npool = "embedded"\n'
+        )
+        router = stack.enter_context(Server(cores=cores, config=path))
+        client = redis.Redis(port=router.port)
+        names = [hashlib.md5(name.encode()).hexdigest() for name in keys(200)]
+        others = [*keys(20, "o"), *keys(30, "here")]
+        for name in [*names, *others]:
+            client.set(name, "v")
+        check_equal((client.dbsize(), len(set(client.scan_iter(count=7))), len(client.keys())), (250, 250, 250))
+        check(client.randomkey() is not None, "a key")
+        own = [redis.Redis(port=server.port).dbsize() for server in servers]
+        check(min(own[:2]) > 20 and own[2] == 20, f"{own}")
+        backends.crash(servers[1])
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            # Each core finds out by itself.
+            with contextlib.suppress(redis.ResponseError), redis.Redis(port=router.port) as another:
+                if all(another.set(name, "w") for name in names):
+                    break
+        check_equal(redis.Redis(port=servers[0].port).dbsize(), 200)
+        stack.enter_context(backends.redis_at(servers[1].port))
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline and redis.Redis(port=servers[1].port).dbsize() < own[1]:
+            for name in names:
+                client.set(name, "x")
+        check_equal(redis.Redis(port=servers[1].port).dbsize(), own[1])
+        check(client.flushall(), "FLUSHALL")
+        check_equal(client.dbsize(), 0)
+
+
 class check_refused:
     def __init__(self, words):
         self.words = words

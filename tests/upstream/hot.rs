@@ -257,6 +257,26 @@ fn an_old_value_stands_in_for_a_server_that_is_gone() {
     }
 }
 
+/// INFO says what its server was spared.
+#[test]
+fn what_a_server_is_spared_is_counted() {
+    let (mut rig, mut server) = hot(|_| {}, false);
+    let figures = |rig: &mut Rig| {
+        let info = rig.say(ONE[0], "INFO upstream");
+        ["hot_hits", "coalesced", "folded", "stale"].map(|name| {
+            let at = info.find(&format!(",{name}=")).unwrap_or_else(|| panic!("{name} is missing: {info}"));
+            info[at + name.len() + 2..].split([',', '\r']).next().and_then(|n| n.parse::<u64>().ok()).expect("a number")
+        })
+    };
+    let before = figures(&mut rig);
+    ask_all(&mut rig, &mut server, "GET k");
+    ask_all(&mut rig, &mut server, "INCR k");
+    ask_all(&mut rig, &mut server, "GET k");
+    let after = figures(&mut rig);
+    let grown: Vec<u64> = before.iter().zip(after).map(|(before, after)| after - before).collect();
+    assert_eq!(grown, [4, 2, 2, 0]);
+}
+
 /// What one client asks of a hot key stays in order, whichever way each of its requests goes.
 #[test]
 fn a_client_finds_what_it_has_written() {

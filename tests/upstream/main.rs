@@ -4,7 +4,9 @@
 #[path = "../rig/mod.rs"]
 mod rig;
 
+mod all;
 mod cluster;
+mod figures;
 mod hot;
 mod pool;
 mod scripted;

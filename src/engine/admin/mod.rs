@@ -265,7 +265,7 @@ fn container_of(help: Command) -> Command {
     }
 }
 
-fn flush_option(args: &Args) -> Result<(), Vec<u8>> {
+pub(super) fn flush_option(args: &Args) -> Result<(), Vec<u8>> {
     match args.try_get(1) {
         None => Ok(()),
         Some(option)

@@ -87,7 +87,7 @@ impl Engine {
 
     /// What is left to be done when a link is back in its place.
     #[inline]
-    fn finish_receiving(&mut self, now: Now, row: u32, rest: Rest, effects: &mut Effects) {
+    fn finish_receiving(&mut self, now: Now, row: u32, mut rest: Rest, effects: &mut Effects) {
         let router = self.router.as_deref_mut().expect("there is a router");
         let link_row = &mut router.rows[row as usize];
         let (server, first) = (link_row.server, (rest.answered || rest.greeted) && !link_row.proven);
@@ -97,6 +97,7 @@ impl Engine {
         if first {
             router.servers[server as usize].health.succeeded();
             router.reached(server, true);
+            rest.keys_have_moved |= router.place_anew(server);
         }
         if rest.greeted && rest.failure.is_none() {
             router.announce(row, effects);
@@ -150,6 +151,7 @@ impl Engine {
     fn time_answer(&mut self, server: u32, us: u64) {
         let server = &mut self.router.as_deref_mut().expect("there is a router").servers[server as usize];
         server.answers_us = (server.answers_us * (TIMES - 1) + us) / TIMES;
+        server.times.add(us * 1000, 1);
     }
 
     /// Puts a reply into its slot; a large one is sent from where it lies.

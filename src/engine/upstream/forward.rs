@@ -3,7 +3,7 @@
 use super::hot::Meets;
 use super::join::{How, Joined};
 use super::places::{Part, Refusal, Spot, Way};
-use super::router::{Asked, LinkWay, Whose};
+use super::router::{Asked, LinkWay, Router, Whose};
 use crate::engine::Engine;
 use crate::engine::gather::Gather;
 use crate::engine::group::Place;
@@ -164,8 +164,14 @@ impl Engine {
         way: Way,
     ) {
         let whole = || (0..args.len()).collect::<Vec<usize>>();
+        let here = matches!(way, Way::ToEachAndHere(..));
+        if let (true, Err(error)) = (here, Engine::check_here(passage.command, args)) {
+            return client.answer(|reply| reply.error_bytes(&error));
+        }
         let (parts, how, cursor) = match way {
-            Way::ToEach(servers, how) => {
+            Way::PageHere { cursor, how } => return self.page_here(call, client, args, cursor, how),
+            Way::PastAll => return client.answer(end_of_scan),
+            Way::ToEach(servers, how) | Way::ToEachAndHere(servers, how) => {
                 (servers.into_iter().map(|server| part_of(server, whole())).collect(), how, None)
             }
             Way::InParts(mut parts, how) => {
@@ -184,9 +190,10 @@ impl Engine {
                 passage,
                 &mut Args::new(&text, &places, &mut []),
                 (&parts, how, cursor),
+                here,
             );
         }
-        self.send_parts(call, client, passage, args, (&parts, how, cursor));
+        self.send_parts(call, client, passage, args, (&parts, how, cursor), here);
     }
 
     fn send_parts(
@@ -196,10 +203,12 @@ impl Engine {
         passage: &'static Passage,
         args: &mut Args,
         (parts, how, cursor): (&[Part], How, Option<u64>),
+        here: bool,
     ) {
         let router = self.router.as_deref().expect("there is a router");
-        let joined = Joined::new(how, parts.len(), &router.pools[0].name);
-        let slot = client.queue.gather(Gather::report(parts.len(), joined), client.is_muted());
+        let all = parts.len() + if here { self.cores } else { 0 };
+        let joined = Joined::new(how, all, &router.pools[0].name);
+        let slot = client.queue.gather(Gather::report(all, joined), client.is_muted());
         for (part, number) in parts.iter().zip(0..) {
             let ticket = Ticket::new(call.conn, slot, number);
             let router = self.router.as_deref_mut().expect("there is a router");
@@ -214,6 +223,9 @@ impl Engine {
                     self.add_error(client, ticket, &text);
                 }
             }
+        }
+        if let (true, Some(command)) = (here, passage.command) {
+            self.ask_cores(call, client, command, args, (slot, parts.len() as u32));
         }
         client.queue.settle(&mut client.output);
     }
@@ -235,6 +247,19 @@ impl Engine {
         self.shard.counts.tally.error(text.as_bytes());
         client.answer(|reply| reply.error(&text));
     }
+}
+
+impl Router {
+    /// The error of a command that is about one server.
+    pub(in crate::engine) fn one_server(&self, name: &str) -> String {
+        Refusal::OneServer.text(&self.pools[0].name, name)
+    }
+}
+
+fn end_of_scan(reply: &mut Reply) {
+    reply.array(2);
+    reply.bulk(b"0");
+    reply.array(0);
 }
 
 fn part_of(server: u32, args: Vec<usize>) -> Part {

@@ -17,10 +17,12 @@ pub enum How {
     Ok,
     /// An array of elements, each of which is one of a part's.
     Elements(Vec<(u32, u32)>),
+    /// One of the keys, the part of this number first.
+    Key(usize),
     /// A page of SCAN by one server, and which comes next.
     Page {
         server: u64,
-        servers: u64,
+        next: Option<u64>,
     },
 }
 
@@ -50,6 +52,11 @@ impl Joined {
         if matches!(self.how, How::By(Join::One)) {
             return self.parts.iter().find(good).or(self.parts.first()).cloned();
         }
+        if let How::Key(first) = self.how {
+            let key = |part: &&Vec<u8>| good(part) && !matches!(part[..], [b'$', b'-', ..] | [b'_', ..]);
+            let mut parts = self.parts[first..].iter().chain(&self.parts[..first]);
+            return parts.find(key).or_else(|| self.parts.iter().find(good)).or(self.parts.first()).cloned();
+        }
         if let Some(error) = self.parts.iter().find(|part| !good(part)) {
             return Some(error.clone()).filter(|error| !error.is_empty());
         }
@@ -62,7 +69,7 @@ impl Joined {
             }
             How::By(Join::Each) => self.fold_lists(|_, a, b| Some(a.min(b))),
             How::By(Join::Pairs) => self.fold_lists(|at, a, b| if at % 2 == 0 { Some(0) } else { a.checked_add(b) }),
-            How::By(Join::Cursor) => None,
+            How::By(Join::Cursor | Join::Key) | How::Key(_) => None,
             How::Ok => Some(b"+OK\r\n".to_vec()).filter(|ok| self.parts.iter().all(|part| part == ok)),
             How::Elements(places) => {
                 let lists = self.lists()?;
@@ -70,7 +77,7 @@ impl Joined {
                 let elements: Option<Vec<&[u8]>> = places.iter().map(element).collect();
                 Some(array(elements?.into_iter(), places.len()))
             }
-            How::Page { server, servers } => self.page(*server, *servers),
+            How::Page { server, next } => self.page(*server, *next),
         }
     }
 
@@ -100,17 +107,16 @@ impl Joined {
         Some(array(folded.iter().map(Vec::as_slice), folded.len()))
     }
 
-    fn page(&self, server: u64, servers: u64) -> Option<Vec<u8>> {
+    fn page(&self, server: u64, next: Option<u64>) -> Option<Vec<u8>> {
         let page = elements(self.parts.first()?)?;
         let [cursor, keys] = page[..] else { return None };
         let text = cursor.split(|byte| *byte == b'\n').nth(1)?.strip_suffix(b"\r")?;
-        let (next, cursor) = match cursor_of(text)? {
-            (0, 0) if server + 1 == servers => (0, 0),
-            (0, 0) => (server + 1, 0),
+        let (place, cursor) = match cursor_of(text)? {
+            (0, 0) => (next.unwrap_or(0), 0),
             (0, cursor) => (server, cursor),
             _ => return None,
         };
-        let digits = (next << CURSOR_BITS | cursor).to_string();
+        let digits = (place << CURSOR_BITS | cursor).to_string();
         let cursor = format!("${}\r\n{digits}\r\n", digits.len());
         Some(array([cursor.as_bytes(), keys].into_iter(), 2))
     }
@@ -179,7 +185,7 @@ mod tests {
     #[test]
     fn replies_become_one() {
         let by = How::By;
-        let cases: [(How, &[&str], &str); 17] = [
+        let cases: [(How, &[&str], &str); 21] = [
             (by(Join::Same), &["+OK\r\n", "+OK\r\n"], "+OK"),
             (by(Join::Sum), &[":2\r\n", ":40\r\n", ":0\r\n"], ":42"),
             (by(Join::Sum), &[":2\r\n", "-ERR no\r\n", "-ERR never\r\n"], "-ERR no"),
@@ -192,6 +198,10 @@ mod tests {
             (by(Join::Pairs), &["*2\r\n$1\r\nc\r\n:1\r\n", "*2\r\n$1\r\nc\r\n:2\r\n"], "*2 $1 c :3"),
             (by(Join::One), &["-NOTBUSY\r\n", "+OK\r\n"], "+OK"),
             (by(Join::One), &["-NOTBUSY\r\n", "-NOTBUSY\r\n"], "-NOTBUSY"),
+            (How::Key(0), &["$1\r\na\r\n", "$1\r\nb\r\n"], "$1 a"),
+            (How::Key(1), &["$1\r\na\r\n", "$1\r\nb\r\n"], "$1 b"),
+            (How::Key(1), &["$1\r\na\r\n", "$-1\r\n", "-ERR no\r\n"], "$1 a"),
+            (How::Key(1), &["-ERR no\r\n", "_\r\n"], "_"),
             (How::Ok, &["+OK\r\n", "+OK\r\n"], "+OK"),
             (How::Ok, &["+OK\r\n", "+QUEUED\r\n"], MISFIT),
             (
@@ -213,7 +223,7 @@ mod tests {
     fn a_cursor_goes_from_server_to_server() {
         let page = |server, cursor: &str| {
             let reply = format!("*2\r\n${}\r\n{cursor}\r\n*1\r\n$1\r\nk\r\n", cursor.len());
-            joined(How::Page { server, servers: 2 }, &[&reply])
+            joined(How::Page { server, next: (server == 0).then_some(1) }, &[&reply])
         };
         assert_eq!(page(0, "17"), "*2 $2 17 *1 $1 k");
         assert_eq!(page(0, "0"), "*2 $15 281474976710656 *1 $1 k");

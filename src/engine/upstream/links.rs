@@ -25,7 +25,7 @@ impl Router {
         if !self.fallen.is_empty() {
             return Some(0);
         }
-        self.next_look_us.into_iter().chain(self.cluster_due_us()).min()
+        self.next_look_us.into_iter().chain(self.cluster_due_us()).chain(self.probe_due_us()).min()
     }
 }
 
@@ -116,6 +116,7 @@ impl Engine {
         }
         self.ask_again_later(now, effects);
         self.ask_for_maps(now, effects);
+        self.probe_left_out(now, effects);
     }
 
     fn find_late_links(&mut self, now: Now, effects: &mut Effects) {
@@ -175,6 +176,9 @@ impl Engine {
             router.reached(server, false);
         }
         router.end_fences();
+        if fails && router.place_anew(server) {
+            self.keys_have_moved();
+        }
         for left in unanswered {
             self.make_good(now, row, left, loss, effects);
         }
@@ -233,7 +237,8 @@ impl Engine {
     }
 
     /// What this core has had to do with each server, for INFO.
-    pub(in crate::engine) fn write_servers(&self, out: &mut Vec<u8>) {
+    pub(in crate::engine) fn write_servers(&mut self, out: &mut Vec<u8>) {
+        self.count_hits(|_| true);
         let servers: &[Server] = self.router.as_deref().map_or(&[], |router| &router.servers);
         figures::write(out, &(servers.len() as u64));
         let Some(router) = self.router.as_deref() else { return };
@@ -250,13 +255,24 @@ impl Engine {
                 dials: server.figures.dials,
                 ejections: server.health.ejections,
                 ejected: u64::from(server.health.is_ejected()),
+                hot_hits: server.figures.hot_hits,
+                coalesced: server.figures.coalesced,
+                folded: server.figures.folded,
+                stale: server.figures.stale,
                 pool_bytes: pool.len() as u64,
                 name_bytes: server.name.len() as u64,
+                buckets: server.times.filled().count() as u64,
             };
             figures::write(out, &record);
             out.extend_from_slice(pool.as_bytes());
             out.extend_from_slice(server.name.as_bytes());
+            server.times.filled().for_each(|(bucket, count)| figures::write(out, &[bucket, count]));
         }
+    }
+
+    /// CONFIG RESETSTAT.
+    pub(in crate::engine) fn reset_servers(&mut self) {
+        self.router.iter_mut().flat_map(|router| &mut router.servers).for_each(Server::forget_figures);
     }
 
     /// Whether links are to be closed: nobody is left who could ask.

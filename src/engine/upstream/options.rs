@@ -60,6 +60,9 @@ pub struct PoolOptions {
     /// For how long the last value of a hot key is answered while its server cannot be reached; 0: it is an error.
     pub hot_stale_ms: u64,
     pub health: HealthPolicy,
+    /// Of a pool: a failing server's keys are placed on the others.
+    pub auto_eject: bool,
+    pub reply_bounds: ReplyBounds,
 }
 
 impl PoolOptions {
@@ -80,6 +83,8 @@ impl PoolOptions {
             hot_copy_ms: 0,
             hot_stale_ms: 0,
             health: HealthPolicy { eject_after: 3, eject_us: 1_000_000 },
+            auto_eject: false,
+            reply_bounds: ReplyBounds::default(),
         }
     }
 
@@ -93,7 +98,7 @@ impl PoolOptions {
             idle_timeout_us: self.idle_timeout_ms * 1000,
             in_flight_max: self.in_flight_max,
             in_flight_bytes_max: self.in_flight_bytes_max,
-            reply_bounds: ReplyBounds::default(),
+            reply_bounds: self.reply_bounds,
         }
     }
 

@@ -1,7 +1,6 @@
 //! Which servers a request is for: one, or several with a part of it each.
 
-use super::join::{How, cursor_of};
-use super::options::PoolKind;
+use super::join::How;
 use super::router::{Pool, Router};
 use crate::protocol::command::Command;
 use crate::protocol::command::passage::{Goes, Holds, Join, Passage, Split};
@@ -22,6 +21,8 @@ pub enum Refusal {
     Unknown,
     /// A cursor that SCAN has not given.
     Cursor,
+    /// A cluster has not told yet who has keys.
+    NoMap,
 }
 
 /// What of a request is for one server: all of it, or the command's name with some of its arguments.
@@ -40,6 +41,8 @@ pub enum Way {
     To(Spot),
     /// All of it, to each of these.
     ToEach(Vec<u32>, How),
+    /// The same, and on this server's own keys.
+    ToEachAndHere(Vec<u32>, How),
     InParts(Vec<Part>, How),
     /// SCAN on one of several servers, with that server's cursor.
     Page {
@@ -47,6 +50,13 @@ pub enum Way {
         cursor: u64,
         how: How,
     },
+    /// SCAN on this server's own keys.
+    PageHere {
+        cursor: u64,
+        how: How,
+    },
+    /// SCAN, and nobody is left who has keys.
+    PastAll,
     Refused(Refusal),
 }
 
@@ -71,13 +81,11 @@ impl Router {
             Goes::Never => Way::Refused(Refusal::OneServer),
             Goes::Channels if self.pools[0].cluster.is_none() => Way::To(self.place(0, args.get(1), false)),
             Goes::Any | Goes::Channels | Goes::Patterns => self.way_to_any(),
-            Goes::All(_) if self.pools[0].kind == PoolKind::Single => self.way_to_any(),
-            Goes::All(Join::Cursor) => self.page_of(args),
-            Goes::All(join) => Way::ToEach(self.servers_with_keys(0), How::By(join)),
+            Goes::All(join) => self.way_to_all(passage, args, join),
         }
     }
 
-    fn way_to_any(&self) -> Way {
+    pub(super) fn way_to_any(&self) -> Way {
         Way::To(Spot { server: self.any_server(0), slot: Slot(0) })
     }
 
@@ -145,13 +153,6 @@ impl Router {
         let server = of.placement.as_ref().map_or(0, |placement| placement.place(key));
         Spot { server: of.servers[server], slot: Slot(0) }
     }
-
-    fn page_of(&self, args: &Args) -> Way {
-        let servers = self.servers_with_keys(0);
-        let found = cursor_of(args.get(1)).and_then(|(at, cursor)| Some((at, cursor, *servers.get(at as usize)?)));
-        let Some((at, cursor, server)) = found else { return Way::Refused(Refusal::Cursor) };
-        Way::Page { server, cursor, how: How::Page { server: at, servers: servers.len() as u64 } }
-    }
 }
 
 impl Spot {
@@ -196,6 +197,7 @@ impl Refusal {
             Refusal::Apart => format!("ERR upstream {pool}: keys of '{name}' lie on different servers"),
             Refusal::Unknown => format!("ERR upstream {pool}: unknown command, so its keys are unknown"),
             Refusal::Cursor => "ERR invalid cursor".to_owned(),
+            Refusal::NoMap => format!("ERR upstream {pool}: a cluster has not told yet which servers have keys"),
         }
     }
 }

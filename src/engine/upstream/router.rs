@@ -1,8 +1,10 @@
 //! This core's view of the servers: pools, servers, and the table of links.
 
+use super::all::Reach;
 use super::cluster::ClusterPool;
 use super::hot::{Hot, Leg};
 use super::options::{PoolKind, PoolOptions, Upstreams};
+use crate::engine::durations::Histogram;
 use crate::engine::event::{Dial, Effects};
 use crate::engine::letter::Ticket;
 use crate::protocol::resp::{Output, Proto};
@@ -10,13 +12,14 @@ use crate::routing::{Pool as Placement, Routes};
 use crate::types::{ConnId, LinkId, Slot};
 use crate::upstream::topology::{Hops, NodeId};
 use crate::upstream::{Health, Link, LinkOptions};
+use std::cell::Cell;
 use std::sync::Arc;
 
 /// Who has asked.
 #[derive(Clone, Copy, Debug)]
 pub enum Whose {
     Client(Ticket),
-    /// The router, for the request that stands behind it.
+    /// The router, for the request that stands behind it, or to see whether a server is back.
     Asking,
     /// Those who wait in a fold of a hot key: which flight it is, and which part of it.
     Fold(u32, Leg),
@@ -62,6 +65,12 @@ pub struct Figures {
     /// Times that it named another server.
     pub redirects: u64,
     pub dials: u64,
+    /// Reads of hot keys that copies have answered, up to when each copy was last made; those that waited for a reply together
+    /// with others, and writes that did; those that were answered an old value.
+    pub hot_hits: u64,
+    pub coalesced: u64,
+    pub folded: u64,
+    pub stale: u64,
 }
 
 pub struct Server {
@@ -74,6 +83,8 @@ pub struct Server {
     pub node: Option<NodeId>,
     /// For how long it takes to answer, a moving average.
     pub answers_us: u64,
+    /// Every time that it took.
+    pub times: Box<Histogram>,
     /// It may be asked to say what has changed.
     pub tracks: bool,
     /// The rows of its links: those in the first version of the protocol, those in the other, and the one on which it says
@@ -93,6 +104,8 @@ pub struct Pool {
     pub hot_copy_ms: u64,
     /// For how long the last value of a hot key is answered while its server cannot be reached.
     pub hot_stale_ms: u64,
+    /// A failing server's keys are placed on others.
+    pub auto_eject: bool,
     health: crate::upstream::HealthPolicy,
     links_per_core: u32,
     /// By version of the protocol; then those on which servers say what has changed.
@@ -117,6 +130,13 @@ pub struct Row {
     pub asked: u64,
     /// Clients that wait until it has room.
     pub waiting: Vec<ConnId>,
+}
+
+impl Server {
+    pub fn forget_figures(&mut self) {
+        self.figures = Figures::default();
+        *self.times = Histogram::default();
+    }
 }
 
 impl Row {
@@ -150,13 +170,23 @@ pub struct LinkWay {
 }
 
 impl LinkWay {
-    pub fn of(proto: Proto, turn: u32) -> LinkWay {
+    pub const fn of(proto: Proto, turn: u32) -> LinkWay {
         LinkWay { proto, turn, tracks: false }
     }
 
     /// For folds of hot keys: where the server says what has changed, if it does.
     pub fn hot(tracks: bool) -> LinkWay {
         LinkWay { proto: if tracks { Proto::Resp3 } else { Proto::Resp2 }, turn: 0, tracks }
+    }
+
+    /// Among so many links.
+    #[inline]
+    fn number(self, links: usize) -> usize {
+        let of_version = links / 2;
+        match self.tracks {
+            false => self.proto as usize * of_version + self.turn as usize % of_version,
+            true => links - 1,
+        }
     }
 }
 
@@ -165,6 +195,11 @@ pub struct Router {
     pub servers: Vec<Server>,
     pub rows: Vec<Row>,
     pub routes: Routes<Option<usize>>,
+    pub reach: Reach,
+    /// Servers whose keys are placed on others for now.
+    pub left_out: Vec<u32>,
+    /// Goes on with each choice that does not matter.
+    pub turn: Cell<usize>,
     /// One server has all keys: no request needs a look at them.
     pub is_one: bool,
     seed: u64,
@@ -191,6 +226,9 @@ impl Router {
             servers: Vec::new(),
             rows: Vec::new(),
             routes: upstreams.routes.clone(),
+            reach: Reach::of(&upstreams.routes),
+            left_out: Vec::new(),
+            turn: Cell::new((seed % 1024) as usize),
             is_one: false,
             seed,
             by_conn: Vec::new(),
@@ -228,6 +266,7 @@ impl Router {
             cluster,
             hot_copy_ms: options.hot_copy_ms,
             hot_stale_ms: options.hot_stale_ms,
+            auto_eject: options.auto_eject,
             health: options.health,
             links_per_core: options.links_per_core,
             links: [options.link(Proto::Resp2), options.link(Proto::Resp3), options.tracking_link()].map(Arc::new),
@@ -244,8 +283,9 @@ impl Router {
         let links = vec![None; 2 * of.links_per_core as usize + 1];
         let row = self.servers.len() as u32;
         let (health, node, figures) = (Health::new(of.health, self.seed ^ u64::from(row)), None, Figures::default());
-        let answers_us = 0;
-        self.servers.push(Server { name, address, pool, health, figures, node, answers_us, tracks: true, links });
+        let times = Box::default();
+        let (answers_us, tracks) = (0, true);
+        self.servers.push(Server { name, address, pool, health, figures, node, answers_us, times, tracks, links });
         row
     }
 
@@ -253,7 +293,8 @@ impl Router {
     pub fn rename(&mut self, row: u32, address: &str) {
         let server = &mut self.servers[row as usize];
         (server.name, server.address) = (address.into(), address.into());
-        (server.figures, server.answers_us, server.tracks) = (Figures::default(), 0, true);
+        (server.answers_us, server.tracks) = (0, true);
+        server.forget_figures();
         server.health.succeeded();
     }
 
@@ -279,14 +320,16 @@ impl Router {
         }
     }
 
+    /// The row of a server's link, if there is one.
+    pub fn link_of(&self, server: u32, way: LinkWay) -> Option<u32> {
+        let links = &self.servers[server as usize].links;
+        links[way.number(links.len())]
+    }
+
     #[inline]
     fn row_to(&mut self, server: u32, way: LinkWay) -> u32 {
         let links = &self.servers[server as usize].links;
-        let of_version = links.len() / 2;
-        let number = match way.tracks {
-            false => way.proto as usize * of_version + way.turn as usize % of_version,
-            true => links.len() - 1,
-        };
+        let number = way.number(links.len());
         links[number].unwrap_or_else(|| self.add_row(server, way, number))
     }
 

@@ -24,6 +24,7 @@ mod settings;
 mod table;
 mod units;
 mod upstream;
+mod upstream_bounds;
 mod url;
 
 #[cfg(test)]

@@ -84,6 +84,9 @@ fn one(upstream: &Upstream, say: &mut impl FnMut(&str, String, String)) {
         if upstream.hash != blank.hash {
             say("hash", quote(upstream.hash.name()), only());
         }
+        if upstream.auto_eject {
+            say("auto_eject", quote("on"), only());
+        }
         if !upstream.hash_tag.is_empty() {
             say("hash_tag", quote(&upstream.hash_tag), only());
         }

@@ -8,6 +8,7 @@ use super::kind::Kind;
 use super::names::{DISTRIBUTIONS, HASHES, READS, UPSTREAM_KINDS};
 use super::parameter::Stored;
 use super::servers::UpstreamServer;
+use super::upstream_bounds as bounds;
 use crate::heat::KEY_BYTES_MAX;
 use crate::routing::{Distribution, Hash, Layout, Server};
 
@@ -78,6 +79,10 @@ pub struct Upstream {
     pub hot_stale_ms: u64,
     pub eject_after: u32,
     pub eject_ms: u64,
+    pub auto_eject: bool,
+    pub in_flight_bytes_max: u64,
+    pub value_bytes_max: u64,
+    pub reply_bytes_max: u64,
 }
 
 /// What keys a pattern leads to.
@@ -120,6 +125,10 @@ impl Default for Upstream {
             hot_stale_ms: 0,
             eject_after: 3,
             eject_ms: 1000,
+            auto_eject: false,
+            in_flight_bytes_max: 64 << 20,
+            value_bytes_max: 512 << 20,
+            reply_bytes_max: 1 << 30,
         }
     }
 }
@@ -370,6 +379,10 @@ const UPSTREAM_KEYS: &[Key<Upstream>] = &[
         get: |upstream| Some(upstream.eject_ms.to_value()),
         set: |upstream, value| upstream.eject_ms = Stored::from_value(value).expect(FITS),
     },
+    bounds::AUTO_EJECT,
+    bounds::IN_FLIGHT_BYTES_MAX,
+    bounds::VALUE_BYTES_MAX,
+    bounds::REPLY_BYTES_MAX,
 ];
 
 const ROUTE_KEYS: &[Key<Route>] = &[

@@ -1,4 +1,4 @@
-//! Owns: the process as a cluster of its cores: CLUSTER, READONLY, READWRITE, ASKING, and what a node's port narrows.
+//! Owns: the process as a cluster of its cores, or as one node in front of others: CLUSTER, READONLY, READWRITE, ASKING, and what a node's port narrows.
 //! Knows: who owns which slot, the port that a client came in by.
 //! Must never know: listening sockets, how slots were placed; that is decided before the engine starts.
 //! Read first: `facade.rs` (who the nodes are and how they are told), then `cluster` below.
@@ -7,6 +7,7 @@
 //! several slots. Clients that send each key to its owner's port cost no letter; the others lose nothing.
 
 mod facade;
+mod router;
 mod slot_stats;
 
 pub use facade::{Endpoint, Facade};
@@ -40,6 +41,9 @@ impl Engine {
             return client.answer(|reply| reply.integer(i64::from(slot_of(args.get(2)).0)));
         }
         if self.settings.cluster.is_none() {
+            if self.router.is_some() {
+                return self.tell_router(client, command, args);
+            }
             return client.answer(|reply| reply.error(DISABLED));
         }
         match command {
@@ -57,31 +61,8 @@ impl Engine {
         let Some(facade) = self.settings.cluster.as_deref() else { return };
         let local = client.profile.local.clone();
         let view = View::new(facade, &self.table, self.is_node(client).then_some(self.core), &local);
-        client.answer(|reply| match command {
-            Command::ClusterInfo => reply.verbatim("txt", view.info().as_bytes()),
-            Command::ClusterNodes => reply.verbatim("txt", view.nodes().as_bytes()),
-            Command::ClusterMyId => reply.bulk(view.my_id().as_bytes()),
-            Command::ClusterMyShardId => reply.bulk(view.my_shard_id().as_bytes()),
-            Command::ClusterSlots => view.slots(reply),
-            Command::ClusterShards => view.shards(reply),
-            Command::ClusterLinks => reply.array(0),
-            Command::ClusterReplicas | Command::ClusterSlaves | Command::ClusterCountFailureReports => {
-                if !view.knows(args.get(2)) {
-                    reply.error_bytes(&quoting("ERR Unknown node ", args.get(2), ""));
-                } else if command == Command::ClusterCountFailureReports {
-                    reply.integer(0);
-                } else {
-                    reply.array(0);
-                }
-            }
-            _ => {
-                let name = String::from_utf8_lossy(args.get(1)).to_ascii_uppercase();
-                reply.error(&format!(
-                    "ERR CLUSTER {name} is not supported: each node is a core of one process, and its configuration \
-                     places the slots"
-                ));
-            }
-        });
+        let reason = "each node is a core of one process, and its configuration places the slots";
+        client.answer(|reply| tell(&view, command, args, reason, reply));
     }
 
     /// COUNTKEYSINSLOT slot, GETKEYSINSLOT slot count: asked of the slot's owner.
@@ -124,6 +105,32 @@ impl Engine {
             // With one core to go through, the cursor ends where this core's keys do.
             Command::Scan => client.answer(|reply| self.scan_part(call.now, args, 1, reply)),
             _ => self.on_core(call, client, self.core, command, args),
+        }
+    }
+}
+
+/// What a view of the cluster says. `reason`: why nothing changes it.
+fn tell(view: &View, command: Command, args: &Args, reason: &str, reply: &mut Reply) {
+    match command {
+        Command::ClusterInfo => reply.verbatim("txt", view.info().as_bytes()),
+        Command::ClusterNodes => reply.verbatim("txt", view.nodes().as_bytes()),
+        Command::ClusterMyId => reply.bulk(view.my_id().as_bytes()),
+        Command::ClusterMyShardId => reply.bulk(view.my_shard_id().as_bytes()),
+        Command::ClusterSlots => view.slots(reply),
+        Command::ClusterShards => view.shards(reply),
+        Command::ClusterLinks => reply.array(0),
+        Command::ClusterReplicas | Command::ClusterSlaves | Command::ClusterCountFailureReports => {
+            if !view.knows(args.get(2)) {
+                reply.error_bytes(&quoting("ERR Unknown node ", args.get(2), ""));
+            } else if command == Command::ClusterCountFailureReports {
+                reply.integer(0);
+            } else {
+                reply.array(0);
+            }
+        }
+        _ => {
+            let name = String::from_utf8_lossy(args.get(1)).to_ascii_uppercase();
+            reply.error(&format!("ERR CLUSTER {name} is not supported: {reason}"));
         }
     }
 }

@@ -266,7 +266,8 @@ pub fn modules(_: &mut String, _: &InfoRequest, _: &[Stats], _: &Stats, _: &Host
 }
 
 pub fn cluster(text: &mut String, request: &InfoRequest, _: &[Stats], _: &Stats, _: &HostReport) -> Result {
-    fields!(text, "cluster_enabled": u8::from(request.cluster))
+    // A router answers CLUSTER, and old clients of clusters look here before they ask.
+    fields!(text, "cluster_enabled": u8::from(request.cluster || !request.servers.is_empty()))
 }
 
 pub fn keyspace(text: &mut String, request: &InfoRequest, rows: &[Stats], total: &Stats, _: &HostReport) -> Result {

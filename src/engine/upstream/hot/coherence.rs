@@ -14,6 +14,7 @@
 //! way for each core, which that core ends when all that it had asked by then is answered.
 
 use super::super::router::Router;
+use super::Made;
 use crate::engine::Engine;
 use crate::protocol::resp::Value;
 use crate::replica::{Cell, Install};
@@ -63,9 +64,21 @@ impl Engine {
 
     /// It is hot no more.
     pub(in crate::engine) fn remove_upstream(&mut self, hash: KeyHash, key: &[u8]) {
+        self.count_hits(|made| made.hash == hash);
         let router = self.router.as_deref_mut().expect("its keys are elsewhere");
         router.hot.made.retain(|made| made.hash != hash || *made.key != *key);
         self.hot.upstream.remove(hash, key);
+    }
+
+    /// Adds reads that copies have answered to their servers' figures.
+    pub(in super::super) fn count_hits(&mut self, of: impl Fn(&Made) -> bool) {
+        let Some(router) = self.router.as_deref_mut() else { return };
+        for made in router.hot.made.iter_mut().filter(|made| of(made)) {
+            if let Some(entry) = self.hot.upstream.get(made.hash, &made.key) {
+                let hits = entry.hits - std::mem::replace(&mut made.hits, entry.hits);
+                router.servers[made.server as usize].figures.hot_hits += hits;
+            }
+        }
     }
 
     /// A link is lost: nobody says any more when what was read by it changes.

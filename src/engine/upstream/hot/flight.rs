@@ -80,8 +80,9 @@ impl Router {
         let (reply, asked, version) = made.kept.as_ref().filter(|_| flight.fold.gets())?;
         let good = *version == flight.cell.version() && now.mono_us - asked.mono_us <= max_us;
         good.then(|| {
-            self.hot.stale += 1;
-            reply.clone()
+            let reply = reply.clone();
+            self.servers[made.server as usize].figures.stale += 1;
+            reply
         })
     }
 }
@@ -150,6 +151,9 @@ impl Engine {
         let way = LinkWay::hot(tracks);
         let row = router.link_to(now.mono_us, spot.server, way, effects);
         let leg = flight.fold.leg();
+        let (coalesced, folded) = flight.fold.spares(leg.clone());
+        let figures = &mut router.servers[spot.server as usize].figures;
+        (figures.coalesced, figures.folded) = (figures.coalesced + coalesced, figures.folded + folded);
         // Without a word of the server's a copy lives for as long as the configuration says.
         flight.version = flight.version.filter(|_| tracks || life_ms > 0);
         let asks_life = flight.version.is_some() && leg.end == flight.fold.runs();
@@ -278,13 +282,18 @@ impl Engine {
         let expiry_ms = flight.asked.unix_ms().saturating_add(lives_ms.min(kept_ms));
         let copy = Copy::of_reply(&flight.read, Some(expiry_ms))?;
         let (hash, key) = (flight.fold.hash, flight.fold.key());
+        self.count_hits(|made| made.hash == hash);
+        let hits = self.hot.upstream.get(hash, key).map_or(0, |entry| entry.hits);
+        let router = self.router.as_deref_mut().expect("there is a router");
         router.hot.made.retain(|made| made.hash != hash || *made.key != *key);
+        let server = router.rows[row as usize].server;
         let bytes = router.hot.made.iter().map(|made| made.bytes).sum::<usize>() + flight.read.len();
         if bytes as u64 > self.settings.hot.limits.bytes_max {
             return None;
         }
         let kept = (router.pools[flight.pool].hot_stale_ms > 0).then(|| (flight.read.clone(), flight.asked, version));
-        router.hot.made.push(Made { row: Some(row), hash, key: key.into(), bytes: flight.read.len(), kept });
+        let (row, key, bytes) = (Some(row), key.into(), flight.read.len());
+        router.hot.made.push(Made { row, server, hits, hash, key, bytes, kept });
         Some(copy.at(version))
     }
 }

@@ -27,6 +27,9 @@ pub enum Leg {
 /// A copy, and the link that vouches for it; none does once that is lost.
 pub struct Made {
     pub row: Option<u32>,
+    /// Who has the key, and the reads that its copies had answered when that was last looked at.
+    pub server: u32,
+    pub hits: u64,
     pub hash: KeyHash,
     pub key: Box<[u8]>,
     pub bytes: usize,
@@ -52,8 +55,6 @@ pub struct Hot {
     pub fences: Vec<Fence>,
     bars: Vec<Bar>,
     free_bars: Vec<u32>,
-    /// Reads that were answered old values.
-    pub stale: u64,
     /// What is asked now belongs to this bar; 0: to none.
     pub bar: u32,
 }

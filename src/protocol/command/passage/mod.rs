@@ -72,6 +72,8 @@ pub enum Join {
     Pairs,
     /// One that is no error is enough.
     One,
+    /// Any that is neither an error nor nothing.
+    Key,
     /// One server after the other, which the cursor has to say.
     Cursor,
 }

@@ -39,13 +39,17 @@ const fn passage(spec: &Spec) -> Passage {
 /// Where a request without keys goes. Most are about the connection or the process that the client talks to.
 const fn goes(command: Command) -> Goes {
     match command {
-        RandomKey | FunctionList | Monitor => Goes::Any,
+        FunctionList | Monitor => Goes::Any,
+        // Servers have commands that we have not, and clients of clusters look there for keys.
+        Command | CommandCount | CommandInfo | CommandList | CommandDocs => Goes::Any,
+        CommandGetKeys | CommandGetKeysAndFlags => Goes::Any,
         Keys | PubSubChannels | PubSubShardChannels => Goes::All(Join::Lists),
         DbSize | PubSubNumPat => Goes::All(Join::Sum),
         PubSubNumSub | PubSubShardNumSub => Goes::All(Join::Pairs),
         FlushAll | FlushDb | ScriptFlush | FunctionFlush => Goes::All(Join::Same),
         ScriptExists => Goes::All(Join::Each),
         Scan => Goes::All(Join::Cursor),
+        RandomKey => Goes::All(Join::Key),
         Publish | Subscribe | Unsubscribe => Goes::Channels,
         PSubscribe | PUnsubscribe => Goes::Patterns,
         Wait | LastSave | Save | BgSave | BgRewriteAof | ReplicaOf | SlaveOf | Failover => Goes::Never,

@@ -16,6 +16,7 @@ const FULL: &str = "[[upstream]]\nname = \"main\"\nkind = \"cluster\"\nservers =
                     hot_stale_ms = 12\neject_after = 9\n\
                     eject_ms = 10\n\n[[upstream]]\nname = \"old\"\nkind = \"pool\"\n\
                     servers = \"a:1:2 first,unix:/run/b:c:3\"\ndistribution = \"jump\"\nhash = \"md5\"\nhash_tag = \"{}\"\n\
+                    auto_eject = true\nin_flight_bytes_max = \"1mb\"\nvalue_bytes_max = 4096\nreply_bytes_max = \"2gb\"\n\
                     password_file = \"/etc/p\"\n\n[[route]]\nmatch = \"user:*\"\npool = \"old\"\n\
                     [[route]]\nmatch = \"here:*\"\npool = \"embedded\"\n";
 
@@ -33,6 +34,9 @@ fn every_key_is_read_and_printed() {
     assert_eq!((main.links_per_core, main.in_flight_max, main.eject_after), (2, 8, 9));
     assert_eq!((old.distribution, old.hash, old.layout().hash_tag), (Distribution::Jump, Hash::Md5, Some(*b"{}")));
     assert_eq!(old.servers.iter().map(ToString::to_string).collect::<Vec<_>>(), ["a:1:2 first", "unix:/run/b:c:3"]);
+    assert!(old.auto_eject && !main.auto_eject);
+    let bounds = [old.in_flight_bytes_max, old.value_bytes_max, old.reply_bytes_max];
+    assert_eq!(bounds, [1 << 20, 4096, 2 << 30]);
     let routes: Vec<_> = loaded.config.routes.iter().map(|r| (r.pattern.as_str(), r.pool.as_str())).collect();
     assert_eq!(routes, [("user:*", "old"), ("here:*", "embedded")]);
     let printed = print(&loaded);
@@ -131,8 +135,9 @@ const CASES: &[(&str, &str)] = &[
       blank if it has one",
     ),
     (
-        "kind = \"single\"\nservers = \"a:1,b:2:2\"\nhash = \"md5\"\nread = \"replica\"",
+        "kind = \"single\"\nservers = \"a:1,b:2:2\"\nhash = \"md5\"\nread = \"replica\"\nauto_eject = true",
         "c.toml:1: upstream[0].hash is \"md5\"; allowed: left out, unless kind is pool\n\
+         c.toml:1: upstream[0].auto_eject is \"on\"; allowed: left out, unless kind is pool\n\
          c.toml:1: upstream[0].servers is \"a:1,b:2:2\"; allowed: no weights and names, unless kind is pool\n\
          c.toml:1: upstream[0].servers is \"a:1,b:2:2\"; allowed: one server, unless kind is pool or cluster\n\
          c.toml:1: upstream[0].read is \"replica\"; allowed: primary, unless kind is cluster",
