@@ -5,6 +5,7 @@
 mod rig;
 
 mod cluster;
+mod own;
 mod pool;
 mod single;
 

@@ -286,7 +286,7 @@ impl Asked {
     /// Which of several links: that of the client's other requests.
     pub fn turn(&self) -> u32 {
         match self.whose {
-            Whose::Client(ticket) => ticket.conn().index,
+            Whose::Client(ticket) | Whose::Own(ticket, _) => ticket.conn().index,
             Whose::Asking | Whose::Map => 0,
         }
     }

@@ -1,6 +1,7 @@
 //! A request on its way out: its bytes on the links of the servers that it is for.
 
 use super::join::{How, Joined};
+use super::own::Passed;
 use super::places::{Part, Refusal, Spot, Way};
 use super::router::{Asked, LinkWay, Whose};
 use crate::engine::Engine;
@@ -8,7 +9,7 @@ use crate::engine::gather::Gather;
 use crate::engine::ingress::Call;
 use crate::engine::letter::Ticket;
 use crate::engine::sessions::Client;
-use crate::protocol::command::passage::{Passage, passage};
+use crate::protocol::command::passage::{Holds, Passage, passage};
 use crate::protocol::command::{Command, CommandError, Spec};
 use crate::protocol::resp::{Args, Output, Proto, Reply, Shared};
 use crate::types::Slot;
@@ -23,10 +24,10 @@ impl Engine {
         changes && client.is_routed && !client.queue.is_empty()
     }
 
-    /// Passes a request on to the servers that it is for, if it is for any; false: it is answered here.
-    pub(in crate::engine) fn pass_on(&mut self, call: &mut Call, client: &mut Client, mut args: Args) -> bool {
+    /// Passes a request on to the servers that it is for, if it is for any.
+    pub(in crate::engine) fn pass_on(&mut self, call: &mut Call, client: &mut Client, mut args: Args) -> Passed {
         if !client.authenticated {
-            return false;
+            return Passed::No;
         }
         let passage = match passage(&args) {
             Ok(passage) => passage,
@@ -37,23 +38,40 @@ impl Engine {
                 }
                 client.answer(|reply| error.write(reply));
                 client.command_ends();
-                return true;
+                if client.is_tied {
+                    self.refused_inside(call.conn);
+                }
+                return Passed::Yes;
             }
         };
+        let alone = match client.is_tied || passage.holds(&args) != Holds::Nothing {
+            true => self.pass_on_alone(call, client, passage, &mut args),
+            false => None,
+        };
+        match alone {
+            Some(Passed::Yes) => return self.has_passed(client, passage),
+            Some(not) => return not,
+            None => {}
+        }
         let router = self.router.as_deref().expect("requests are passed on where there is a router");
         match router.way_of(passage, &args) {
-            Way::Here => return false,
+            Way::Here => return Passed::No,
             Way::To(spot) => self.send_to(call, client, spot, passage, &mut args),
             Way::Refused(refusal) => self.refuse_to_pass(client, passage, refusal),
             way => self.send_to_several(call, client, passage, &mut args, way),
         }
+        self.has_passed(client, passage)
+    }
+
+    #[inline]
+    fn has_passed(&mut self, client: &mut Client, passage: &'static Passage) -> Passed {
         if passage.command.is_none() {
             // What is in our own table is counted where it was parsed.
             self.stats.commands += 1;
         }
         client.last_command = if passage.is_known() { passage.name } else { "unknown" };
         client.command_ends();
-        true
+        Passed::Yes
     }
 
     /// Asks a server in a client's name.
@@ -176,7 +194,7 @@ impl Engine {
     }
 
     #[cold]
-    fn refuse_to_pass(&mut self, client: &mut Client, passage: &'static Passage, refusal: Refusal) {
+    pub(super) fn refuse_to_pass(&mut self, client: &mut Client, passage: &'static Passage, refusal: Refusal) {
         let router = self.router.as_deref().expect("there is a router");
         let text = refusal.text(&router.pools[0].name, passage.name);
         self.shard.counts.tally.error(text.as_bytes());
@@ -190,7 +208,7 @@ fn part_of(server: u32, args: Vec<usize>) -> Part {
 
 /// Writes a request as it came, where that is the usual way; large arguments are sent from where they lie.
 #[inline]
-fn encode(args: &mut Args, out: &mut Output) {
+pub(super) fn encode(args: &mut Args, out: &mut Output) {
     if let Some(bytes) = args.as_received() {
         return out.bytes.extend_from_slice(bytes);
     }
@@ -226,6 +244,16 @@ fn encode_arg(args: &mut Args, index: usize, out: &mut Output) {
         None => out.bytes.extend_from_slice(args.get(index)),
     }
     out.bytes.extend_from_slice(b"\r\n");
+}
+
+/// Writes a request of the router's own.
+pub(super) fn push_words(out: &mut Output, words: &[&[u8]]) {
+    push_length(out, b'*', words.len());
+    for word in words {
+        push_length(out, b'$', word.len());
+        out.bytes.extend_from_slice(word);
+        out.bytes.extend_from_slice(b"\r\n");
+    }
 }
 
 fn push_length(out: &mut Output, kind: u8, length: usize) {

@@ -2,7 +2,7 @@
 //! Knows: pools, servers and this core's links to them; reply slots, and where each awaited reply belongs.
 //! Must never know: sockets and addresses beyond their text; what a command does to a key.
 //! Read first: `places.rs` (whom a request is for), `forward.rs` (on its way out), `answers.rs` (its reply), `links.rs` (what
-//! becomes of links), `cluster.rs` (servers that say themselves which keys they have).
+//! becomes of links), `cluster.rs` (servers that say themselves which keys they have), `own/` (connections of one client).
 
 mod answers;
 mod cluster;
@@ -10,8 +10,10 @@ mod forward;
 mod join;
 mod links;
 mod options;
+mod own;
 mod places;
 mod router;
 
 pub use options::{PoolKind, PoolOptions, ReadPolicy, ServerOptions, Upstreams};
+pub(super) use own::{Passed, ties};
 pub(super) use router::Router;

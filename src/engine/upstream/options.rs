@@ -5,6 +5,9 @@ use crate::routing::{Layout, Routes, Server};
 use crate::upstream::{HealthPolicy, LinkOptions};
 use std::sync::Arc;
 
+/// For how long a connection that a client has given back waits for another one.
+const OWN_IDLE_US: u64 = 5_000_000;
+
 /// Which node of a cluster is asked to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadPolicy {
@@ -55,6 +58,8 @@ pub struct PoolOptions {
     pub links_per_core: u32,
     pub in_flight_max: usize,
     pub in_flight_bytes_max: usize,
+    /// Connections of each core that one client has for itself.
+    pub own_connections_max: usize,
     pub health: HealthPolicy,
 }
 
@@ -73,6 +78,7 @@ impl PoolOptions {
             links_per_core: 1,
             in_flight_max: 16_384,
             in_flight_bytes_max: 64 << 20,
+            own_connections_max: 1024,
             health: HealthPolicy { eject_after: 3, eject_us: 1_000_000 },
         }
     }
@@ -89,6 +95,16 @@ impl PoolOptions {
             in_flight_bytes_max: self.in_flight_bytes_max,
             reply_bounds: ReplyBounds::default(),
         }
+    }
+
+    /// The same of a connection that one client has for itself, and that is kept for the next for a moment.
+    pub(super) fn own_link(&self, proto: Proto) -> LinkOptions {
+        let link = self.link(proto);
+        let idle_timeout_us = match link.idle_timeout_us {
+            0 => OWN_IDLE_US,
+            some => some.min(OWN_IDLE_US),
+        };
+        LinkOptions { idle_timeout_us, ..link }
     }
 
     /// Who asks, in which version of the protocol, and whether replicas may answer.

@@ -74,6 +74,7 @@ pub struct Upstream {
     pub idle_timeout_ms: u64,
     pub links_per_core: u32,
     pub in_flight_max: usize,
+    pub own_connections_max: usize,
     pub eject_after: u32,
     pub eject_ms: u64,
 }
@@ -114,6 +115,7 @@ impl Default for Upstream {
             idle_timeout_ms: 0,
             links_per_core: 1,
             in_flight_max: 16_384,
+            own_connections_max: 1024,
             eject_after: 3,
             eject_ms: 1000,
         }
@@ -324,6 +326,17 @@ const UPSTREAM_KEYS: &[Key<Upstream>] = &[
         why: "Requests that may wait for a server's replies. Past it the clients that ask for more wait.",
         get: |upstream| Some(upstream.in_flight_max.to_value()),
         set: |upstream, value| upstream.in_flight_max = Stored::from_value(value).expect(FITS),
+    },
+    Key {
+        key: "own_connections_max",
+        kind: Kind::Count { min: 0, max: 1_000_000 },
+        unit: "connections of each core",
+        absent: "1024",
+        example: "",
+        why: "Connections that one client has for itself while it is in a transaction, watches, blocks, subscribes or \
+              monitors. Past it such requests are errors.",
+        get: |upstream| Some(upstream.own_connections_max.to_value()),
+        set: |upstream, value| upstream.own_connections_max = Stored::from_value(value).expect(FITS),
     },
     Key {
         key: "eject_after",

@@ -12,7 +12,7 @@ fn with(text: &str, urls: &[&str]) -> Result<Loaded, Mistakes> {
 
 const FULL: &str = "[[upstream]]\nname = \"main\"\nkind = \"cluster\"\nservers = [\"10.0.0.1:6379\", \"[::1]:6379\"]\n\
                     read = \"nearest\"\nusername = \"me\"\npassword = \"sesame\"\nconnect_timeout_ms = 5\n\
-                    request_timeout_ms = 6\nidle_timeout_ms = 7\nlinks_per_core = 2\nin_flight_max = 8\neject_after = 9\n\
+                    request_timeout_ms = 6\nidle_timeout_ms = 7\nlinks_per_core = 2\nin_flight_max = 8\nown_connections_max = 10\neject_after = 9\n\
                     eject_ms = 10\n\n[[upstream]]\nname = \"old\"\nkind = \"pool\"\n\
                     servers = \"a:1:2 first,unix:/run/b:c:3\"\ndistribution = \"jump\"\nhash = \"md5\"\nhash_tag = \"{}\"\n\
                     password_file = \"/etc/p\"\n\n[[route]]\nmatch = \"user:*\"\npool = \"old\"\n\
@@ -29,6 +29,7 @@ fn every_key_is_read_and_printed() {
     assert_eq!(main.password, Some(Password("sesame".into())));
     assert_eq!([main.connect_timeout_ms, main.request_timeout_ms, main.idle_timeout_ms, main.eject_ms], [5, 6, 7, 10]);
     assert_eq!((main.links_per_core, main.in_flight_max, main.eject_after), (2, 8, 9));
+    assert_eq!(main.own_connections_max, 10);
     assert_eq!((old.distribution, old.hash, old.layout().hash_tag), (Distribution::Jump, Hash::Md5, Some(*b"{}")));
     assert_eq!(old.servers.iter().map(ToString::to_string).collect::<Vec<_>>(), ["a:1:2 first", "unix:/run/b:c:3"]);
     let routes: Vec<_> = loaded.config.routes.iter().map(|r| (r.pattern.as_str(), r.pool.as_str())).collect();
