@@ -11,6 +11,7 @@ use super::long;
 use super::scatter::is_about_all_keys;
 use super::sessions::Client;
 use super::transaction::is_move;
+use super::upstream;
 use super::waits::may_park;
 use crate::keyspace::ItemRef;
 use crate::protocol::command::{Command, Spec, resolve};
@@ -122,6 +123,21 @@ impl Source<'_> {
     }
 }
 
+/// Who sent what is parsed.
+#[derive(Clone, Copy)]
+pub(super) struct Reader {
+    pub authenticated: bool,
+    /// Each of its requests may have to wait for those before it.
+    pub singly: bool,
+}
+
+impl Reader {
+    #[inline]
+    pub fn of(client: &Client) -> Reader {
+        Reader { authenticated: client.authenticated, singly: client.is_tied }
+    }
+}
+
 /// Why a source gave no more requests.
 pub(super) enum Parsed {
     /// It gave as many as one may; there may be more.
@@ -156,7 +172,8 @@ fn may_wait(command: Command) -> bool {
 impl Engine {
     /// Parses requests of one source into a group.
     #[inline]
-    pub(super) fn parse_into(&self, group: &mut Group, authenticated: bool, source: &mut Source) -> Parsed {
+    pub(super) fn parse_into(&self, group: &mut Group, client: Reader, source: &mut Source) -> Parsed {
+        let Reader { authenticated, singly } = client;
         let mut limits = self.limits;
         limits.authenticated = authenticated;
         let paused = self.waits.pause.is_some();
@@ -191,7 +208,11 @@ impl Engine {
             self.resolve_item(group, &mut item, source);
             item.overtakes |= paused;
             // What follows may be parsed under wider limits, must wait, or is watched, once this one has run.
-            let ends = !authenticated || item.overtakes || item.may_wait || long::is_long(item.spec, item.args.len());
+            let ends = singly
+                || !authenticated
+                || item.overtakes
+                || item.may_wait
+                || long::is_long(item.spec, item.args.len());
             group.items.push(item);
             if ends {
                 return Parsed::Full;
@@ -205,14 +226,15 @@ impl Engine {
     fn resolve_item(&self, group: &Group, item: &mut Item, source: &mut Source) {
         let args = source.args(group, item);
         item.spec = resolve(&args).ok();
-        let Some(spec) = item.spec else { return };
+        let Some(spec) = item.spec else { return item.may_wait = self.ties_stranger(&args) };
         if spec.single_key {
             item.place = Some(self.place(args.get(1)));
         } else {
             item.overtakes = self.hot.may_hold() && may_overtake(spec, &args);
             // HELLO and RESET end what was the same of the requests before them.
             let is_watched = matches!(spec.command, Command::Monitor | Command::Hello | Command::Reset);
-            item.may_wait = may_park(spec.command) || is_watched || self.cores > 1 && may_wait(spec.command);
+            let ties = self.router.is_some() && upstream::ties(spec.command);
+            item.may_wait = may_park(spec.command) || is_watched || ties || self.cores > 1 && may_wait(spec.command);
         }
     }
 

@@ -5,7 +5,7 @@
 use super::Engine;
 use super::admin;
 use super::event::Effects;
-use super::group::{GROUP_KEYS_MAX, Group, Item, Parsed, Place, Source};
+use super::group::{GROUP_KEYS_MAX, Group, Item, Parsed, Place, Reader, Source};
 use super::hot::Home;
 use super::letter::Ticket;
 use super::refusals::may_listener;
@@ -79,14 +79,14 @@ impl Engine {
     #[inline]
     fn parse_head(&mut self, conn: ConnId, bytes: &[u8], group: &mut Group) -> Option<Head> {
         let client = self.sessions.get_mut(conn)?;
-        if client.closing || client.stalled || !client.input.is_empty() {
+        if client.closing || client.stalled || client.is_tied || !client.input.is_empty() {
             return None;
         }
-        let (first, authenticated) = (group.len(), client.authenticated);
+        let (first, reader) = (group.len(), Reader::of(client));
         let mut source = Source::Chunk { bytes, parsed: 0 };
-        let parsed = self.parse_into(group, authenticated, &mut source);
+        let parsed = self.parse_into(group, reader, &mut source);
         let Source::Chunk { parsed: parsed_bytes, .. } = source else { unreachable!("it was a chunk") };
-        Some(Head { items: first..group.len(), parsed_bytes, parsed, authenticated })
+        Some(Head { items: first..group.len(), parsed_bytes, parsed, authenticated: reader.authenticated })
     }
 
     fn received_chunk(&mut self, call: &mut Call, bytes: &[u8], head: Option<Head>, group: &Group) {
@@ -106,7 +106,7 @@ impl Engine {
                 self.run_held(call, &mut client);
             }
         } else {
-            let holds = self.waits.pause.is_none();
+            let holds = self.waits.pause.is_none() && !client.is_tied;
             let head = head.filter(|head| holds && head.authenticated == client.authenticated);
             self.run_chunk(call, &mut client, bytes, head, group);
         }
@@ -174,7 +174,7 @@ impl Engine {
         let mut group = std::mem::take(&mut self.group);
         loop {
             group.clear();
-            let parsed = self.parse_into(&mut group, client.authenticated, source);
+            let parsed = self.parse_into(&mut group, Reader::of(client), source);
             self.look_up_group(&mut group);
             let items = 0..group.len();
             if !self.run_items(call, client, source, (&group, items), parsed) {
@@ -263,21 +263,18 @@ impl Engine {
             client.stalled = true;
             return Ran::Waits;
         }
-        let passed = match client.is_routed {
-            true => self.pass_on(call, client, item.place, source.args(group, item)),
-            false => Passed::Not,
-        };
-        if passed == Passed::Waits {
-            source.put_back(group, item);
-            return Ran::Waits;
-        }
         let seeks = item.may_wait && self.must_seek(call.conn, client, item.spec, &source.args(group, item));
-        if seeks || item.may_wait && self.must_follow(client, item.spec) {
+        let waits = seeks || item.may_wait && self.must_follow(client, item.spec);
+        let passed = match client.is_routed && !waits {
+            true => self.pass_on(call, client, item.place, source.args(group, item)),
+            false => Passed::No,
+        };
+        if waits || passed == Passed::Waits {
             source.put_back(group, item);
             client.stalled = true;
             return Ran::Waits;
         }
-        if passed == Passed::Not {
+        if passed == Passed::No {
             if watch.monitored {
                 self.write_down(call.now, client, item.spec, &source.args(group, item));
             }

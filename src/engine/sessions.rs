@@ -244,6 +244,7 @@ impl Engine {
             self.awaiting -= usize::from(std::mem::take(&mut client.awaits));
             self.forget_long(conn);
             self.forget_wait(conn);
+            self.untie(conn, &mut client);
             self.forget_bytes(&mut client);
             self.ledger.drop_connection(self.core);
             self.unwatch(conn, &mut client);
@@ -268,7 +269,7 @@ impl Engine {
         let idle_us = self.settings.timeout_s * 1_000_000;
         for (conn, client) in self.sessions.iter_mut() {
             let idle = now.mono_us.saturating_sub(client.last_active_us) > idle_us;
-            let listens = client.monitors || !client.subscriptions.is_empty();
+            let listens = client.monitors || client.hears || !client.subscriptions.is_empty();
             if idle && !listens && client.is_settled() && !client.closing {
                 client.closing = true;
                 effects.kill.push(conn);

@@ -30,7 +30,8 @@ pub fn upstreams(config: &Config) -> Result<Option<Arc<Upstreams>>, UpstreamErro
 pub fn links_per_core(config: &Config) -> u64 {
     let links = |upstream: &Upstream| u64::from(upstream.links_per_core) * upstream.servers.len() as u64;
     // In two versions of the protocol; of a cluster seeds are named, and there are more nodes than that.
-    config.upstreams.iter().map(|upstream| 2 * links(upstream).max(32)).sum()
+    let own = |upstream: &Upstream| upstream.own_connections_max as u64;
+    config.upstreams.iter().map(|upstream| 2 * links(upstream).max(32) + own(upstream)).sum()
 }
 
 fn pool(upstream: &Upstream) -> Result<PoolOptions, UpstreamError> {
@@ -57,6 +58,7 @@ fn pool(upstream: &Upstream) -> Result<PoolOptions, UpstreamError> {
         hot_copy_ms: upstream.hot_copy_ms,
         hot_stale_ms: upstream.hot_stale_ms,
         in_flight_bytes_max: upstream.in_flight_bytes_max as usize,
+        own_connections_max: upstream.own_connections_max,
         health: HealthPolicy { eject_after: upstream.eject_after, eject_us: upstream.eject_ms * 1000 },
         auto_eject: upstream.auto_eject,
         reply_bounds: ReplyBounds {

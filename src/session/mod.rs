@@ -100,12 +100,16 @@ pub struct Session<G> {
     pub stalled: bool,
     /// Stalled until the next turn only.
     pub waits_for_turn: bool,
-    /// Its command waits for time to pass (WAIT); stalled meanwhile.
+    /// Its command waits for time to pass (WAIT), or blocks at a server; stalled meanwhile.
     pub parked: bool,
     /// Its CLIENT TRACKING waits for another core's word; stalled meanwhile.
     pub seeks: bool,
     /// Its requests may be for other servers.
     pub is_routed: bool,
+    /// It has a connection of its own to a server, or is about to need one: each request is looked at by itself.
+    pub is_tied: bool,
+    /// What it has not asked for comes on that connection.
+    pub hears: bool,
     /// It waits for room on the way to a server; stalled meanwhile.
     pub congested: bool,
     /// Its keys may have another server than before: stalled until it has all replies.
@@ -164,6 +168,8 @@ impl<G> Session<G> {
             parked: false,
             seeks: false,
             is_routed: false,
+            is_tied: false,
+            hears: false,
             congested: false,
             settles: false,
             server_loads: false,

@@ -93,6 +93,16 @@ pub enum Answer<'a, T> {
     Greeted,
 }
 
+/// What came on a connection on which not all that comes is a reply: see [`Link::hear`].
+pub enum Heard<'a> {
+    Frame {
+        bytes: &'a [u8],
+        kind: u8,
+    },
+    /// As [`Answer::Greeted`].
+    Greeted,
+}
+
 /// A request that is not answered because the link is lost.
 pub struct Unanswered<T> {
     pub of: T,
@@ -255,34 +265,12 @@ impl<T> Link<T> {
         now_us: u64,
         chunk: &'a [u8],
     ) -> Result<(usize, Option<Answer<'a, T>>), LinkError> {
-        self.forget_last();
-        self.heard_us = now_us;
-        let (taken, kind) = match self.framing.advance(chunk)? {
-            Framed::Whole { bytes, kind } => (bytes, kind),
-            Framed::Short => {
-                self.held.extend_from_slice(chunk);
-                return Ok((chunk.len(), None));
-            }
-        };
-        if !self.held.is_empty() {
-            self.held.extend_from_slice(&chunk[..taken]);
-            self.held_is_whole = true;
-        }
+        let Some((taken, kind)) = self.frame(now_us, chunk)? else { return Ok((chunk.len(), None)) };
         if kind == b'>' {
             return Ok((taken, Some(Answer::Push { bytes: self.whole(chunk, taken) })));
         }
-        if let State::Greeting { missing, sent, since_us } = self.state {
-            if !sent {
-                return Err(LinkError::Unasked);
-            }
-            if matches!(kind, b'-' | b'!') {
-                return Err(LinkError::Refused { text: error_text(self.whole(chunk, taken)) });
-            }
-            self.state = match missing - 1 {
-                0 => State::Ready,
-                missing => State::Greeting { missing, sent, since_us },
-            };
-            return Ok((taken, (self.state == State::Ready).then_some(Answer::Greeted)));
+        if matches!(self.state, State::Greeting { .. }) {
+            return Ok((taken, self.greeted(chunk, taken, kind)?.then_some(Answer::Greeted)));
         }
         // A reply to what was not sent is none.
         if self.answered == self.sent {
@@ -301,6 +289,66 @@ impl<T> Link<T> {
         let range = self.answered..self.answered + request_bytes;
         let request = Request { requests: &self.requests, range };
         Ok((taken, Some(Answer::Reply { of, bytes, kind, request, asked_us })))
+    }
+
+    /// As [`Link::receive`], where who asked has to say whether a frame is a reply: then [`Link::answer`] takes the request.
+    pub fn hear<'a>(&'a mut self, now_us: u64, chunk: &'a [u8]) -> Result<(usize, Option<Heard<'a>>), LinkError> {
+        let Some((taken, kind)) = self.frame(now_us, chunk)? else { return Ok((chunk.len(), None)) };
+        if kind != b'>' && matches!(self.state, State::Greeting { .. }) {
+            return Ok((taken, self.greeted(chunk, taken, kind)?.then_some(Heard::Greeted)));
+        }
+        Ok((taken, Some(Heard::Frame { bytes: self.whole(chunk, taken), kind })))
+    }
+
+    /// Whose reply comes next; none if nothing that was sent is unanswered.
+    pub fn owed(&self) -> Option<&T> {
+        let next = self.pending.front()?;
+        (self.answered + self.last_bytes < self.sent).then_some(&next.of)
+    }
+
+    /// The next reply was heard: whose it is, and the request.
+    pub fn answer(&mut self) -> Option<(T, Request<'_>)> {
+        self.owed()?;
+        let Pending { of, bytes, .. } = self.pending.pop_front()?;
+        let from = self.answered + self.last_bytes;
+        self.last_bytes += bytes;
+        Some((of, Request { requests: &self.requests, range: from..from + bytes }))
+    }
+
+    /// The next frame of what has come: how many bytes of it were taken, and its first.
+    #[inline]
+    fn frame(&mut self, now_us: u64, chunk: &[u8]) -> Result<Option<(usize, u8)>, LinkError> {
+        self.forget_last();
+        self.heard_us = now_us;
+        let (taken, kind) = match self.framing.advance(chunk)? {
+            Framed::Whole { bytes, kind } => (bytes, kind),
+            Framed::Short => {
+                self.held.extend_from_slice(chunk);
+                return Ok(None);
+            }
+        };
+        if !self.held.is_empty() {
+            self.held.extend_from_slice(&chunk[..taken]);
+            self.held_is_whole = true;
+        }
+        Ok(Some((taken, kind)))
+    }
+
+    /// A reply to the greeting; true: the last one.
+    #[cold]
+    fn greeted(&mut self, chunk: &[u8], taken: usize, kind: u8) -> Result<bool, LinkError> {
+        let State::Greeting { missing, sent, since_us } = self.state else { panic!("it was greeted before") };
+        if !sent {
+            return Err(LinkError::Unasked);
+        }
+        if matches!(kind, b'-' | b'!') {
+            return Err(LinkError::Refused { text: error_text(self.whole(chunk, taken)) });
+        }
+        self.state = match missing - 1 {
+            0 => State::Ready,
+            missing => State::Greeting { missing, sent, since_us },
+        };
+        Ok(self.state == State::Ready)
     }
 
     /// The reply that ends after so many bytes of the chunk.

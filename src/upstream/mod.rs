@@ -11,5 +11,5 @@ mod tie;
 pub mod topology;
 
 pub use health::{Health, HealthPolicy};
-pub use link::{Answer, Bytes, Late, Link, LinkError, LinkOptions, Request, Unanswered};
+pub use link::{Answer, Bytes, Heard, Late, Link, LinkError, LinkOptions, Request, Unanswered};
 pub use tie::{ABORTED, CROSSES, Call, Loss, MOVED_AWAY, Target, Tie, Turn};

@@ -12,7 +12,7 @@
 //! | it blocks | waits | waits |
 //! | it is subscribed, RESP2 | goes there, which refuses most | goes there, which refuses it |
 //! | it is subscribed, RESP3 | goes there | shares a link |
-//! | MONITOR | goes there | goes there |
+//! | MONITOR | shares a link | shares a link |
 
 use crate::protocol::command::Command;
 use crate::protocol::command::passage::{Goes, Holds, Passage};
@@ -40,6 +40,8 @@ pub struct Call<S> {
     /// Requests of this client are unanswered that share links. What comes behind them must not overtake them on a
     /// connection of its own.
     pub is_awaiting: bool,
+    /// One server has all keys, so that what concerns all servers concerns that one.
+    pub is_one: bool,
 }
 
 /// Where a request's keys or channels are.
@@ -97,7 +99,8 @@ pub struct Tie<S> {
     /// Any server would have done, and one was taken.
     is_taken: bool,
     multi: Multi,
-    is_watching: bool,
+    /// Requests to watch since the last end of all watches.
+    watches: u32,
     is_monitor: bool,
     /// Of SUBSCRIBE and PSUBSCRIBE together, and of SSUBSCRIBE, as the last confirmation counts them.
     subscriptions: [u64; 2],
@@ -125,7 +128,7 @@ impl<S> Default for Tie<S> {
             server: None,
             is_taken: false,
             multi: Multi::No,
-            is_watching: false,
+            watches: 0,
             is_monitor: false,
             subscriptions: [0; 2],
             awaited: 0,
@@ -145,7 +148,7 @@ impl<S: Copy + PartialEq> Tie<S> {
     /// Whether the connection can be given to somebody else: nothing is left of what it was told. A caller that asks behind
     /// each answer has it back as soon as can be.
     pub fn can_be_given_back(&self) -> bool {
-        let is_idle = self.awaited == 0 && self.multi == Multi::No && !self.is_watching;
+        let is_idle = self.awaited == 0 && self.multi == Multi::No && self.watches == 0;
         self.is_taken && is_idle && self.subscriptions == [0; 2] && !self.is_monitor
     }
 
@@ -183,7 +186,7 @@ impl<S: Copy + PartialEq> Tie<S> {
                 Turn::Ok
             }
             Holds::Ends => Turn::Error(if is_exec(call) { EXEC_ALONE } else { DISCARD_ALONE }),
-            Holds::Unwatches if !self.is_watching => Turn::Ok,
+            Holds::Unwatches if self.watches == 0 => Turn::Ok,
             Holds::Unlistens if !self.is_taken => Turn::Unsubscribed,
             Holds::Nothing => self.ask_plainly(call),
             holds => {
@@ -203,11 +206,12 @@ impl<S: Copy + PartialEq> Tie<S> {
             Target::Any | Target::Several => true,
         };
         // A read behind a watch is read behind it also where only a part of it is of that server.
-        if self.is_watching && self.awaited > 0 && call.server == Target::Several {
+        if self.watches > 0 && self.awaited > 0 && call.server == Target::Several {
             return Turn::Wait;
         }
-        let is_deaf = self.is_monitor || self.is_subscribed() && !call.is_resp3;
-        if !self.is_taken || is_elsewhere && !is_deaf {
+        let is_confined = self.is_subscribed() && !call.is_resp3;
+        // What monitors is shown requests among its replies, and would have to tell them apart.
+        if !self.is_taken || self.is_monitor || is_elsewhere && !is_confined {
             return Turn::Shared;
         }
         self.awaited += 1;
@@ -221,7 +225,7 @@ impl<S: Copy + PartialEq> Tie<S> {
             (Holds::Watches, Multi::Held | Multi::Spoiled { .. }) => Turn::Error(WATCH_INSIDE),
             (Holds::Begins | Holds::Watches, _) => self.own(call),
             (Holds::Listens | Holds::Unlistens | Holds::Monitors, _) => self.spoil(UNFIT),
-            _ if !is_fit(call.passage) => self.spoil(UNFIT),
+            _ if !is_fit(call) => self.spoil(UNFIT),
             // It is refused with all that follows, whatever it is.
             (_, Multi::Spoiled { .. }) => Turn::Error(ABORTED),
             (_, multi) => match self.own(call) {
@@ -238,8 +242,8 @@ impl<S: Copy + PartialEq> Tie<S> {
     /// EXEC or DISCARD. Either forgets what is watched.
     fn end(&mut self, multi: Multi, is_exec: bool) -> Turn<S> {
         self.multi = Multi::No;
-        let tells = multi == Multi::Sent || self.is_watching || matches!(multi, Multi::Spoiled { sent: true });
-        self.is_watching = false;
+        let tells = multi == Multi::Sent || self.watches > 0 || matches!(multi, Multi::Spoiled { sent: true });
+        self.watches = 0;
         if tells {
             self.awaited += 1;
         }
@@ -263,12 +267,11 @@ impl<S: Copy + PartialEq> Tie<S> {
         let wanted = match call.server {
             Target::Any => None,
             Target::One(server) => Some(server),
-            Target::Several => return Turn::Error(CROSSES),
+            Target::Several => return Turn::Error(crosses(call)),
         };
         let is_elsewhere = self.is_taken && wanted.is_some_and(|wanted| self.server.is_some_and(|own| own != wanted));
         if is_elsewhere {
-            let is_channel = matches!(call.holds, Holds::Listens | Holds::Unlistens) && call.passage.goes != Goes::Keys;
-            return Turn::Error(if is_channel { OTHER_CHANNELS } else { CROSSES });
+            return Turn::Error(crosses(call));
         }
         if !self.is_taken && call.is_awaiting {
             return Turn::Wait;
@@ -281,8 +284,8 @@ impl<S: Copy + PartialEq> Tie<S> {
 
     fn holds(&mut self, holds: Holds) {
         match holds {
-            Holds::Watches => self.is_watching = true,
-            Holds::Unwatches => self.is_watching = false,
+            Holds::Watches => self.watches += 1,
+            Holds::Unwatches => self.watches = 0,
             Holds::Monitors => self.is_monitor = true,
             Holds::Blocks => self.blocking += 1,
             Holds::Listens | Holds::Unlistens => self.subscribing += 1,
@@ -321,10 +324,15 @@ impl<S: Copy + PartialEq> Tie<S> {
     /// Whether a redirect of this request may be followed: nothing else is held where it went. Else the client gets
     /// [`MOVED_AWAY`].
     pub fn may_move(&self, holds: Holds) -> bool {
-        self.awaited == 1
-            && matches!(holds, Holds::Blocks | Holds::Nothing)
-            && self.multi == Multi::No
-            && !self.is_watching
+        let is_alone = self.awaited == 1 && !matches!(self.multi, Multi::Sent | Multi::Spoiled { sent: true });
+        is_alone
+            && self.subscriptions == [0; 2]
+            && !self.is_monitor
+            && match holds {
+                Holds::Blocks | Holds::Nothing | Holds::Listens => self.watches == 0,
+                Holds::Watches => self.watches == 1,
+                _ => false,
+            }
     }
 
     /// The request that was alone moves to another server.
@@ -338,13 +346,32 @@ impl<S: Copy + PartialEq> Tie<S> {
         let heard = self.is_monitor || self.is_subscribed();
         let multi = match self.multi {
             Multi::No => Multi::No,
-            Multi::Held if !self.is_watching => Multi::Held,
+            Multi::Held if self.watches == 0 => Multi::Held,
             _ => Multi::Spoiled { sent: false },
         };
         // Outside of MULTI nothing can tell it that its watch is gone.
-        let closes = heard || self.is_watching && self.multi == Multi::No;
+        let closes = heard || self.watches > 0 && self.multi == Multi::No;
         *self = Tie { multi, ..Tie::default() };
         if closes { Loss::Client } else { Loss::Requests }
+    }
+
+    /// A request that blocks is unanswered.
+    pub fn is_blocking(&self) -> bool {
+        self.blocking > 0
+    }
+
+    /// What nobody asked for comes, or soon may.
+    pub fn hears(&self) -> bool {
+        self.is_monitor || self.is_subscribed()
+    }
+
+    pub fn is_monitor(&self) -> bool {
+        self.is_monitor
+    }
+
+    /// Channels and patterns that were confirmed; `shard`: those of SSUBSCRIBE.
+    pub fn subscriptions(&self, shard: bool) -> u64 {
+        self.subscriptions[usize::from(shard)]
     }
 
     fn is_subscribed(&self) -> bool {
@@ -356,10 +383,18 @@ fn is_exec<S>(call: &Call<S>) -> bool {
     call.passage.command == Some(Command::Exec)
 }
 
+/// What is wrong with a request for another server, or for several.
+fn crosses<S>(call: &Call<S>) -> &'static str {
+    let is_channel = matches!(call.holds, Holds::Listens | Holds::Unlistens) && call.passage.goes != Goes::Keys;
+    if is_channel { OTHER_CHANNELS } else { CROSSES }
+}
+
 /// Whether it means the same to one server as to all, and changes nothing of the connection.
-fn is_fit(passage: &Passage) -> bool {
-    let harmless = matches!(passage.command, Some(Command::Ping | Command::Echo | Command::Time | Command::Unwatch));
-    matches!(passage.goes, Goes::Keys | Goes::Any | Goes::Channels) || harmless
+fn is_fit<S>(call: &Call<S>) -> bool {
+    use Command::{Echo, Ping, Time, Unwatch};
+    let harmless = matches!(call.passage.command, Some(Ping | Echo | Time | Unwatch));
+    let to_all = call.is_one && matches!(call.passage.goes, Goes::All(_));
+    matches!(call.passage.goes, Goes::Keys | Goes::Any | Goes::Channels) || to_all || harmless
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ fn call_of(request: &str) -> Call<u8> {
         [server] => Target::One(server),
         _ => Target::Several,
     };
-    Call { passage, holds: passage.holds(&args), server, is_resp3: false, is_awaiting: false }
+    Call { passage, holds: passage.holds(&args), server, is_resp3: false, is_awaiting: false, is_one: false }
 }
 
 fn ask(tie: &mut Tie<u8>, request: &str) -> Turn<u8> {
@@ -95,6 +95,10 @@ fn a_transaction_stays_on_one_server() {
         &mut tie,
         &[("MULTI", Turn::Ok), ("GET a", begins(b'a')), ("FLUSHALL", Turn::Error(UNFIT)), ("DISCARD", own(b'a'))],
     );
+    play(&mut tie, &[("MULTI", Turn::Ok), ("GET a", begins(b'a'))]);
+    assert_eq!(tie.ask(&Call { is_one: true, ..call_of("FLUSHALL") }), own(b'a'), "one server has all keys");
+    tie.answered(Holds::Nothing);
+    play(&mut tie, &[("EXEC", own(b'a'))]);
     for request in ["CONFIG GET x", "SELECT 1", "SUBSCRIBE a", "MONITOR", "KEYS a*", "CLIENT ID", "SWAPDB 0 1"] {
         play(&mut tie, &[("MULTI", Turn::Ok), (request, Turn::Error(UNFIT)), ("EXEC", Turn::Error(ABORTED))]);
     }
@@ -118,6 +122,13 @@ fn a_watch_holds_the_connection() {
     tie.answered(Holds::Nothing);
     play(&mut tie, &[("UNWATCH", own(b'a'))]);
     assert!(tie.can_be_given_back());
+    // The first watch may go elsewhere; a second is bound to the first.
+    for (watches, may_move) in [(1, true), (2, false)] {
+        let mut tie = tie.clone();
+        (1..watches).for_each(|_| play(&mut tie, &[("WATCH a1", own(b'a'))]));
+        assert_eq!(ask(&mut tie, "WATCH a1"), own(b'a'));
+        assert_eq!(tie.may_move(Holds::Watches), may_move);
+    }
     // A transaction of nothing is one all the same: a watched key may have changed.
     for end in ["EXEC", "DISCARD"] {
         play(&mut tie, &[("WATCH a1", own(b'a')), ("MULTI", Turn::Ok), (end, begins(b'a'))]);
@@ -139,7 +150,7 @@ fn order_is_kept_over_two_connections() {
     for request in ["GET b", "PING", "MULTI", "RESET", "BLPOP a 0"] {
         assert_eq!(ask(&mut tie, request), Turn::Wait, "{request}");
     }
-    assert!(tie.may_move(Holds::Blocks) && !tie.can_be_given_back());
+    assert!(tie.may_move(Holds::Blocks) && !tie.may_move(Holds::Ends) && !tie.can_be_given_back());
     tie.moves(b'b');
     tie.answered(Holds::Blocks);
     assert!(tie.can_be_given_back());
@@ -175,7 +186,7 @@ fn a_subscription_holds_the_connection() {
     play(&mut tie, &[("SUNSUBSCRIBE", own(b'a'))]);
     tie.subscribed(true, 0);
     assert!(tie.can_be_given_back());
-    play(&mut tie, &[("MONITOR", own(b'a')), ("GET b", own(b'a'))]);
+    play(&mut tie, &[("MONITOR", own(b'a')), ("GET b", Turn::Shared), ("GET a", Turn::Shared)]);
     assert!(!tie.can_be_given_back());
     play(&mut tie, &[("RESET", Turn::Drop)]);
     assert!(tie.is_free());

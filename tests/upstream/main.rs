@@ -8,6 +8,7 @@ mod all;
 mod cluster;
 mod figures;
 mod hot;
+mod own;
 mod pool;
 mod scripted;
 mod single;

@@ -63,10 +63,7 @@ fn some_commands_are_answered_here() {
     assert_eq!(rig.heard(link), text(&["GET", "a"]));
     rig.send(link, b"$1\r\nx\r\n");
     assert_eq!(rig.take(A), "$1 x +PONG $2 hi :1");
-    assert!(rig.say(A, "MULTI").starts_with("-ERR upstream main: 'multi' takes a connection of its own"));
-    assert!(rig.say(A, "BLPOP l 0").starts_with("-ERR upstream main: 'blpop' takes a connection of its own"));
-    assert!(rig.say(A, "SUBSCRIBE c").starts_with("-ERR upstream main: 'subscribe' takes a connection of its own"));
-    assert!(rig.say(A, "CLIENT TRACKING ON").starts_with("-ERR upstream main: 'client|tracking' takes a"));
+    assert!(rig.say(A, "CLIENT TRACKING ON").starts_with("-ERR upstream main: 'client|tracking' would"));
     assert!(rig.say(A, "WAIT 1 0").starts_with("-ERR upstream main: 'wait' is about one server"));
     assert_eq!(rig.say(A, "GET"), "-ERR wrong number of arguments for 'get' command\r\n");
     assert_eq!(rig.say(A, "HGET h"), "-ERR wrong number of arguments for 'hget' command\r\n");

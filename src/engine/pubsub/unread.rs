@@ -84,7 +84,7 @@ impl OutputLimits {
     /// The limit of a client, if it is sent what it does not ask for.
     fn of(&self, client: &Client) -> OutputLimit {
         let normal = self.normal;
-        match client.subscriptions.is_empty() {
+        match client.subscriptions.is_empty() && !client.hears {
             false => self.pubsub,
             true if client.monitors && normal == OutputLimit::default() => self.pubsub,
             true => normal,

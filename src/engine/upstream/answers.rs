@@ -1,6 +1,7 @@
 //! A server's replies on their way home: each to the slot that waits for it, byte for byte.
 
 use super::cluster::Next;
+use super::own::Kind;
 use super::router::{Asked, Loss, Whose};
 use crate::engine::Engine;
 use crate::engine::event::Effects;
@@ -17,16 +18,16 @@ const TIMES: u64 = 16;
 
 /// What a server's bytes leave to be done when all of them were read.
 #[derive(Default)]
-struct Rest {
+pub(super) struct Rest {
     /// Requests that go elsewhere.
-    moves: Vec<(Asked, Output, Next)>,
+    pub moves: Vec<(Asked, Output, Next)>,
     /// A cluster's map.
     map: Option<Vec<u8>>,
-    keys_have_moved: bool,
-    errors: u64,
-    answered: bool,
-    greeted: bool,
-    failure: Option<String>,
+    pub keys_have_moved: bool,
+    pub errors: u64,
+    pub answered: bool,
+    pub greeted: bool,
+    pub failure: Option<String>,
 }
 
 impl Engine {
@@ -35,6 +36,9 @@ impl Engine {
         let Some(router) = self.router.as_deref_mut() else { return };
         // A link that was given up still receives until it is closed.
         let Some(row) = router.row_of(conn) else { return };
+        if router.rows[row as usize].own.is_some() {
+            return self.own_received(now, row, bytes, effects);
+        }
         let mut link = router.rows[row as usize].link.take().expect("it is there between events");
         let server = router.rows[row as usize].server;
         let redirects = router.pools[router.servers[server as usize].pool].cluster.is_some();
@@ -67,7 +71,7 @@ impl Engine {
                         }
                         Whose::Fold(flight, leg) => self.flight_answered(&of, (flight, leg), row, bytes.as_slice()),
                         Whose::Map => rest.map = Some(bytes.as_slice().to_vec()),
-                        Whose::Asking => {}
+                        Whose::Asking | Whose::Own(..) => {}
                     }
                 }
                 Some(Answer::Greeted) => rest.greeted = true,
@@ -87,7 +91,7 @@ impl Engine {
 
     /// What is left to be done when a link is back in its place.
     #[inline]
-    fn finish_receiving(&mut self, now: Now, row: u32, mut rest: Rest, effects: &mut Effects) {
+    pub(super) fn finish_receiving(&mut self, now: Now, row: u32, mut rest: Rest, effects: &mut Effects) {
         let router = self.router.as_deref_mut().expect("there is a router");
         let link_row = &mut router.rows[row as usize];
         let (server, first) = (link_row.server, (rest.answered || rest.greeted) && !link_row.proven);
@@ -210,19 +214,19 @@ impl Engine {
         let mut error = Output::default();
         Reply { out: &mut error, proto: Proto::Resp2 }.error(text);
         match asked.whose {
-            Whose::Client(ticket) => {
+            Whose::Client(ticket) | Whose::Own(ticket, Kind::Reply(_)) => {
                 self.shard.counts.tally.error(text.as_bytes());
                 self.release_bar(asked);
                 self.bring_home(ticket, &error.bytes);
             }
             Whose::Fold(flight, leg) => self.flight_unanswered(flight, leg, &error.bytes),
-            Whose::Asking | Whose::Map => {}
+            Whose::Own(..) | Whose::Asking | Whose::Map => {}
         }
     }
 
     /// A part of a write on hot keys has ended.
     #[inline]
-    fn release_bar(&mut self, asked: &Asked) {
+    pub(super) fn release_bar(&mut self, asked: &Asked) {
         if asked.bar != 0 {
             self.router.as_deref_mut().expect("there is a router").hot.release(asked.bar);
         }

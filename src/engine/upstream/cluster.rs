@@ -287,7 +287,7 @@ impl Asked {
     /// Which of several links: that of the client's other requests.
     pub fn way(&self) -> LinkWay {
         let turn = match self.whose {
-            Whose::Client(ticket) => ticket.conn().index,
+            Whose::Client(ticket) | Whose::Own(ticket, _) => ticket.conn().index,
             Whose::Asking | Whose::Map | Whose::Fold(..) => 0,
         };
         LinkWay { proto: self.proto, turn, tracks: self.tracks }

@@ -2,6 +2,7 @@
 
 use super::hot::Meets;
 use super::join::{How, Joined};
+use super::own::Passed;
 use super::places::{Part, Refusal, Spot, Way};
 use super::router::{Asked, LinkWay, Router, Whose};
 use crate::engine::Engine;
@@ -10,23 +11,12 @@ use crate::engine::group::Place;
 use crate::engine::ingress::Call;
 use crate::engine::letter::Ticket;
 use crate::engine::sessions::Client;
-use crate::protocol::command::passage::{Passage, passage};
+use crate::protocol::command::passage::{Holds, Passage, passage};
 use crate::protocol::command::{Command, CommandError, Spec};
 use crate::protocol::resp::{Args, Output, Proto, Reply, Shared};
 use crate::types::Slot;
 use crate::upstream::topology::Hops;
 use std::sync::Arc;
-
-/// What became of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Passed {
-    /// It is on its way, or answered.
-    On,
-    /// It is to be run here.
-    Not,
-    /// It may not be asked yet.
-    Waits,
-}
 
 impl Engine {
     /// Whether a request has to wait until all that its client asked before is answered: it changes the version of the
@@ -45,7 +35,7 @@ impl Engine {
         mut args: Args,
     ) -> Passed {
         if !client.authenticated {
-            return Passed::Not;
+            return Passed::No;
         }
         let passage = match passage(&args) {
             Ok(passage) => passage,
@@ -56,9 +46,21 @@ impl Engine {
                 }
                 client.answer(|reply| error.write(reply));
                 client.command_ends();
-                return Passed::On;
+                if client.is_tied {
+                    self.refused_inside(call.conn);
+                }
+                return Passed::Yes;
             }
         };
+        let alone = match client.is_tied || passage.holds(&args) != Holds::Nothing {
+            true => self.pass_on_alone(call, client, passage, &mut args),
+            false => None,
+        };
+        match alone {
+            Some(Passed::Yes) => return self.has_passed(client, passage),
+            Some(not) => return not,
+            None => {}
+        }
         let meets = match self.hot.upstream.is_empty() {
             true => Meets::Nothing,
             false => self.meet_hot_keys(call, client, (passage, place), &mut args),
@@ -69,20 +71,26 @@ impl Engine {
             Meets::Nothing | Meets::HotKeys => {
                 let sent = self.send_on(call, client, passage, &mut args);
                 if meets == Meets::HotKeys {
-                    self.ends_bar(client);
+                    client.hold_copies();
+                    self.end_bar();
                 }
                 if !sent {
-                    return Passed::Not;
+                    return Passed::No;
                 }
             }
         }
+        self.has_passed(client, passage)
+    }
+
+    #[inline]
+    fn has_passed(&mut self, client: &mut Client, passage: &'static Passage) -> Passed {
         if passage.command.is_none() {
             // What is in our own table is counted where it was parsed.
             self.stats.commands += 1;
         }
         client.last_command = if passage.is_known() { passage.name } else { "unknown" };
         client.command_ends();
-        Passed::On
+        Passed::Yes
     }
 
     /// False: it is answered here.
@@ -96,15 +104,6 @@ impl Engine {
             way => self.send_to_several(call, client, passage, args, way),
         }
         true
-    }
-
-    /// A request on hot keys went its own way.
-    #[cold]
-    fn ends_bar(&mut self, client: &mut Client) {
-        client.hold_copies();
-        let hot = &mut self.router.as_deref_mut().expect("there is a router").hot;
-        let bar = std::mem::take(&mut hot.bar);
-        hot.release(bar);
     }
 
     /// Asks a server in a client's name.
@@ -241,7 +240,7 @@ impl Engine {
     }
 
     #[cold]
-    fn refuse_to_pass(&mut self, client: &mut Client, passage: &'static Passage, refusal: Refusal) {
+    pub(super) fn refuse_to_pass(&mut self, client: &mut Client, passage: &'static Passage, refusal: Refusal) {
         let router = self.router.as_deref().expect("there is a router");
         let text = refusal.text(&router.pools[0].name, passage.name);
         self.shard.counts.tally.error(text.as_bytes());
@@ -268,7 +267,7 @@ fn part_of(server: u32, args: Vec<usize>) -> Part {
 
 /// Writes a request as it came, where that is the usual way; large arguments are sent from where they lie.
 #[inline]
-fn encode(args: &mut Args, out: &mut Output) {
+pub(super) fn encode(args: &mut Args, out: &mut Output) {
     if let Some(bytes) = args.as_received() {
         return out.bytes.extend_from_slice(bytes);
     }
@@ -315,6 +314,16 @@ fn encode_arg(args: &mut Args, index: usize, out: &mut Output) {
         None => out.bytes.extend_from_slice(args.get(index)),
     }
     out.bytes.extend_from_slice(b"\r\n");
+}
+
+/// Writes a request of the router's own.
+pub(super) fn push_words(out: &mut Output, words: &[&[u8]]) {
+    push_length(out, b'*', words.len());
+    for word in words {
+        push_length(out, b'$', word.len());
+        out.bytes.extend_from_slice(word);
+        out.bytes.extend_from_slice(b"\r\n");
+    }
 }
 
 fn push_length(out: &mut Output, kind: u8, length: usize) {

@@ -10,7 +10,7 @@ use crate::types::{ConnId, LinkId, Now};
 use crate::upstream::{Late, Link, Unanswered};
 
 /// Between looks while only unused links are waited for.
-const IDLE_LOOK_US: u64 = 1_000_000;
+pub(super) const IDLE_LOOK_US: u64 = 1_000_000;
 
 impl Router {
     /// The error of a request whose server cannot be asked.
@@ -20,9 +20,28 @@ impl Router {
         format!("ERR upstream {} unreachable", server.name)
     }
 
+    /// The error of a request that a lost connection leaves.
+    pub fn lost(&mut self, server: u32, may_be_done: bool) -> String {
+        if !may_be_done {
+            return self.unreachable(server);
+        }
+        let server = &mut self.servers[server as usize];
+        server.figures.unanswered += 1;
+        format!("ERR upstream {} lost: outcome unknown", server.name)
+    }
+
+    /// Ends a link; what it owes is dealt with in the next look.
+    pub fn end_link(&mut self, row: u32, why: Loss, effects: &mut Effects) {
+        match self.detach(row) {
+            Some(conn) => effects.kill.push(conn),
+            None => effects.hang_up.push(LinkId { index: row, attempt: self.rows[row as usize].attempt }),
+        }
+        self.fallen.push((row, why));
+    }
+
     /// When links want to be looked at.
     pub fn deadline(&self) -> Option<u64> {
-        if !self.fallen.is_empty() {
+        if !self.fallen.is_empty() || self.own.has_orphans() {
             return Some(0);
         }
         self.next_look_us.into_iter().chain(self.cluster_due_us()).chain(self.probe_due_us()).min()
@@ -94,11 +113,7 @@ impl Engine {
     /// Ends a link; what it owes is dealt with in the next look.
     pub(super) fn give_up(&mut self, row: u32, why: Loss, effects: &mut Effects) {
         let router = self.router.as_deref_mut().expect("there is a router");
-        match router.detach(row) {
-            Some(conn) => effects.kill.push(conn),
-            None => effects.hang_up.push(LinkId { index: row, attempt: router.rows[row as usize].attempt }),
-        }
-        router.fallen.push((row, why));
+        router.end_link(row, why, effects);
         self.forget_copies_of(row);
     }
 
@@ -108,6 +123,7 @@ impl Engine {
         if router.next_look_us.is_some_and(|due_us| due_us <= now.mono_us) {
             self.find_late_links(now, effects);
         }
+        self.end_orphans(effects);
         while let Some((row, loss)) = self.router.as_deref_mut().and_then(|router| router.fallen.pop()) {
             self.deal_with_loss(now, row, &loss, effects);
         }
@@ -124,9 +140,11 @@ impl Engine {
         let (mut late, mut soon, mut later) = (Vec::new(), false, false);
         for (row, number) in router.rows.iter().zip(0u32..) {
             let link: &Link<Asked> = row.link.as_ref().expect("it is there between events");
+            let is_patient = router.own.is_patient(row);
             match link.late(now.mono_us, &row.options) {
-                Some(what) => late.push((number, what)),
-                None if link.is_down() => {}
+                Some(what) if !is_patient => late.push((number, what)),
+                _ if link.is_down() || is_patient => {}
+                Some(_) => unreachable!("it was late"),
                 None if !link.is_ready() || link.in_flight() > 0 => soon = true,
                 None => later |= row.options.idle_timeout_us > 0,
             }
@@ -179,6 +197,11 @@ impl Engine {
         if fails && router.place_anew(server) {
             self.keys_have_moved();
         }
+        let router = self.router.as_deref_mut().expect("there is a router");
+        if router.rows[row as usize].own.is_some() {
+            self.own_lost(now, row, unanswered, effects);
+            return self.let_go_on(now, waiting, effects);
+        }
         for left in unanswered {
             self.make_good(now, row, left, loss, effects);
         }
@@ -192,7 +215,7 @@ impl Engine {
         let server = router.rows[row as usize].server;
         let Unanswered { of: asked, sent, request } = left;
         match asked.whose {
-            Whose::Client(_) | Whose::Fold(..) => {}
+            Whose::Client(_) | Whose::Fold(..) | Whose::Own(..) => {}
             Whose::Map => return router.map_unanswered(server),
             Whose::Asking => return,
         }
@@ -212,12 +235,7 @@ impl Engine {
             router.dial_anyway(now.mono_us, server, way, effects);
             return self.ask_again(now, server, again, false, &request, effects);
         }
-        let text = if sent && !asked.reads {
-            router.servers[server as usize].figures.unanswered += 1;
-            format!("ERR upstream {} lost: outcome unknown", router.servers[server as usize].name)
-        } else {
-            router.unreachable(server)
-        };
+        let text = router.lost(server, sent && !asked.reads);
         self.answer_error(&asked, &text);
     }
 

@@ -5,6 +5,9 @@ use crate::routing::{Layout, Routes, Server};
 use crate::upstream::{HealthPolicy, LinkOptions};
 use std::sync::Arc;
 
+/// For how long a connection that a client has given back waits for another one.
+const OWN_IDLE_US: u64 = 5_000_000;
+
 /// Which node of a cluster is asked to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadPolicy {
@@ -59,6 +62,8 @@ pub struct PoolOptions {
     pub hot_copy_ms: u64,
     /// For how long the last value of a hot key is answered while its server cannot be reached; 0: it is an error.
     pub hot_stale_ms: u64,
+    /// Connections of each core that one client has for itself.
+    pub own_connections_max: usize,
     pub health: HealthPolicy,
     /// Of a pool: a failing server's keys are placed on the others.
     pub auto_eject: bool,
@@ -82,6 +87,7 @@ impl PoolOptions {
             in_flight_bytes_max: 64 << 20,
             hot_copy_ms: 0,
             hot_stale_ms: 0,
+            own_connections_max: 1024,
             health: HealthPolicy { eject_after: 3, eject_us: 1_000_000 },
             auto_eject: false,
             reply_bounds: ReplyBounds::default(),
@@ -108,6 +114,16 @@ impl PoolOptions {
         push_request(&mut link.greeting, &[b"CLIENT", b"TRACKING", b"ON", b"NOLOOP"]);
         link.greeting_replies += 1;
         link
+    }
+
+    /// The same of a connection that one client has for itself, and that is kept for the next for a moment.
+    pub(super) fn own_link(&self, proto: Proto) -> LinkOptions {
+        let link = self.link(proto);
+        let idle_timeout_us = match link.idle_timeout_us {
+            0 => OWN_IDLE_US,
+            some => some.min(OWN_IDLE_US),
+        };
+        LinkOptions { idle_timeout_us, ..link }
     }
 
     /// Who asks, in which version of the protocol, and whether replicas may answer.

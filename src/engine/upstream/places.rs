@@ -3,7 +3,7 @@
 use super::join::How;
 use super::router::{Pool, Router};
 use crate::protocol::command::Command;
-use crate::protocol::command::passage::{Goes, Holds, Join, Passage, Split};
+use crate::protocol::command::passage::{Goes, Join, Passage, Split};
 use crate::protocol::resp::Args;
 use crate::routing::{Distribution, slot_of};
 use crate::types::Slot;
@@ -11,8 +11,12 @@ use crate::types::Slot;
 /// Why a request is not passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// It needs a connection to itself.
-    Alone,
+    /// Who keeps what it has read would have to hear of changes from all servers.
+    Tracking,
+    /// Its patterns may match channels of all servers.
+    Patterns,
+    /// It would bind keys of this server to those of another.
+    Embedded,
     /// It is about one server, and would say something false of several.
     OneServer,
     /// Its keys are on several servers, and it cannot be taken apart.
@@ -70,13 +74,9 @@ pub struct Spot {
 
 impl Router {
     pub fn way_of(&self, passage: &'static Passage, args: &Args) -> Way {
-        match passage.holds(args) {
-            Holds::Nothing | Holds::Resets | Holds::BlocksIfTold => {}
-            _ => return Way::Refused(Refusal::Alone),
-        }
         match passage.goes {
-            Goes::Keys => self.way_of_keys(passage, args),
-            Goes::Nowhere if passage.command == Some(Command::ClientTracking) => Way::Refused(Refusal::Alone),
+            Goes::Keys => self.way_of_keys(passage, args, passage.is_read()),
+            Goes::Nowhere if passage.command == Some(Command::ClientTracking) => Way::Refused(Refusal::Tracking),
             Goes::Nowhere => Way::Here,
             Goes::Never => Way::Refused(Refusal::OneServer),
             Goes::Channels if self.pools[0].cluster.is_none() => Way::To(self.place(0, args.get(1), false)),
@@ -89,12 +89,12 @@ impl Router {
         Way::To(Spot { server: self.any_server(0), slot: Slot(0) })
     }
 
+    /// `reads`: a replica will do.
     #[inline]
-    fn way_of_keys(&self, passage: &'static Passage, args: &Args) -> Way {
+    pub fn way_of_keys(&self, passage: &'static Passage, args: &Args, reads: bool) -> Way {
         if self.is_one {
             return Way::To(Spot { server: self.pools[0].servers[0], slot: Slot(0) });
         }
-        let reads = passage.is_read();
         let mut keys = passage.keys(args);
         let Some(first) = keys.next() else { return self.way_to_any() };
         let Some(pool) = self.routes.find(args.get(first)) else { return self.way_here(passage, args) };
@@ -111,7 +111,7 @@ impl Router {
         if keys.all(shares) {
             return Way::To(spot);
         }
-        self.in_parts(passage, args, (pool, spot))
+        self.in_parts(passage, args, (pool, spot), reads)
     }
 
     /// A request with keys of this server's own; all of them have to be.
@@ -123,8 +123,7 @@ impl Router {
     }
 
     /// Takes a request apart, if that may be done. A cluster's server words itself why it may not.
-    fn in_parts(&self, passage: &'static Passage, args: &Args, (pool, first): (usize, Spot)) -> Way {
-        let reads = passage.is_read();
+    fn in_parts(&self, passage: &'static Passage, args: &Args, (pool, first): (usize, Spot), reads: bool) -> Way {
         let spot = |key: usize| Some((self.place(self.routes.find(args.get(key))?, args.get(key), reads), key));
         let spots: Option<Vec<(Spot, usize)>> = passage.keys(args).map(spot).collect();
         let Some(spots) = spots else { return Way::Refused(Refusal::Apart) };
@@ -190,8 +189,16 @@ impl Refusal {
     /// What the client is told.
     pub fn text(self, pool: &str, name: &str) -> String {
         match self {
-            Refusal::Alone => {
-                format!("ERR upstream {pool}: '{name}' takes a connection of its own, which it cannot have")
+            Refusal::Tracking => {
+                format!(
+                    "ERR upstream {pool}: '{name}' would have to hear of keys from all servers and is not passed on"
+                )
+            }
+            Refusal::Patterns => {
+                format!("ERR upstream {pool}: '{name}' would have to hear all servers, on one connection")
+            }
+            Refusal::Embedded => {
+                format!("ERR upstream {pool}: '{name}' cannot bind keys of the pool embedded to those of others")
             }
             Refusal::OneServer => format!("ERR upstream {pool}: '{name}' is about one server and is not passed on"),
             Refusal::Apart => format!("ERR upstream {pool}: keys of '{name}' lie on different servers"),

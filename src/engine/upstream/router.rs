@@ -4,6 +4,7 @@ use super::all::Reach;
 use super::cluster::ClusterPool;
 use super::hot::{Hot, Leg};
 use super::options::{PoolKind, PoolOptions, Upstreams};
+use super::own::{Kind, Own, OwnRow};
 use crate::engine::durations::Histogram;
 use crate::engine::event::{Dial, Effects};
 use crate::engine::letter::Ticket;
@@ -19,6 +20,8 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug)]
 pub enum Whose {
     Client(Ticket),
+    /// A client, or the router in its name, on a connection of its own.
+    Own(Ticket, Kind),
     /// The router, for the request that stands behind it, or to see whether a server is back.
     Asking,
     /// Those who wait in a fold of a hot key: which flight it is, and which part of it.
@@ -110,6 +113,10 @@ pub struct Pool {
     links_per_core: u32,
     /// By version of the protocol; then those on which servers say what has changed.
     links: [Arc<LinkOptions>; 3],
+    /// The same of connections of one client each, how many there may be, and are.
+    pub own_links: [Arc<LinkOptions>; 2],
+    pub own_max: usize,
+    pub own: usize,
 }
 
 /// A link, whether it is connected or not.
@@ -130,6 +137,8 @@ pub struct Row {
     pub asked: u64,
     /// Clients that wait until it has room.
     pub waiting: Vec<ConnId>,
+    /// It is no link that clients share.
+    pub own: Option<OwnRow>,
 }
 
 impl Server {
@@ -140,6 +149,22 @@ impl Server {
 }
 
 impl Row {
+    pub fn new(server: u32, options: Arc<LinkOptions>, own: Option<OwnRow>) -> Row {
+        Row {
+            server,
+            attempt: 0,
+            conn: None,
+            link: Some(Box::default()),
+            options,
+            announced: false,
+            proven: false,
+            tracks: false,
+            asked: 0,
+            waiting: Vec::new(),
+            own,
+        }
+    }
+
     #[inline]
     pub fn is_down(&self) -> bool {
         self.link.as_ref().is_some_and(|link| link.is_down())
@@ -214,6 +239,8 @@ pub struct Router {
     /// Requests that are asked once more, and when; in no order.
     pub later: Vec<(u64, Asked, Output)>,
     pub hot: Hot,
+    /// Clients with connections of their own.
+    pub own: Own,
 }
 
 /// Between looks at the links while something is awaited, and while nothing is.
@@ -237,6 +264,7 @@ impl Router {
             touched: Vec::new(),
             later: Vec::new(),
             hot: Hot::default(),
+            own: Own::default(),
         };
         upstreams.pools.iter().for_each(|pool| router.add_pool(pool));
         assert!(!router.pools.is_empty(), "a router has somebody to pass requests on to");
@@ -270,6 +298,9 @@ impl Router {
             health: options.health,
             links_per_core: options.links_per_core,
             links: [options.link(Proto::Resp2), options.link(Proto::Resp3), options.tracking_link()].map(Arc::new),
+            own_links: [Arc::new(options.own_link(Proto::Resp2)), Arc::new(options.own_link(Proto::Resp3))],
+            own_max: options.own_connections_max,
+            own: 0,
         });
         for server in &options.servers {
             let row = self.add_server(pool, Arc::clone(&server.name), Arc::clone(&server.address));
@@ -338,23 +369,12 @@ impl Router {
         let of = &mut self.servers[server as usize];
         of.links[number] = Some(row);
         let options = Arc::clone(&self.pools[of.pool].links[if way.tracks { 2 } else { way.proto as usize }]);
-        self.rows.push(Row {
-            server,
-            attempt: 0,
-            conn: None,
-            link: Some(Box::default()),
-            options,
-            announced: false,
-            proven: false,
-            tracks: way.tracks,
-            asked: 0,
-            waiting: Vec::new(),
-        });
+        self.rows.push(Row { tracks: way.tracks, ..Row::new(server, options, None) });
         row
     }
 
     /// Begins to connect.
-    fn dial(&mut self, now_us: u64, row: u32, effects: &mut Effects) {
+    pub fn dial(&mut self, now_us: u64, row: u32, effects: &mut Effects) {
         let link_row = &mut self.rows[row as usize];
         let server = &mut self.servers[link_row.server as usize];
         link_row.attempt = link_row.attempt.wrapping_add(1);
@@ -368,7 +388,7 @@ impl Router {
     }
 
     /// Whether what a row owes is still to be dealt with.
-    fn is_fallen(&self, row: u32) -> bool {
+    pub fn is_fallen(&self, row: u32) -> bool {
         self.fallen.iter().any(|(fallen, _)| *fallen == row)
     }
 

@@ -77,6 +77,7 @@ pub struct Upstream {
     pub in_flight_max: usize,
     pub hot_copy_ms: u64,
     pub hot_stale_ms: u64,
+    pub own_connections_max: usize,
     pub eject_after: u32,
     pub eject_ms: u64,
     pub auto_eject: bool,
@@ -123,6 +124,7 @@ impl Default for Upstream {
             in_flight_max: 16_384,
             hot_copy_ms: 0,
             hot_stale_ms: 0,
+            own_connections_max: 1024,
             eject_after: 3,
             eject_ms: 1000,
             auto_eject: false,
@@ -358,6 +360,17 @@ const UPSTREAM_KEYS: &[Key<Upstream>] = &[
         why: "How long the last value of a hot key is answered while its server cannot be reached. 0: an error is.",
         get: |upstream| Some(upstream.hot_stale_ms.to_value()),
         set: |upstream, value| upstream.hot_stale_ms = Stored::from_value(value).expect(FITS),
+    },
+    Key {
+        key: "own_connections_max",
+        kind: Kind::Count { min: 0, max: 1_000_000 },
+        unit: "connections of each core",
+        absent: "1024",
+        example: "",
+        why: "Connections that one client has for itself while it is in a transaction, watches, blocks, subscribes or \
+              monitors. Past it such requests are errors.",
+        get: |upstream| Some(upstream.own_connections_max.to_value()),
+        set: |upstream, value| upstream.own_connections_max = Stored::from_value(value).expect(FITS),
     },
     Key {
         key: "eject_after",

@@ -13,7 +13,7 @@
 //! **A key turns hot.** What was asked before went its own way, and is in no count. So a cell begins with one write under
 //! way for each core, which that core ends when all that it had asked by then is answered.
 
-use super::super::router::Router;
+use super::super::router::{Router, Row};
 use super::Made;
 use crate::engine::Engine;
 use crate::protocol::resp::Value;
@@ -55,7 +55,9 @@ impl Engine {
     /// A key of another server is hot.
     pub(in crate::engine) fn install_upstream(&mut self, news: Install) {
         let router = self.router.as_deref_mut().expect("its keys are elsewhere");
-        let busy = |row: &super::super::router::Row| row.link.as_ref().is_some_and(|link| link.in_flight() > 0);
+        // Nobody waits for what blocks.
+        let is_busy = |row: &Row| row.link.as_ref().is_some_and(|link| link.in_flight() > 0);
+        let busy = |row: &Row| is_busy(row) && !(row.own.is_some() && router.own.is_patient(row));
         let rows = router.rows.iter().zip(0..).filter(|(row, _)| busy(row)).map(|(row, number)| (number, row.asked));
         router.hot.fences.push(Fence { cell: Arc::clone(&news.cell), rows: rows.collect() });
         router.end_fences();

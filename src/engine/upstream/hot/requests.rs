@@ -9,7 +9,7 @@ use crate::engine::letter::Ticket;
 use crate::engine::sessions::Client;
 use crate::keyspace::command::Request;
 use crate::protocol::command::Command;
-use crate::protocol::command::passage::{Goes, Passage};
+use crate::protocol::command::passage::{Goes, Holds, Passage};
 use crate::protocol::resp::Args;
 use crate::replica::Cell;
 use std::sync::Arc;
@@ -97,6 +97,30 @@ impl Engine {
             router.hot.bar = router.hot.bar(cells);
         }
         Meets::HotKeys
+    }
+}
+
+impl Engine {
+    /// A request goes over its client's own connection: a transaction may write any hot key, and so may what is known to
+    /// write. What blocks is left to its server to tell of: no copy would be made for as long as anybody waits.
+    pub(in super::super) fn bar_for_own(&mut self, client: &mut Client, holds: Holds, reads: bool) {
+        if self.hot.upstream.is_empty() {
+            return;
+        }
+        client.hold_copies();
+        if holds == Holds::Ends || holds == Holds::Nothing && !reads {
+            let cells = self.hot.upstream.iter().map(|entry| Arc::clone(entry.cell())).collect();
+            let hot = &mut self.router.as_deref_mut().expect("there is a router").hot;
+            hot.bar = hot.bar(cells);
+        }
+    }
+
+    /// All requests of a write are sent.
+    #[inline]
+    pub(in super::super) fn end_bar(&mut self) {
+        let hot = &mut self.router.as_deref_mut().expect("there is a router").hot;
+        let bar = std::mem::take(&mut hot.bar);
+        hot.release(bar);
     }
 }
 

@@ -13,7 +13,7 @@ fn with(text: &str, urls: &[&str]) -> Result<Loaded, Mistakes> {
 const FULL: &str = "[[upstream]]\nname = \"main\"\nkind = \"cluster\"\nservers = [\"10.0.0.1:6379\", \"[::1]:6379\"]\n\
                     read = \"nearest\"\nusername = \"me\"\npassword = \"sesame\"\nconnect_timeout_ms = 5\n\
                     request_timeout_ms = 6\nidle_timeout_ms = 7\nlinks_per_core = 2\nin_flight_max = 8\nhot_copy_ms = 11\n\
-                    hot_stale_ms = 12\neject_after = 9\n\
+                    hot_stale_ms = 12\nown_connections_max = 10\neject_after = 9\n\
                     eject_ms = 10\n\n[[upstream]]\nname = \"old\"\nkind = \"pool\"\n\
                     servers = \"a:1:2 first,unix:/run/b:c:3\"\ndistribution = \"jump\"\nhash = \"md5\"\nhash_tag = \"{}\"\n\
                     auto_eject = true\nin_flight_bytes_max = \"1mb\"\nvalue_bytes_max = 4096\nreply_bytes_max = \"2gb\"\n\
@@ -32,6 +32,7 @@ fn every_key_is_read_and_printed() {
     assert_eq!([main.connect_timeout_ms, main.request_timeout_ms, main.idle_timeout_ms, main.eject_ms], [5, 6, 7, 10]);
     assert_eq!([main.hot_copy_ms, main.hot_stale_ms], [11, 12]);
     assert_eq!((main.links_per_core, main.in_flight_max, main.eject_after), (2, 8, 9));
+    assert_eq!(main.own_connections_max, 10);
     assert_eq!((old.distribution, old.hash, old.layout().hash_tag), (Distribution::Jump, Hash::Md5, Some(*b"{}")));
     assert_eq!(old.servers.iter().map(ToString::to_string).collect::<Vec<_>>(), ["a:1:2 first", "unix:/run/b:c:3"]);
     assert!(old.auto_eject && !main.auto_eject);
@@ -40,7 +41,7 @@ fn every_key_is_read_and_printed() {
     let routes: Vec<_> = loaded.config.routes.iter().map(|r| (r.pattern.as_str(), r.pool.as_str())).collect();
     assert_eq!(routes, [("user:*", "old"), ("here:*", "embedded")]);
     let printed = print(&loaded);
-    assert!(printed.contains("# Set by: c.toml:18.\n[[upstream]]\nname = \"old\"\n"), "{printed}");
+    assert!(printed.contains("# Set by: c.toml:19.\n[[upstream]]\nname = \"old\"\n"), "{printed}");
     assert!(printed.contains("servers = [\"a:1:2 first\", \"unix:/run/b:c:3\"]\n"));
     assert!(printed.contains("# password is set, and not shown.\n") && !printed.contains("sesame"));
     let mut read = good(&printed);
