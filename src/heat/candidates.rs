@@ -70,6 +70,7 @@ pub(super) struct Candidates {
     scores: Vec<u32>,
     /// No score is below this, once all rows are taken.
     score_floor: u32,
+    loudest: u32,
     index: HashTable<u16>,
     rows_max: usize,
 }
@@ -81,6 +82,7 @@ impl Candidates {
             rows: Vec::with_capacity(rows_max),
             scores: Vec::with_capacity(rows_max),
             score_floor: 0,
+            loudest: 0,
             index: HashTable::with_capacity(rows_max),
             rows_max,
         }
@@ -109,9 +111,18 @@ impl Candidates {
     pub(super) fn add(&mut self, mixed: u64, hash: KeyHash, operation: Operation, weight: u32) -> bool {
         let Some(row) = self.index.find(mixed, |row| self.rows[usize::from(*row)].hash == hash) else { return false };
         let row = usize::from(*row);
-        self.rows[row].add(operation, weight, 1);
+        let candidate = &mut self.rows[row];
+        candidate.add(operation, weight, 1);
+        if !candidate.reported {
+            self.loudest = self.loudest.max((candidate.reads + candidate.writes) as u32);
+        }
         self.scores[row] = self.scores[row].saturating_add(weight);
         true
+    }
+
+    /// The operations of this window of the hottest that was never reported.
+    pub(super) fn loudest(&self) -> u32 {
+        self.loudest
     }
 
     /// Whether a key with that score would get in.
@@ -150,6 +161,7 @@ impl Candidates {
 
     /// Ends a window: what was counted is worth half from now on, and keys with nothing left go.
     pub(super) fn halve(&mut self) {
+        self.loudest = 0;
         let mut row = 0;
         while row < self.rows.len() {
             self.scores[row] >>= 1;
@@ -170,6 +182,7 @@ impl Candidates {
 
     pub(super) fn clear(&mut self) {
         self.rows.clear();
+        self.loudest = 0;
         self.scores.clear();
         self.index.clear();
         self.score_floor = 0;

@@ -15,6 +15,12 @@ pub const KEY_BYTES_MAX: usize = 1024;
 /// about 0.4 µs, and copying a KiB in and out through the kernel's TCP costs about that again.
 const BYTES_AN_OPERATION: f64 = 1024.0;
 
+/// A newcomer ends a window before its time with so many operations, if they are one in so many of all that were counted;
+/// and no sooner than after such a part of a window.
+const CRY_OPS_MIN: u32 = 500;
+const CRY_PART: u64 = 4;
+const CRY_WINDOW_PART: u64 = 25;
+
 /// How a core counts.
 #[derive(Clone, Debug)]
 pub struct HeatOptions {
@@ -56,6 +62,8 @@ pub struct Heat {
     /// Bytes of this window, as the samples have it.
     bytes: u64,
     load_ops: f64,
+    /// The last window was cut short.
+    cried: bool,
     options: HeatOptions,
 }
 
@@ -69,6 +77,7 @@ impl Heat {
             dice: Dice::new(!options.seed),
             bytes: 0,
             load_ops: 0.0,
+            cried: false,
             options,
         }
     }
@@ -121,7 +130,8 @@ impl Heat {
         }
     }
 
-    /// Ends the window if its time has come: true, and `reports` holds the candidates, hottest first. A window that was
+    /// Ends the window if its time has come, or, soon after it began, if a key that nobody was told of yet has most of what
+    /// is counted: true, and `reports` holds the candidates, hottest first. A window that was
     /// late to end is as long as it was.
     ///
     /// `cpu_us` is the core's CPU time since the last window. A key's part of it is its part of all operations, with
@@ -129,11 +139,21 @@ impl Heat {
     pub fn window_ends(&mut self, now_us: u64, cpu_us: u64, reports: &mut Vec<Report>) -> bool {
         let Some(begun_us) = self.begun_us else { return false };
         let elapsed_us = now_us.saturating_sub(begun_us);
-        if elapsed_us < self.options.window_us.max(1) || self.is_idle() {
+        let is_whole = elapsed_us >= self.options.window_us.max(1);
+        if !is_whole && !self.cries(elapsed_us) || self.is_idle() {
             return false;
         }
         self.close(now_us, cpu_us, reports);
+        self.cried = !is_whole;
         true
+    }
+
+    /// Whether a newcomer has so large a part of the load that it should not wait for the window's end. After a window that
+    /// it cut short comes a whole one.
+    fn cries(&self, elapsed_us: u64) -> bool {
+        let loudest = self.candidates.loudest();
+        let loud = loudest >= CRY_OPS_MIN && u64::from(loudest) * CRY_PART >= self.gap.counted();
+        !self.cried && elapsed_us >= self.options.window_us / CRY_WINDOW_PART && loud
     }
 
     /// Ends the window now, however short it is; answers how many seconds it had, at least a microsecond. For whoever

@@ -111,7 +111,7 @@ fn idle_heat_has_no_deadline() {
     assert_eq!(heat.deadline(), None);
     heat.turn(5);
     assert_eq!(heat.deadline(), None);
-    (0..1000).for_each(|_| ingest(&mut heat, 1, Access::Read, 0));
+    (0..400).for_each(|_| ingest(&mut heat, 1, Access::Read, 0));
     assert_eq!(heat.deadline(), Some(5 + WINDOW_US));
     let mut reports = Vec::new();
     assert!(!heat.window_ends(4 + WINDOW_US, 0, &mut reports), "its time has not come");
@@ -243,5 +243,36 @@ proptest! {
             prop_assert!(reports.len() <= 16 && heat.top(100).len() <= 16);
             prop_assert!(heat.memory_bytes() <= bound, "{} bytes, {bound} allowed", heat.memory_bytes());
         }
+    }
+}
+
+/// A key that comes out of nowhere and has most of the load is told of within milliseconds; the window behind that is whole.
+#[test]
+fn a_loud_newcomer_does_not_wait() {
+    let mut heat = started(HeatOptions::default());
+    let (mut reports, mut ends) = (Vec::new(), Vec::new());
+    for op in 0..20_000 {
+        let now_us = op * 10;
+        heat.turn(now_us);
+        if heat.window_ends(now_us, 1_000, &mut reports) {
+            ends.push(now_us);
+            assert_eq!(reports.first().map(|report| report.hash), Some(hash_of(1 << 50)));
+            let ops = reports[0].rates.ops();
+            assert!((45_000.0..55_000.0).contains(&ops), "{ops}");
+        }
+        let key = if op % 2 == 0 { 1 << 50 } else { uniform(op, 1_000_000) };
+        ingest(&mut heat, key, Access::Read, 64);
+    }
+    assert_eq!(ends, [9_990, 109_990]);
+}
+
+/// Many keys that come at once are no such key.
+#[test]
+fn a_crowd_of_newcomers_waits() {
+    let mut heat = started(HeatOptions::default());
+    for op in 0..9_999 {
+        heat.turn(op * 10);
+        assert!(!heat.window_ends(op * 10, 1_000, &mut Vec::new()));
+        ingest(&mut heat, op % 5, Access::Read, 64);
     }
 }
