@@ -13,6 +13,9 @@ use hashbrown::HashTable;
 /// little of each; promotion asks for more anyway, as 0.2 % of a load that is sampled 8,192 times are 16 samples.
 const SAMPLES_MIN: u32 = 4;
 
+/// A key is much hotter than in the window before when it has so many times its operations.
+const LOUDER: u64 = 4;
+
 /// What an operation does, as far as heat is concerned.
 #[derive(Clone, Copy)]
 pub(super) struct Operation {
@@ -30,6 +33,8 @@ pub(super) struct Candidate {
     writes: u64,
     bytes: u64,
     samples: u32,
+    /// Its operations in the window before.
+    ops_before: u64,
     /// Once reported a key goes on being reported, so that the owner sees it cool and not only fall silent.
     pub reported: bool,
     /// Whether `rates` hold a window already.
@@ -50,6 +55,7 @@ impl Candidate {
         let rates = Rates { reads, writes, bytes, cpu_us: cpu_us(reads + writes, bytes) }.times(1.0 / seconds);
         self.rates = if self.measured { self.rates.averaged(rates) } else { rates };
         self.measured = true;
+        self.ops_before = self.reads + self.writes;
         (self.reads, self.writes, self.bytes, self.samples) = (0, 0, 0, 0);
         rates
     }
@@ -113,14 +119,15 @@ impl Candidates {
         let row = usize::from(*row);
         let candidate = &mut self.rows[row];
         candidate.add(operation, weight, 1);
-        if !candidate.reported {
-            self.loudest = self.loudest.max((candidate.reads + candidate.writes) as u32);
+        let ops = candidate.reads + candidate.writes;
+        if ops > LOUDER * candidate.ops_before {
+            self.loudest = self.loudest.max(ops as u32);
         }
         self.scores[row] = self.scores[row].saturating_add(weight);
         true
     }
 
-    /// The operations of this window of the hottest that was never reported.
+    /// The operations of this window of the hottest that is much hotter than in the window before.
     pub(super) fn loudest(&self) -> u32 {
         self.loudest
     }
@@ -219,6 +226,7 @@ impl Candidate {
             writes: 0,
             bytes: 0,
             samples: 0,
+            ops_before: 0,
             reported: false,
             measured: false,
             rates: Rates::default(),

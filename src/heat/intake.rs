@@ -130,8 +130,8 @@ impl Heat {
         }
     }
 
-    /// Ends the window if its time has come, or, soon after it began, if a key that nobody was told of yet has most of what
-    /// is counted: true, and `reports` holds the candidates, hottest first. A window that was
+    /// Ends the window if its time has come, or, soon after it began, if a key that was cool has a good part of what is
+    /// counted: true, and `reports` holds the candidates, hottest first. A window that was
     /// late to end is as long as it was.
     ///
     /// `cpu_us` is the core's CPU time since the last window. A key's part of it is its part of all operations, with

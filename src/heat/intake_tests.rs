@@ -264,6 +264,12 @@ fn a_loud_newcomer_does_not_wait() {
         ingest(&mut heat, key, Access::Read, 64);
     }
     assert_eq!(ends, [9_990, 109_990]);
+    // Once it has been quiet for a whole window, so does its return.
+    heat.turn(210_000);
+    end(&mut heat, 300_000);
+    end(&mut heat, 400_000);
+    (0..600).for_each(|_| ingest(&mut heat, 1 << 50, Access::Read, 64));
+    assert!(heat.window_ends(404_000, 1_000, &mut reports));
 }
 
 /// Many keys that come at once are no such key.
