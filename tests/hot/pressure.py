@@ -59,12 +59,12 @@ def pressed(stage, policy, seconds):
         return f"{evicted} keys evicted, {misses} hot reads missed, {readers.refused} writes refused"
 
 
-@suite.case()
+@suite.case(memory=True)
 def lru_eviction_keeps_hot_keys_coherent(stage):
     return pressed(stage, b"allkeys-lru", full(1.6, 0.7))
 
 
-@suite.case()
+@suite.case(memory=True)
 def random_eviction_keeps_hot_keys_coherent(stage):
     """Unlike the oldest, a random victim is now and then a hot key."""
     return pressed(stage, b"allkeys-random", full(1.6, 0.7))

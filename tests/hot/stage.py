@@ -1,5 +1,6 @@
 """Where a case plays: a server with default thresholds, a seeded choice of operations, and proof that keys got hot."""
 
+import contextlib
 import os
 import random
 import re
@@ -8,7 +9,7 @@ import time
 from pathlib import Path
 
 from hot.drive import Crowd, Op
-from lib import resp
+from lib import backends, resp
 from lib.cases import Suite, check
 from lib.server import IS_CHECKED, Server
 
@@ -35,8 +36,10 @@ class Cooled(AssertionError):
 class Stage:
     """What a case gets: `server`, `rng`, and what it knows about heat."""
 
-    def __init__(self, server, rng):
+    def __init__(self, server, rng, backend=None):
         self.server = server
+        # Who has the keys, if the server is in front of another one.
+        self.backend = backend
         self.rng = rng
         self.notes = []
 
@@ -79,13 +82,13 @@ class Stage:
         """Plays, and notes how many operations needed no letter of their own: they went by copies and folds.
 
         Cold, all operations of connections on cores that do not own the key cost a letter each; connections and keys
-        are spread evenly, so that is (cores - 1) / cores of all.
+        are spread evenly, so that is (cores - 1) / cores of all. In front of another server each costs a request there.
         """
-        first, letters = crowd.asked, int(self.info("stats")["letters_sent"])
+        first, letters = crowd.asked, self.letters()
         play()
         asked = crowd.asked - first
-        letters = int(self.info("stats")["letters_sent"]) - letters
-        cold = asked * (self.server.cores - 1) / self.server.cores
+        letters = self.letters() - letters
+        cold = asked if self.backend else asked * (self.server.cores - 1) / self.server.cores
         by_copy = max(0, int(cold - letters))
         total["asked"] += asked
         total["hot"] += by_copy
@@ -94,6 +97,11 @@ class Stage:
             f"{by_copy} by copies and folds; {len(set(keys) & self.hot_keys())} of {len(keys)} keys hot at the end"
         )
         return letters / max(1, cold)
+
+    def letters(self):
+        if self.backend:
+            return int(re.search(r"requests=(\d+)", self.info("upstream")["server0"])[1])
+        return int(self.info("stats")["letters_sent"])
 
     def check_hot(self, share):
         """Most operations have to have gone without a letter of their own; of keys that cooled, a busy machine may be the
@@ -110,21 +118,24 @@ class Stage:
         self.notes.append(message)
 
 
-def play(function, traits, cores, seed):
+def play(function, traits, cores, seed, routed=False):
     """With retries for what a busy machine does to rates, and for nothing else."""
     for left in reversed(range(ATTEMPTS_MAX)):
         try:
-            return attempt(function, traits, cores, seed)
+            return attempt(function, traits, cores, seed, routed)
         except Cooled:
             if not left:
                 raise
 
 
-def attempt(function, traits, cores, seed):
+def attempt(function, traits, cores, seed, routed):
     """A case on a server of its own. What a failure needs to be understood is in its message."""
     rng = random.Random(f"{seed}/{function.__name__}/{cores}")
-    with Server(cores=cores, log_level="debug", **traits.get("options", {})) as server:
-        stage = Stage(server, rng)
+    with contextlib.ExitStack() as stack:
+        backend = stack.enter_context(backends.redis_server()) if routed else None
+        options = {"upstream": f"single://127.0.0.1:{backend.port}"} if routed else {}
+        server = stack.enter_context(Server(cores=cores, log_level="debug", **options))
+        stage = Stage(server, rng, backend)
         try:
             note = function(stage)
         except AssertionError as error:
