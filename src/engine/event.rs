@@ -55,6 +55,9 @@ pub struct Dial {
     pub link: LinkId,
     /// `ip:port`, or `unix:` and a path.
     pub address: Arc<str>,
+    /// What it is called, by which its certificate is judged.
+    pub name: Arc<str>,
+    pub pool: u16,
 }
 
 /// What INFO tells of the machine and the process; read by the shell, never by the engine.

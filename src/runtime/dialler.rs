@@ -3,11 +3,13 @@
 
 use super::Ring;
 use super::sockets::Sockets;
+use super::tls::{Secure, Session, TlsError};
 use crate::engine::Dial;
 use crate::types::{ConnId, LinkId};
 use socket2::{Protocol, SockAddr, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 
 /// What precedes the path of a Unix socket.
@@ -16,25 +18,30 @@ const UNIX: &str = "unix:";
 const LOOKUPS_MAX: usize = 64;
 
 /// Connections that are being made.
-#[derive(Default)]
 pub struct Dialler {
-    dials: Vec<(LinkId, ConnId)>,
-    lookups: Vec<(LinkId, Receiver<io::Result<SocketAddr>>)>,
+    dials: Vec<(Dial, ConnId)>,
+    lookups: Vec<(Dial, Receiver<io::Result<SocketAddr>>)>,
+    /// By pool, what makes connections secret.
+    secure: Arc<[Option<Secure>]>,
 }
 
 impl Dialler {
+    pub fn new(secure: Arc<[Option<Secure>]>) -> Dialler {
+        Dialler { dials: Vec::new(), lookups: Vec::new(), secure }
+    }
+
     /// Begins to connect, or to look the name up first.
     pub fn dial(&mut self, ring: &mut Ring, sockets: &mut Sockets, dial: &Dial) -> io::Result<()> {
         match address_of(&dial.address)? {
-            Some(address) => self.connect(ring, sockets, dial.link, address),
+            Some(address) => self.connect(ring, sockets, dial.clone(), address),
             None => self.look_up(dial),
         }
     }
 
-    fn connect(&mut self, ring: &mut Ring, sockets: &mut Sockets, link: LinkId, address: SockAddr) -> io::Result<()> {
+    fn connect(&mut self, ring: &mut Ring, sockets: &mut Sockets, dial: Dial, address: SockAddr) -> io::Result<()> {
         let socket = socket_for(&address)?;
         let conn = sockets.connect(ring, socket.into(), address);
-        self.dials.push((link, conn));
+        self.dials.push((dial, conn));
         Ok(())
     }
 
@@ -50,7 +57,7 @@ impl Dialler {
             // Nobody may wait for it any more.
             let _ = tell.send(address);
         })?;
-        self.lookups.push((dial.link, found));
+        self.lookups.push((dial.clone(), found));
         Ok(())
     }
 
@@ -58,15 +65,16 @@ impl Dialler {
     /// that cannot be connected to is handed out.
     pub fn go_on(&mut self, ring: &mut Ring, sockets: &mut Sockets, mut failed: impl FnMut(LinkId, io::Error)) {
         let mut at = 0;
-        while let Some((link, found)) = self.lookups.get(at) {
-            let (link, answer) = (*link, found.try_recv());
+        while let Some((_, found)) = self.lookups.get(at) {
+            let answer = found.try_recv();
             if matches!(answer, Err(TryRecvError::Empty)) {
                 at += 1;
                 continue;
             }
-            self.lookups.swap_remove(at);
+            let (dial, _) = self.lookups.swap_remove(at);
+            let link = dial.link;
             let found = answer.unwrap_or_else(|_| Err(io::Error::other("the lookup ended")));
-            if let Err(error) = found.and_then(|address| self.connect(ring, sockets, link, address.into())) {
+            if let Err(error) = found.and_then(|address| self.connect(ring, sockets, dial, address.into())) {
                 failed(link, error);
             }
         }
@@ -75,16 +83,23 @@ impl Dialler {
     /// A connect has completed; whose it was, unless nobody wants it any more.
     pub fn ended(&mut self, conn: ConnId) -> Option<LinkId> {
         let at = self.dials.iter().position(|(_, dialled)| *dialled == conn)?;
-        Some(self.dials.swap_remove(at).0)
+        Some(self.dials.swap_remove(at).0.link)
     }
 
-    /// Nobody wants a connection any more.
-    pub fn hang_up(&mut self, ring: &mut Ring, sockets: &mut Sockets, link: LinkId) {
-        self.lookups.retain(|(looked_up, _)| *looked_up != link);
-        if let Some(at) = self.dials.iter().position(|(dialled, _)| *dialled == link) {
-            let (_, conn) = self.dials.swap_remove(at);
-            sockets.end(ring, conn);
-        }
+    /// A session for a connection that is made now, if its pool is under TLS.
+    pub fn session(&self, conn: ConnId) -> Option<Result<Session, TlsError>> {
+        let (dial, _) = self.dials.iter().find(|(_, dialled)| *dialled == conn)?;
+        let secure = self.secure.get(usize::from(dial.pool))?.as_ref()?;
+        Some(secure.session(&dial.name))
+    }
+
+    /// Nobody wants a connection any more; which it was, if it was begun.
+    pub fn hang_up(&mut self, ring: &mut Ring, sockets: &mut Sockets, link: LinkId) -> Option<ConnId> {
+        self.lookups.retain(|(looked_up, _)| looked_up.link != link);
+        let at = self.dials.iter().position(|(dialled, _)| dialled.link == link)?;
+        let (_, conn) = self.dials.swap_remove(at);
+        sockets.end(ring, conn);
+        Some(conn)
     }
 }
 
@@ -122,10 +137,10 @@ mod tests {
     /// Proves that a name is found, and that what nobody can be is an error.
     #[test]
     fn names_are_looked_up() {
-        let mut dialler = Dialler::default();
+        let mut dialler = Dialler::new(Arc::new([]));
         let link = |index| LinkId { index, attempt: 1 };
         for (index, name) in [(1, "localhost:1"), (2, "no port")] {
-            dialler.look_up(&Dial { link: link(index), address: name.into() }).unwrap();
+            dialler.look_up(&Dial { link: link(index), address: name.into(), name: name.into(), pool: 0 }).unwrap();
         }
         let found = |at: usize| dialler.lookups[at].1.recv().expect("it answers");
         assert_eq!(found(0).unwrap().port(), 1);

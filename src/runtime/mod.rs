@@ -16,6 +16,7 @@ mod listener;
 mod mailbox;
 mod pace;
 mod sockets;
+pub mod tls;
 pub mod uring;
 mod worker;
 

@@ -3,11 +3,12 @@
 use super::config::{Config, Loaded, redis_parameters, rewrite, warnings};
 use super::host::Host;
 use super::storage::{Storage, StorageError};
-use super::upstreams::{UpstreamError, links_per_core, upstreams};
+use super::upstreams::{UpstreamError, links_per_core, secure, upstreams};
 use super::{loading, logger, notify};
 use crate::engine::{self, Engine, EngineOptions, HostReport, Ledger, RewriteError, Settings};
 use crate::keyspace::ShardOptions;
 use crate::routing::{RoutingError, SlotTable, slot_of};
+use crate::runtime::tls::Secure;
 use crate::runtime::uring::{self, Features, RingConfig, RingError, SqPoll};
 use crate::runtime::{
     Bound, Clock, Control, ListenError, Listener, Listening, Mailbox, Worker, WorkerError, WorkerOptions, listen,
@@ -111,6 +112,8 @@ struct House {
     ledger: Arc<Ledger>,
     host: Arc<Machine>,
     settings: Settings,
+    /// By upstream, what makes connections to it secret.
+    secure: Arc<[Option<Secure>]>,
     hash_seed: [u64; 4],
     clock: Clock,
     control: Arc<Control>,
@@ -207,6 +210,7 @@ fn build_house(config: &Config, cores: usize, config_file: String) -> Result<Hou
         ledger: Arc::new(ledger),
         host: Arc::new(host),
         settings: Settings { upstreams: upstreams(config)?, ..settings(config) },
+        secure: secure(config)?,
         hash_seed: [random()?, random()?, random()?, random()?],
         clock,
         control: Arc::new(Control { turns, ..Control::default() }),
@@ -296,6 +300,7 @@ fn start_core(
         spin_us: config.ring.spin_us,
         zero_copy_bytes_min: config.ring.zero_copy_bytes_min as usize,
         listeners,
+        secure: Arc::clone(&house.secure),
         mailbox,
         ledger: Arc::clone(&house.ledger),
         clock: house.clock,

@@ -3,6 +3,7 @@
 use super::config::{Address, Config, ReadFrom, Upstream, UpstreamKind, UpstreamServer};
 use crate::engine::{PoolKind, PoolOptions, ReadPolicy, ServerOptions, Upstreams};
 use crate::protocol::resp::ReplyBounds;
+use crate::runtime::tls::{Secure, TlsError, TlsOptions};
 use crate::upstream::HealthPolicy;
 use std::io;
 use std::net::ToSocketAddrs;
@@ -15,6 +16,8 @@ pub enum UpstreamError {
     Host { upstream: String, server: String, source: io::Error },
     #[error("upstream {upstream}: its password: {source}")]
     Password { upstream: String, source: io::Error },
+    #[error("upstream {upstream}: {source}")]
+    Tls { upstream: String, source: TlsError },
 }
 
 /// Whom requests are passed on to; none: they are served here.
@@ -24,6 +27,22 @@ pub fn upstreams(config: &Config) -> Result<Option<Arc<Upstreams>>, UpstreamErro
     }
     let pools = config.upstreams.iter().map(pool).collect::<Result<Vec<_>, _>>()?;
     Ok(Some(Arc::new(Upstreams { pools, routes: config.compile_routes() })))
+}
+
+/// By upstream, what makes connections to it secret.
+pub fn secure(config: &Config) -> Result<Arc<[Option<Secure>]>, UpstreamError> {
+    let secure = |upstream: &Upstream| {
+        let tls = upstream.tls.clone();
+        let options = TlsOptions {
+            ca_file: tls.ca_file,
+            cert_file: tls.cert_file,
+            key_file: tls.key_file,
+            server_name: tls.server_name,
+        };
+        let loaded = tls.on.then(|| Secure::load(&options)).transpose();
+        loaded.map_err(|source| UpstreamError::Tls { upstream: upstream.name.clone(), source })
+    };
+    config.upstreams.iter().map(secure).collect()
 }
 
 /// Connections to servers that a core may have.
@@ -61,6 +80,7 @@ fn pool(upstream: &Upstream) -> Result<PoolOptions, UpstreamError> {
         own_connections_max: upstream.own_connections_max,
         health: HealthPolicy { eject_after: upstream.eject_after, eject_us: upstream.eject_ms * 1000 },
         auto_eject: upstream.auto_eject,
+        tls: upstream.tls.on,
         reply_bounds: ReplyBounds {
             bulk_bytes_max: upstream.value_bytes_max,
             reply_bytes_max: upstream.reply_bytes_max,

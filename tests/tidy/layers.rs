@@ -38,7 +38,7 @@ const MACHINE: [&str; 14] = [
 ];
 
 /// A package, and the files or folders that may name it.
-const ADDRESSES: [(&str, &[&str]); 22] = [
+const ADDRESSES: [(&str, &[&str]); 23] = [
     ("io_uring", &["src/runtime/uring/"]),
     ("core_affinity", &["src/runtime/worker/mod.rs"]),
     // boot.rs: each core's thread reports once whether it could start. That is no mail, and mailboxes do not exist yet.
@@ -71,6 +71,7 @@ const ADDRESSES: [(&str, &[&str]); 22] = [
         ],
     ),
     ("rustix", &["src/load/drive.rs", "src/load/run.rs", "src/runtime/disk/", "src/server/log_tool/tests.rs"]),
+    ("rustls", &["src/runtime/tls/"]),
     ("fastrand", &["src/load/"]),
     ("hdrhistogram", &["src/load/tally.rs", "src/load/report/"]),
     ("serde_json", &["src/load/report/"]),

@@ -42,11 +42,12 @@ pub enum Next {
 }
 
 impl ClusterPool {
-    pub fn new(seeds: usize, read: ReadPolicy, seed: u64) -> ClusterPool {
+    pub fn new(seeds: usize, read: ReadPolicy, tls: bool, seed: u64) -> ClusterPool {
         let turn = (seed % 1024) as usize;
         let policy = RefreshPolicy::default();
         let every_us = if read == ReadPolicy::Primary { policy.every_us } else { READ_EVERY_US };
         let map = Cluster::new(seeds, turn, RefreshPolicy { every_us, ..policy });
+        let map = if tls { map.under_tls() } else { map };
         ClusterPool { map, read, rows: Vec::new(), turn: Cell::new(turn) }
     }
 

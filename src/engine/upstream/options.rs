@@ -67,6 +67,8 @@ pub struct PoolOptions {
     pub health: HealthPolicy,
     /// Of a pool: a failing server's keys are placed on the others.
     pub auto_eject: bool,
+    /// Connections are made secret, by whoever makes them; a cluster's nodes have ports for that.
+    pub tls: bool,
     pub reply_bounds: ReplyBounds,
 }
 
@@ -90,6 +92,7 @@ impl PoolOptions {
             own_connections_max: 1024,
             health: HealthPolicy { eject_after: 3, eject_us: 1_000_000 },
             auto_eject: false,
+            tls: false,
             reply_bounds: ReplyBounds::default(),
         }
     }

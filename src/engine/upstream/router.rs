@@ -283,7 +283,10 @@ impl Router {
             PoolKind::Single | PoolKind::Cluster(_) => None,
         };
         let cluster = match options.kind {
-            PoolKind::Cluster(read) => Some(Box::new(ClusterPool::new(options.servers.len(), read, self.seed))),
+            PoolKind::Cluster(read) => {
+                let (seeds, tls) = (options.servers.len(), options.tls);
+                Some(Box::new(ClusterPool::new(seeds, read, tls, self.seed)))
+            }
             PoolKind::Single | PoolKind::Servers(_) => None,
         };
         self.pools.push(Pool {
@@ -383,7 +386,8 @@ impl Router {
         let link = link_row.link.as_mut().expect("nobody dials in the middle of its replies");
         link.dials(now_us, &link_row.options);
         let id = LinkId { index: row, attempt: link_row.attempt };
-        effects.dial.push(Dial { link: id, address: Arc::clone(&server.address) });
+        let (address, name) = (Arc::clone(&server.address), Arc::clone(&server.name));
+        effects.dial.push(Dial { link: id, address, name, pool: server.pool as u16 });
         self.next_look_us.get_or_insert(now_us + LOOK_US);
     }
 

@@ -10,7 +10,9 @@ impl Worker {
     /// the rest is, behind the turn's other events.
     pub(super) fn perform_dials(&mut self, now: Now, effects: &mut Effects) {
         for link in effects.hang_up.drain(..) {
-            self.dialler.hang_up(&mut self.ring, &mut self.sockets, link);
+            if let Some(conn) = self.dialler.hang_up(&mut self.ring, &mut self.sockets, link) {
+                self.sessions.remove(conn);
+            }
         }
         let (engine, own) = (&mut self.engine, &mut self.effects);
         let mut failed = |link: LinkId, error: io::Error| {
@@ -28,6 +30,17 @@ impl Worker {
     pub(super) fn connected(&mut self, now: Now, token: u64, result: io::Result<()>) {
         let conn = self.sockets.conn(token).expect("a row outlives its connect");
         let made = self.sockets.connected(&mut self.ring, conn, result.is_ok());
+        if result.is_ok() && made {
+            match self.dialler.session(conn) {
+                Some(Ok(session)) => {
+                    // It is told of when the handshake is over, which begins with what the session has to send.
+                    self.sessions.add(conn, session);
+                    return self.effects.ready.push(conn);
+                }
+                Some(Err(error)) => return self.sealed_failed(now, conn, error.to_string()),
+                None => {}
+            }
+        }
         let Some(link) = self.dialler.ended(conn) else { return };
         let event = match result {
             Ok(()) if made => Event::Dialled { link, conn },

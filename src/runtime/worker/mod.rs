@@ -5,6 +5,7 @@
 
 mod dials;
 mod drain;
+mod sealed;
 mod storage;
 
 use super::Ring;
@@ -17,6 +18,7 @@ use super::listener::Listener;
 use super::mailbox::{Mail, Mailbox};
 use super::pace::{Gather, Pace};
 use super::sockets::{SendOutcome, Sockets};
+use super::tls::{Secure, Sessions};
 use super::uring::{Chunk, Completion, Features, Payload, RingConfig, RingError, Wait};
 use crate::engine::{Departure, Effects, Engine, Event, Gate, Ledger, LogCounts, ShellCounts};
 use crate::types::{ConnId, CoreId, Now};
@@ -61,6 +63,8 @@ pub struct WorkerOptions {
     pub listeners: Vec<Listener>,
     /// Where changes are logged; none: nowhere.
     pub log: Option<(Loader, DiskOptions)>,
+    /// By pool of servers, what makes connections to it secret.
+    pub secure: Arc<[Option<Secure>]>,
     pub mailbox: Mailbox,
     pub ledger: Arc<Ledger>,
     pub clock: Clock,
@@ -91,6 +95,7 @@ pub struct Worker {
     ring: Ring,
     sockets: Sockets,
     dialler: Dialler,
+    sessions: Sessions,
     mailbox: Mailbox,
     ledger: Arc<Ledger>,
     clock: Clock,
@@ -144,7 +149,8 @@ impl Worker {
             engine,
             ring,
             sockets: Sockets::new(options.zero_copy_bytes_min),
-            dialler: Dialler::default(),
+            dialler: Dialler::new(options.secure),
+            sessions: Sessions::default(),
             mailbox: options.mailbox,
             ledger: options.ledger,
             clock: options.clock,
@@ -277,11 +283,6 @@ impl Worker {
         }
     }
 
-    /// What has arrived goes to the engine.
-    fn hand_over(&mut self, now: Now) {
-        self.arrivals.hand_over(now, &mut self.ring, &mut self.engine, &mut self.effects);
-    }
-
     #[inline]
     fn received(&mut self, now: Now, token: u64, result: io::Result<Option<Chunk>>, armed: bool) {
         let conn = self.sockets.conn(token);
@@ -305,7 +306,7 @@ impl Worker {
                 ended = true;
                 self.hand_over(now);
                 if let Some(conn) = conn.filter(|conn| self.sockets.is_open(*conn)) {
-                    self.engine.handle(now, Event::Ended { conn }, &mut self.effects);
+                    self.ended(now, conn);
                 }
             }
             Err(error) if is_passing(&error) => {}
@@ -329,6 +330,7 @@ impl Worker {
             SendOutcome::UnderWay => {}
             SendOutcome::Whole(output) => {
                 self.engine.handle(now, Event::Sent { conn, output }, &mut self.effects);
+                self.sealed_sent(conn);
                 if self.sockets.is_due_to_close(conn) {
                     // Whether it closes now depends on what the engine may have made ready: see `perform`.
                     self.effects.close.push(conn);
@@ -404,10 +406,7 @@ impl Worker {
             }
         }
         for conn in effects.kill.drain(..) {
-            if self.is_live(conn) {
-                self.engine.handle(now, Event::Lost { conn }, &mut self.effects);
-                self.sockets.end(&mut self.ring, conn);
-            }
+            self.kill(now, conn);
         }
         self.perform_dials(now, &mut effects);
         if std::mem::take(&mut effects.shutdown) {

@@ -101,7 +101,7 @@ impl Worker {
     pub(super) fn send_ready(&mut self, conn: ConnId) {
         if self.is_live(conn)
             && self.sockets.can_send(conn)
-            && let Some(output) = self.engine.take_output(conn)
+            && let Some(output) = self.output_of(conn)
         {
             let position = self.engine.log_position();
             if self.gate.holds(position) {

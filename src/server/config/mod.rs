@@ -25,6 +25,7 @@ mod table;
 mod units;
 mod upstream;
 mod upstream_bounds;
+mod upstream_tls;
 mod url;
 
 #[cfg(test)]
@@ -47,6 +48,7 @@ pub use settings::{Cluster, Config, Cores, Hot, Limits, Log, Memory, Network, Pa
 pub use table::{SECTIONS, TABLE};
 pub use units::{bytes_parse, bytes_print, cpus_parse, cpus_print};
 pub use upstream::{EMBEDDED, Password, ReadFrom, Route, Upstream, UpstreamKind};
+pub use upstream_tls::UpstreamTls;
 
 /// What the command line said: where to look, and what wins over it.
 #[derive(Default)]

@@ -4,6 +4,7 @@ use super::kind::quote;
 use super::mistake::{Mistake, Place};
 use super::settings::Config;
 use super::upstream::{EMBEDDED, ROUTES, ReadFrom, UPSTREAMS, Upstream, UpstreamKind};
+use super::upstream_tls::UpstreamTls;
 use super::{Origins, servers};
 use crate::routing::{Distribution, Hash, Pool, Routes, RoutingError};
 
@@ -70,6 +71,14 @@ fn one(upstream: &Upstream, say: &mut impl FnMut(&str, String, String)) {
     let servers = || quote(&servers::print_list(&upstream.servers));
     if upstream.password.is_some() && upstream.password_file.is_some() {
         say("password_file", "set".into(), "password or password_file, not both".into());
+    }
+    let tls = &upstream.tls;
+    if tls.cert_file.is_some() != tls.key_file.is_some() {
+        let key = if tls.cert_file.is_some() { "tls_key_file" } else { "tls_cert_file" };
+        say(key, "not set".into(), "tls_cert_file and tls_key_file, or neither".into());
+    }
+    if !tls.on && *tls != UpstreamTls::default() {
+        say("tls", quote("off"), "on, where other keys are about TLS".into());
     }
     if upstream.kind == UpstreamKind::Pool {
         if let Err(error) = Pool::check(&upstream.placed(), upstream.layout()) {

@@ -9,6 +9,7 @@ use super::names::{DISTRIBUTIONS, HASHES, READS, UPSTREAM_KINDS};
 use super::parameter::Stored;
 use super::servers::UpstreamServer;
 use super::upstream_bounds as bounds;
+use super::upstream_tls::{self as tls, UpstreamTls};
 use crate::heat::KEY_BYTES_MAX;
 use crate::routing::{Distribution, Hash, Layout, Server};
 
@@ -81,6 +82,7 @@ pub struct Upstream {
     pub eject_after: u32,
     pub eject_ms: u64,
     pub auto_eject: bool,
+    pub tls: UpstreamTls,
     pub in_flight_bytes_max: u64,
     pub value_bytes_max: u64,
     pub reply_bytes_max: u64,
@@ -128,6 +130,7 @@ impl Default for Upstream {
             eject_after: 3,
             eject_ms: 1000,
             auto_eject: false,
+            tls: UpstreamTls::default(),
             in_flight_bytes_max: 64 << 20,
             value_bytes_max: 512 << 20,
             reply_bytes_max: 1 << 30,
@@ -392,6 +395,11 @@ const UPSTREAM_KEYS: &[Key<Upstream>] = &[
         get: |upstream| Some(upstream.eject_ms.to_value()),
         set: |upstream, value| upstream.eject_ms = Stored::from_value(value).expect(FITS),
     },
+    tls::TLS,
+    tls::TLS_CA_FILE,
+    tls::TLS_CERT_FILE,
+    tls::TLS_KEY_FILE,
+    tls::TLS_SERVER_NAME,
     bounds::AUTO_EJECT,
     bounds::IN_FLIGHT_BYTES_MAX,
     bounds::VALUE_BYTES_MAX,

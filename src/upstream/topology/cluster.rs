@@ -22,6 +22,8 @@ pub struct Cluster {
     /// Whose turn it is; each core begins elsewhere.
     turn: usize,
     question: Question,
+    /// How CLUSTER SHARDS is read.
+    shards: Question,
     /// The server that is being asked, and the question.
     asked: Option<ToAsk>,
 }
@@ -31,7 +33,13 @@ impl Cluster {
     pub fn new(seeds: usize, turn: usize, policy: RefreshPolicy) -> Cluster {
         assert!(seeds > 0, "a cluster is found by somebody");
         let topology = Topology::default();
-        Cluster { topology, refresh: Refresh::new(policy), seeds, turn, question: Question::Shards, asked: None }
+        let (question, shards) = (Question::Shards, Question::Shards);
+        Cluster { topology, refresh: Refresh::new(policy), seeds, turn, question, shards, asked: None }
+    }
+
+    /// The same, of servers that are reached under TLS, by ports of their own.
+    pub fn under_tls(self) -> Cluster {
+        Cluster { question: Question::SecureShards, shards: Question::SecureShards, ..self }
     }
 
     pub fn topology(&self) -> &Topology {
@@ -79,8 +87,8 @@ impl Cluster {
             Err(error) => {
                 // Redis 6.2 knows SLOTS alone; a server behind a proxy may know only the other.
                 self.question = match self.question {
-                    Question::Shards => Question::Slots,
-                    Question::Slots => Question::Shards,
+                    Question::Shards | Question::SecureShards => Question::Slots,
+                    Question::Slots => self.shards,
                 };
                 self.refresh.failed();
                 Err(error)

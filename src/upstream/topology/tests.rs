@@ -96,6 +96,23 @@ fn a_failover_is_followed() {
     assert_eq!((change.slots_moved, change.gone.len(), topology.nodes().count()), (0, 1, 5));
 }
 
+/// Proves that under TLS the port for that counts, and that nodes without one are not reached.
+#[test]
+fn ports_for_tls_have_a_name_of_their_own() {
+    let reply = |ports: &str, fields: usize| {
+        format!(
+            "*1\r\n*4\r\n$5\r\nslots\r\n*2\r\n:0\r\n:16383\r\n$5\r\nnodes\r\n*1\r\n*{fields}\r\n{ports}$8\r\nendpoint\r\n\
+             $8\r\n10.0.0.1\r\n$4\r\nrole\r\n$6\r\nmaster\r\n"
+        )
+    };
+    let both = reply("$4\r\nport\r\n:6379\r\n$8\r\ntls-port\r\n:6380\r\n", 8);
+    for (question, port) in [(Question::Shards, 6379), (Question::SecureShards, 6380)] {
+        assert_eq!(question.read(both.as_bytes(), ASKED).expect("it is a cluster's").nodes[0].port, port);
+    }
+    let plain = reply("$4\r\nport\r\n:6379\r\n", 6);
+    assert_eq!(Question::SecureShards.read(plain.as_bytes(), ASKED), Err(TopologyError::NoSlots));
+}
+
 /// Proves that names are preferred where the cluster prefers them, that an address serves where it has none, and that no
 /// name at all is the host that was asked.
 #[test]

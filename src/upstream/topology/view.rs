@@ -18,6 +18,8 @@ const SLOTS_MAX: usize = 2 * SLOTS;
 pub enum Question {
     /// From Redis 7.0 on; tells each server's health.
     Shards,
+    /// The same, of the ports for TLS.
+    SecureShards,
     Slots,
 }
 
@@ -44,7 +46,7 @@ pub struct Seen {
 impl Question {
     pub fn request(self) -> &'static [u8] {
         match self {
-            Question::Shards => b"*2\r\n$7\r\nCLUSTER\r\n$6\r\nSHARDS\r\n",
+            Question::Shards | Question::SecureShards => b"*2\r\n$7\r\nCLUSTER\r\n$6\r\nSHARDS\r\n",
             Question::Slots => b"*2\r\n$7\r\nCLUSTER\r\n$5\r\nSLOTS\r\n",
         }
     }
@@ -59,10 +61,13 @@ impl Question {
             Ok(None) => return Err(TopologyError::Missing { what: "the reply's end" }),
             Err(bad) => return Err(TopologyError::NotAReply { line: bad.0.chars().take(80).collect() }),
         };
-        let mut reader = Reader { asked, view: View::default(), places: BTreeMap::new(), slots: 0 };
+        let port = if self == Question::SecureShards { "tls-port" } else { "port" };
+        let mut reader = Reader { asked, port, view: View::default(), places: BTreeMap::new(), slots: 0 };
         match (&value, self) {
             (Value::Error(text), _) => return Err(TopologyError::Refused { text: text.chars().take(160).collect() }),
-            (Value::List(shards), Question::Shards) => shards.iter().try_for_each(|shard| reader.shard(shard))?,
+            (Value::List(shards), Question::Shards | Question::SecureShards) => {
+                shards.iter().try_for_each(|shard| reader.shard(shard))?
+            }
             (Value::List(ranges), Question::Slots) => ranges.iter().try_for_each(|range| reader.range(range))?,
             _ => return Err(TopologyError::Missing { what: "the list of slots" }),
         }
@@ -79,6 +84,8 @@ impl Seen {
 
 struct Reader<'a> {
     asked: &'a str,
+    /// What the port that is wanted is called; CLUSTER SLOTS tells of one alone, that of the connection's kind.
+    port: &'static str,
     view: View,
     /// By host and port, the place in the view.
     places: BTreeMap<(String, u16), usize>,
@@ -100,7 +107,7 @@ impl Reader<'_> {
                 Some("loading") => Health::Loading,
                 Some(_) => Health::Failing,
             };
-            let port = field(node, "port").and_then(Value::number);
+            let port = field(node, self.port).and_then(Value::number);
             let ip = field(node, "ip").and_then(text).unwrap_or("");
             let Some(place) = self.server(field(node, "endpoint"), ip, port, health)? else { continue };
             // A primary that has failed stays in its shard beside the one that took its place.

@@ -16,7 +16,8 @@ const FULL: &str = "[[upstream]]\nname = \"main\"\nkind = \"cluster\"\nservers =
                     hot_stale_ms = 12\nown_connections_max = 10\neject_after = 9\n\
                     eject_ms = 10\n\n[[upstream]]\nname = \"old\"\nkind = \"pool\"\n\
                     servers = \"a:1:2 first,unix:/run/b:c:3\"\ndistribution = \"jump\"\nhash = \"md5\"\nhash_tag = \"{}\"\n\
-                    auto_eject = true\nin_flight_bytes_max = \"1mb\"\nvalue_bytes_max = 4096\nreply_bytes_max = \"2gb\"\n\
+                    auto_eject = true\ntls = true\ntls_ca_file = \"/ca\"\ntls_cert_file = \"/c\"\n\
+                    tls_key_file = \"/k\"\ntls_server_name = \"redis.example\"\nin_flight_bytes_max = \"1mb\"\nvalue_bytes_max = 4096\nreply_bytes_max = \"2gb\"\n\
                     password_file = \"/etc/p\"\n\n[[route]]\nmatch = \"user:*\"\npool = \"old\"\n\
                     [[route]]\nmatch = \"here:*\"\npool = \"embedded\"\n";
 
@@ -36,6 +37,8 @@ fn every_key_is_read_and_printed() {
     assert_eq!((old.distribution, old.hash, old.layout().hash_tag), (Distribution::Jump, Hash::Md5, Some(*b"{}")));
     assert_eq!(old.servers.iter().map(ToString::to_string).collect::<Vec<_>>(), ["a:1:2 first", "unix:/run/b:c:3"]);
     assert!(old.auto_eject && !main.auto_eject);
+    assert!(old.tls.on && old.tls.server_name.as_deref() == Some("redis.example") && !main.tls.on);
+    assert_eq!([&old.tls.ca_file, &old.tls.cert_file, &old.tls.key_file].map(|file| file.is_some()), [true; 3]);
     let bounds = [old.in_flight_bytes_max, old.value_bytes_max, old.reply_bytes_max];
     assert_eq!(bounds, [1 << 20, 4096, 2 << 30]);
     let routes: Vec<_> = loaded.config.routes.iter().map(|r| (r.pattern.as_str(), r.pool.as_str())).collect();
@@ -134,6 +137,11 @@ const CASES: &[(&str, &str)] = &[
         "c.toml:1: upstream[0].servers is missing; allowed: servers such as 10.0.0.1:6379, \
       cache.example:6379:2 with a weight from 1 to 1000, [::1]:6379 or unix:/run/redis.sock, each with a name behind a \
       blank if it has one",
+    ),
+    (
+        "kind = \"single\"\nservers = \"a:1\"\ntls_cert_file = \"/c\"",
+        "c.toml:1: upstream[0].tls_key_file is not set; allowed: tls_cert_file and tls_key_file, or neither\n\
+         c.toml:1: upstream[0].tls is \"off\"; allowed: on, where other keys are about TLS",
     ),
     (
         "kind = \"single\"\nservers = \"a:1,b:2:2\"\nhash = \"md5\"\nread = \"replica\"\nauto_eject = true",
