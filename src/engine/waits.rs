@@ -133,7 +133,9 @@ impl Engine {
     pub(super) fn unblock(&mut self, now: Now, id: u64, ending: Ending, effects: &mut Effects) -> bool {
         let sessions = &mut self.sessions;
         let is_it = |parked: &Parked| sessions.get_mut(parked.conn).is_some_and(|client| client.id == id);
-        let Some(at) = self.waits.parked.iter().position(is_it) else { return false };
+        let Some(at) = self.waits.parked.iter().position(is_it) else {
+            return self.unblock_own(now, id, ending == Ending::Error, effects);
+        };
         self.unpark(now, at, ending, effects);
         true
     }

@@ -3,7 +3,8 @@
 
 Two of them are played at a time: Redis's mostly waits for time to pass, the others compute.
 
-Environment: CORES ("1 2"), SUITES ("redis redis-rs ioredis redis-py"), QUICK (a subset of Redis's), COLDPLATE_BIN. Needs
+Environment: CORES ("1 2"), SUITES ("redis redis-rs ioredis redis-py routed-redis"), QUICK (a subset of Redis's), UNITS (of
+Redis's), WHOLE (all units of routed-redis, about four minutes), COLDPLATE_BIN. Needs
 the network once, for the sources; they stay under target/suites/.
 """
 
@@ -19,10 +20,12 @@ from lib import resp
 from lib.server import Server, ServerError, raise_file_limit
 from suites import ioredis, redis_py, redis_rs, tcl
 from suites.sources import SourceError
-from suites.verdicts import Tally, say
+from suites.verdicts import ROUTED, Tally, say
 
 FILES_WANTED = 8192
 PLAYERS = {"redis": tcl.play, "redis-rs": redis_rs.play, "ioredis": ioredis.play, "redis-py": redis_py.play}
+# The same with a redis-server that has the keys, behind Coldplate.
+PLAYERS |= {f"{ROUTED}redis": tcl.play}
 
 
 def play(tally, cores, is_quick):

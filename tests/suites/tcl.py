@@ -29,6 +29,14 @@ EXTERNAL = """
 """.split()
 SPAWNED = "unit/info unit/pubsubshard unit/auth unit/limits unit/obuf-limits".split()
 QUICK = "unit/type/string unit/type/incr unit/expire unit/scan unit/multi unit/pubsub unit/tracking unit/bitops".split()
+# With a redis-server behind Coldplate, and what is left out unless WHOLE is set.
+ROUTED = """
+    unit/type/string unit/type/incr unit/type/hash unit/type/set unit/type/zset unit/multi unit/pubsub
+""".split()
+ROUTED_WHOLE = """
+    unit/type/list unit/type/list-2 unit/type/stream unit/type/stream-cgroups unit/scan unit/expire unit/keyspace
+    unit/bitops unit/bitfield unit/hyperloglog unit/geo unit/sort unit/dump unit/protocol
+""".split()
 SLOW = {"unit/querybuf"}
 
 # A test that says nothing for so long hangs.
@@ -40,12 +48,28 @@ TOOK = re.compile(r" \(\d+ ms\)$")
 IN_PROGRESS = re.compile(r"=> \(IN PROGRESS\) (.*)")
 
 
+# What sets up, prepares or asks the process goes to the server behind Coldplate, past it, if there is one.
+BEHIND = """
+    if {[info exists ::env(BEHIND_PORT)] && [string tolower [lindex $args 0]] in {config debug info save memory}} {
+        if {![info exists ::behind]} {
+            set ::behind [redis 127.0.0.1 $::env(BEHIND_PORT) 0 0]
+        }
+        return [$::behind {*}$args]
+    }
+"""
+
+
 def change(folder):
     """The stand-in takes the server's place. A connection that is closed is gone a moment later: on one core what others
     ask meanwhile stands behind its end, but cores know of no order between the two, and some tests count who listens.
     """
     closes = "proc ::redis::__method__close {id fd} {\n    catch {close $fd}\n"
     sources.replaced(folder / "tests/support/redis.tcl", closes, closes + "    after 20\n")
+    asks = '    [srv $level "client"] {*}$args\n}\n\n# Returns a Redis instance by index.\n'
+    sources.replaced(folder / "tests/test_helper.tcl", asks, BEHIND + asks)
+    shows = 'status [srv $level "client"] [lindex'
+    either = 'status [expr {[info exists ::env(BEHIND_PORT)] ? "r" : [srv $level "client"]}] [lindex'
+    sources.replaced(folder / "tests/test_helper.tcl", shows, either)
     stand_in = folder / "src" / "redis-server"
     stand_in.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).with_name("stand_in.py")}" "$@"\n')
     stand_in.chmod(0o755)
@@ -57,12 +81,18 @@ def folder():
 
 def play(tally, cores, is_quick):
     where = folder()
-    for unit in QUICK if is_quick else EXTERNAL:
+    is_whole = bool(os.environ.get("WHOLE"))
+    if tally.is_routed and cores == 1 and not is_whole:
+        return
+    units = ROUTED + (ROUTED_WHOLE if is_whole else []) if tally.is_routed else EXTERNAL
+    for unit in os.environ.get("UNITS", "").split() or (QUICK if is_quick and not tally.is_routed else units):
         start = time.monotonic()
-        with Server(cores=cores) as server:
-            printed = run(where, unit, tally.expected.left_out(cores), ["--host", "127.0.0.1", "--port", server.port])
+        with tally.served(cores) as server:
+            behind = {} if server.behind is None else {"BEHIND_PORT": str(server.behind.port)}
+            how = ["--host", "127.0.0.1", "--port", server.port]
+            printed = run(where, unit, tally.expected.left_out(cores), how, **behind)
         tally.take(unit, cores, outcomes(unit, printed), time.monotonic() - start)
-    for unit in () if is_quick else SPAWNED:
+    for unit in () if is_quick or tally.is_routed else SPAWNED:
         start = time.monotonic()
         how = ["--clients", "1", "--portcount", "50"]
         printed = run(where, unit, tally.expected.left_out(cores), how, COLDPLATE_CORES=cpu_list(cores))

@@ -1,6 +1,7 @@
 """What a suite said of each of its tests, held against the list of those that Coldplate is known to fail.
 
-A list is a text file in expected/, read behind common.txt:
+A list is a text file in expected/, read behind common.txt, or behind routed.txt where a redis-server stands behind
+Coldplate:
 
     because a string store has no lists
       lacks lpush rpush           tests that fail on `unknown command 'lpush'`; the server must not know it
@@ -13,15 +14,21 @@ A list is a text file in expected/, read behind common.txt:
 Reasons come first, then what they explain. A line that starts with # is a comment.
 """
 
+import contextlib
 import fnmatch
 import re
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lib import resp
+from lib import backends, resp
+from lib.server import Server
 
 EXPECTED = Path(__file__).with_name("expected")
+# A suite that is played against redis-server with Coldplate in front of it.
+ROUTED = "routed-"
+# How that server is started.
+BEHIND = {"enable_debug_command": "yes"}
 UNKNOWN = re.compile(r"unknown command '([^'\s]+)'", re.IGNORECASE)
 UNKNOWN_SUB = re.compile(r"unknown subcommand '([^'\s]+)'\. Try (\w+) HELP", re.IGNORECASE)
 
@@ -57,7 +64,8 @@ class Expected:
     @classmethod
     def read(cls, label):
         self = cls(EXPECTED / f"{label}.txt")
-        for path in (EXPECTED / "common.txt", self.path):
+        common = "routed.txt" if label.startswith(ROUTED) else "common.txt"
+        for path in (EXPECTED / common, self.path):
             self._read(path)
         return self
 
@@ -123,6 +131,22 @@ class Tally:
         self.listed = 0
         # The names of the tests that fail or are left out, by reason.
         self.reasons = {}
+
+    @property
+    def is_routed(self):
+        return self.label.startswith(ROUTED)
+
+    @contextlib.contextmanager
+    def served(self, cores):
+        """What the suite is played against."""
+        if self.is_routed:
+            with backends.redis_server(**BEHIND) as behind, backends.before("single", behind, cores=cores) as server:
+                server.behind = behind
+                yield server
+        else:
+            with Server(cores=cores) as server:
+                server.behind = None
+                yield server
 
     def surprise(self, what, said=""):
         self.failed.append(what)

@@ -98,7 +98,9 @@ fn who_blocks_waits() {
     rig.tell(A, "BLPOP l 0\nGET a\nPING");
     rig.tell(B, "GET b");
     let own = accept(&mut rig, OWN);
-    assert_eq!((rig.heard(own), rig.heard(link)), (text(&["BLPOP", "l", "0"]), text(&["GET", "b"])));
+    let asked = texts(&[&["CLIENT", "ID"], &["BLPOP", "l", "0"]]);
+    assert_eq!((rig.heard(own), rig.heard(link)), (asked, text(&["GET", "b"])));
+    rig.send(own, b":77\r\n");
     rig.send(link, b"$-1\r\n");
     assert_eq!(rig.take(B), "$-1");
     rig.pass(100_000_000);
@@ -111,6 +113,19 @@ fn who_blocks_waits() {
     assert_eq!(rig.heard(own), text(&["XREAD", "BLOCK", "0", "STREAMS", "s", "$"]), "it was given back");
     rig.tell(B, "XREAD COUNT 1 STREAMS s 0");
     assert_eq!(rig.heard(link), text(&["XREAD", "COUNT", "1", "STREAMS", "s", "0"]));
+    rig.send(link, b"*-1\r\n");
+    assert_eq!(rig.take(B), "*-1");
+    // Its server ends the wait, by the name that it knows.
+    assert_eq!(rig.say(B, "CLIENT UNBLOCK 1 ERROR"), ":1\r\n");
+    assert_eq!(rig.say(B, "CLIENT UNBLOCK 2"), ":0\r\n");
+    assert_eq!(rig.heard(link), text(&["CLIENT", "UNBLOCK", "77", "ERROR"]));
+    rig.send(link, b":1\r\n");
+    rig.send(own, b"-UNBLOCKED so\r\n");
+    assert_eq!(rig.take(A), "-UNBLOCKED so");
+    // What is about a script that runs does not wait behind it.
+    rig.tell(A, "EVAL endless 0");
+    rig.tell(B, "SCRIPT KILL");
+    assert_eq!((rig.heard(link), rig.heard(own)), (text(&["EVAL", "endless", "0"]), text(&["SCRIPT", "KILL"])));
 }
 
 /// Proves that nobody blocks at a server for a client that is gone, in whatever way it went.
@@ -160,6 +175,7 @@ fn there_are_only_so_many() {
     let (mut rig, link) = single(|pool| pool.own_connections_max = 1);
     rig.tell(A, "BLPOP l 0");
     let own = accept(&mut rig, OWN);
+    rig.send(own, b":7\r\n");
     let full = "-ERR upstream main: 1 connections are clients' own, and no more may be (own_connections_max)";
     rig.tell(B, "BLPOP l 0\nMULTI\nGET a\nEXEC\nGET b");
     assert_eq!(rig.heard(link), text(&["GET", "b"]));
@@ -168,7 +184,7 @@ fn there_are_only_so_many() {
     assert_eq!(rig.take(B), format!("{full} +OK {full} {aborted} $-1"));
     rig.send(own, b"*-1\r\n");
     rig.tell(B, "BLPOP l 0");
-    assert_eq!(rig.heard(own), [&["BLPOP", "l", "0"][..]; 2].map(text).concat());
+    assert_eq!(rig.heard(own), texts(&[&["CLIENT", "ID"], &["BLPOP", "l", "0"], &["BLPOP", "l", "0"]]));
     rig.send(own, b"*-1\r\n");
     // A connection in the other version takes the place of one that nobody has.
     rig.tell(A, "HELLO 3\nBLPOP l 0");
@@ -263,14 +279,15 @@ fn a_subscription_in_the_third_version_asks_on() {
     let own = accept(&mut rig, OWN);
     assert_eq!(rig.heard(own), text(&["HELLO", "3"]));
     rig.send(own, b"%1\r\n$5\r\nproto\r\n:3\r\n");
-    assert_eq!(rig.heard(own), texts(&[&["SUBSCRIBE", "a", "b"], &["GET", "x"], &["BLPOP", "l", "0"]]));
+    let asked = texts(&[&["SUBSCRIBE", "a", "b"], &["GET", "x"], &["CLIENT", "ID"], &["BLPOP", "l", "0"]]);
+    assert_eq!(rig.heard(own), asked);
     let push = |text: String| text.replacen('*', ">", 1);
     let said = push(told("subscribe", "a", 1)) + &push(told("subscribe", "b", 2));
     let more = push(message("1")) + &message("no push") + &push(message("2"));
     rig.send(own, said.as_bytes());
     rig.send(own, more.as_bytes());
     assert_eq!(rig.heard(A), said + &more, "messages come while it blocks");
-    rig.send(own, b"_\r\n");
+    rig.send(own, b":9\r\n_\r\n");
     assert_eq!(rig.heard(own), text(&["GET", "y"]));
     rig.send(own, b"_\r\n");
     assert_eq!(rig.heard(A), "_\r\n_\r\n");

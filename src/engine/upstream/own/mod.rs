@@ -32,6 +32,8 @@ pub enum Kind {
     Speaks(Proto),
     /// ASKING.
     Asking,
+    /// CLIENT ID.
+    Names,
 }
 
 /// One client's tie, and its connection once it has one.

@@ -194,6 +194,13 @@ impl Engine {
                 bond.speaks = proto;
                 return Taken::Answered;
             }
+            Kind::Names => {
+                let id = bytes.strip_prefix(b":").and_then(|id| parse_i64(id.strip_suffix(b"\r\n")?));
+                if let (Some(own), Some(id)) = (&mut router.rows[row as usize].own, id) {
+                    own.id = u64::try_from(id).ok();
+                }
+                return Taken::Answered;
+            }
             Kind::Begins | Kind::Asking => return Taken::Answered,
             Kind::Ends => {
                 bond.tie.answered(Holds::Ends);
@@ -248,7 +255,7 @@ impl Engine {
         let bond = router.own.bonds.get_mut(&conn).expect("it was there just now");
         let open = client.queue.numbers();
         let is_past = bond.behind.is_none_or(|behind| open.start.wrapping_sub(behind) as i32 >= 0);
-        let is_next = of.is_some_and(|(ticket, kind)| matches!(kind, Kind::Reply(_)) && ticket.slot == open.start);
+        let is_next = of.is_some_and(|(ticket, _)| ticket.slot == open.start);
         if client.queue.is_empty() || is_past && is_next {
             bond.behind = None;
             client.output.bytes.extend_from_slice(bytes);
@@ -290,7 +297,8 @@ impl Engine {
         let bond = router.own.bonds.get_mut(&conn).expect("it was there just now");
         (bond.row, bond.speaks) = (Some(row), asked.proto);
         if asking {
-            let before = Asked { whose: Whose::Own(Ticket::new(conn, 0, 0), Kind::Asking), bar: 0, ..asked };
+            let Whose::Own(ticket, _) = asked.whose else { unreachable!("only its client asks") };
+            let before = Asked { whose: Whose::Own(ticket, Kind::Asking), bar: 0, ..asked };
             let encode = |out: &mut Output| out.bytes.extend_from_slice(b"*1\r\n$6\r\nASKING\r\n");
             router.ask(now.mono_us, row, before, encode, effects);
         }

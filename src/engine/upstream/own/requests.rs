@@ -2,9 +2,10 @@
 
 use super::super::forward::{encode, push_words};
 use super::super::places::{Refusal, Spot, Way};
-use super::super::router::{Asked, Router, Whose};
+use super::super::router::{Asked, LinkWay, Router, Whose};
 use super::{Kind, NoRow};
 use crate::engine::Engine;
+use crate::engine::event::Effects;
 use crate::engine::ingress::Call;
 use crate::engine::letter::Ticket;
 use crate::engine::sessions::Client;
@@ -12,7 +13,7 @@ use crate::protocol::command::Command;
 use crate::protocol::command::passage::{self, Goes, Holds, Passage};
 use crate::protocol::resp::{Args, Output, Proto};
 use crate::routing::slot_of;
-use crate::types::{ConnId, Slot};
+use crate::types::{ConnId, Now, Slot};
 use crate::upstream::topology::Hops;
 use crate::upstream::{ABORTED, Call as TieCall, Target, Turn};
 
@@ -71,11 +72,17 @@ impl Router {
 
 impl Engine {
     /// Whether a request for other servers may need a connection of its own, so that none is parsed behind it before it is
-    /// sent. The names of all that may begin with these letters.
+    /// sent. The names of all that may are BLPOP and its kin, XREAD, SCRIPT KILL.
     #[inline]
     pub(in crate::engine) fn ties_stranger(&self, args: &Args) -> bool {
         let name = args.try_get(0).unwrap_or_default();
-        let may = self.router.is_some() && matches!(name.first().map(u8::to_ascii_lowercase), Some(b'b' | b'x'));
+        let may = self.router.is_some()
+            && match name.first().map(u8::to_ascii_lowercase) {
+                Some(b'b' | b'x') => true,
+                Some(b's') => name.len() == b"script".len(),
+                Some(b'f') => name.len() == b"function".len(),
+                _ => false,
+            };
         may && passage::passage(args).is_ok_and(|passage| passage.holds(args) != Holds::Nothing)
     }
 
@@ -101,6 +108,9 @@ impl Engine {
         }
         let router = self.router.as_deref_mut().expect("there is a router");
         let holds = passage.holds(args);
+        if matches!(passage.goes, Goes::All(_)) && !(client.is_tied || router.is_one) {
+            return None;
+        }
         let server = match router.target_of(passage, holds, args) {
             Ok(server) => server,
             Err(refusal) => {
@@ -168,6 +178,7 @@ impl Engine {
                     return Err(Refusal::Embedded.text(&router.pools[0].name, passage.name));
                 }
                 let row = self.own_row(call, client, server, begins)?;
+                self.learn_id(call, client, row);
                 let is_subscription = matches!(holds, Holds::Listens | Holds::Unlistens);
                 let names = if is_subscription { args.len() as u32 - 1 } else { 0 };
                 // As in Redis, CLIENT REPLY does not mute what a subscription answers.
@@ -223,6 +234,33 @@ impl Engine {
         Ok(row)
     }
 
+    /// Before a request that blocks: CLIENT UNBLOCK has to name it.
+    fn learn_id(&mut self, call: &mut Call, client: &mut Client, row: u32) {
+        let router = self.router.as_deref_mut().expect("there is a router");
+        let blocks = router.own.bonds.get(&call.conn).is_some_and(|bond| bond.tie.is_blocking());
+        let own = router.rows[row as usize].own.as_mut().expect("it is a client's own");
+        if blocks && own.id.is_none() {
+            own.id = Some(0);
+            self.ask_own_silently(call, client, row, Kind::Names, &[b"CLIENT", b"ID"]);
+        }
+    }
+
+    /// Ends the wait of a client at a server, as that server does; false: it does not wait there.
+    pub(in crate::engine) fn unblock_own(&mut self, now: Now, id: u64, fails: bool, effects: &mut Effects) -> bool {
+        let Some(conn) = self.sessions.conn_of(id) else { return false };
+        let Some(router) = self.router.as_deref_mut() else { return false };
+        let Some(bond) = router.own.bonds.get(&conn).filter(|bond| bond.tie.is_blocking()) else { return false };
+        let Some(row) = bond.row.map(|row| &router.rows[row as usize]) else { return false };
+        let Some(name) = row.own.and_then(|own| own.id).filter(|id| *id > 0) else { return false };
+        let way = LinkWay::of(Proto::Resp2, 0);
+        let Some(link) = router.link_to(now.mono_us, row.server, way, effects) else { return false };
+        let (name, ending) = (name.to_string(), if fails { &b"ERROR"[..] } else { b"TIMEOUT" });
+        let asked = Asked { whose: Whose::Asking, again: true, ..Asked::default() };
+        let words = [b"CLIENT", &b"UNBLOCK"[..], name.as_bytes(), ending];
+        router.ask(now.mono_us, link, asked, |out| push_words(out, &words), effects);
+        true
+    }
+
     /// Has a connection speak the client's version.
     fn speak(&mut self, call: &mut Call, client: &mut Client, row: u32, proto: Proto) {
         let router = self.router.as_deref_mut().expect("there is a router");
@@ -258,7 +296,8 @@ impl Engine {
     }
 
     fn ask_own_silently(&mut self, call: &mut Call, client: &mut Client, row: u32, kind: Kind, words: &[&[u8]]) {
-        let of = (Ticket::new(call.conn, 0, 0), kind, false);
+        // The reply slot of what comes behind: messages before it may stand in front of that.
+        let of = (Ticket::new(call.conn, client.queue.numbers().end, 0), kind, false);
         self.ask_own(call, client, (row, Slot(0)), of, |out| push_words(out, words));
     }
 

@@ -18,6 +18,8 @@ pub struct OwnRow {
     pub proto: Proto,
     /// None: it waits for its next client, or has no connection.
     pub holder: Option<ConnId>,
+    /// What its server calls it; 0: it was asked, and has not said.
+    pub id: Option<u64>,
 }
 
 /// Why there is none.
@@ -41,7 +43,8 @@ impl Router {
         let pool = self.servers[server as usize].pool;
         if let Some(at) = self.own.idle.iter().rposition(|row| self.fits(*row, server, proto)) {
             let row = self.own.idle.remove(at);
-            self.rows[row as usize].own = Some(OwnRow { proto, holder: Some(holder) });
+            let own = self.rows[row as usize].own.as_mut().expect("only such are kept");
+            own.holder = Some(holder);
             return Ok(row);
         }
         if self.pools[pool].own >= self.pools[pool].own_max && !self.make_room(pool, effects) {
@@ -51,7 +54,7 @@ impl Router {
             return Err(NoRow::Resting);
         }
         let options = Arc::clone(&self.pools[pool].own_links[proto as usize]);
-        let new = Row::new(server, options, Some(OwnRow { proto, holder: Some(holder) }));
+        let new = Row::new(server, options, Some(OwnRow { proto, holder: Some(holder), id: None }));
         let row = match self.own.free.pop() {
             Some(row) => {
                 let Row { attempt, asked, .. } = self.rows[row as usize];

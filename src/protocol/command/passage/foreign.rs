@@ -62,6 +62,11 @@ const fn waits_if_told(passage: Passage) -> Passage {
     Passage { holds: Holds::BlocksIfTold, flags: passage.flags | B | M, ..passage }
 }
 
+/// It is about what runs, and would wait for that behind it.
+const fn overtakes(passage: Passage) -> Passage {
+    Passage { holds: Holds::Blocks, ..passage }
+}
+
 const fn container(name: &'static str, subcommands: &'static [Passage]) -> Passage {
     Passage { subcommands, ..keyless(name, -2, 0, Nowhere) }
 }
@@ -161,7 +166,7 @@ static XINFO: &[Passage] = &[
 #[rustfmt::skip]
 pub(super) static SCRIPT: &[Passage] = &[
     keyless("script|load", 3, N | flag::STALE, All(Join::Same)),
-    keyless("script|kill", 2, N | flag::ALLOW_BUSY, All(Join::One)), keyless("script|debug", 3, N, Never),
+    overtakes(keyless("script|kill", 2, N | flag::ALLOW_BUSY, All(Join::One))), keyless("script|debug", 3, N, Never),
     keyless("script|show", 3, N, Any),
 ];
 
@@ -170,7 +175,7 @@ pub(super) static SCRIPT: &[Passage] = &[
 pub(super) static FUNCTION: &[Passage] = &[
     keyless("function|load", -3, CREATE | N, All(Join::Same)), keyless("function|delete", 3, W | N, All(Join::Same)),
     keyless("function|restore", -3, CREATE | N, All(Join::Same)), keyless("function|dump", 2, N, Any),
-    keyless("function|kill", 2, N | flag::ALLOW_BUSY, All(Join::One)),
+    overtakes(keyless("function|kill", 2, N | flag::ALLOW_BUSY, All(Join::One))),
     keyless("function|stats", 2, N | flag::ALLOW_BUSY, Any),
 ];
 
@@ -206,6 +211,7 @@ pub(super) fn check_constructors() {
     same(counted("lmpop", -4, W, 1), "lmpop");
     same(counted_into("zdiffstore", -4, W | D), "zdiffstore");
     same(waits(counted("bzmpop", -5, W, 2)), "bzmpop");
+    assert_eq!(overtakes(keyless("script|kill", 2, N, Any)).holds, SCRIPT[1].holds);
     same(waits_if_told(row("xread", -4, R, Keys, Place::Streams { from: 1 })), "xread");
     same(container("xinfo", XINFO), "xinfo");
     same(keyless("swapdb", 3, W | F, Never), "swapdb");
