@@ -8,7 +8,7 @@ use crate::client::Client;
 use crate::deed::Deed;
 use crate::events;
 use crate::faults::{Fault, Planted};
-use crate::history::{Failure, History, Record};
+use crate::history::{Failure, History, Order, Record};
 use crate::link::Link;
 use crate::loading::Loaded;
 use crate::medium::Medium;
@@ -21,6 +21,7 @@ use crate::scenario::{Cut, Scenario};
 use crate::script::Playwright;
 use crate::swarm::Plan;
 use crate::turn::Core;
+use crate::upstream::Fleet;
 use crate::weather::Parcel;
 use coldplate::engine::Ledger;
 use coldplate::keyspace::Policy;
@@ -53,6 +54,8 @@ pub struct World {
     pub ledger: Arc<Ledger>,
     pub table: Arc<SlotTable>,
     pub cores: Vec<Core>,
+    /// The servers that they are put in front of.
+    pub fleet: Option<Fleet>,
     /// Batches on their way, those of two cores in their order.
     pub parcels: Vec<Parcel>,
     pub links: Vec<Link>,
@@ -145,7 +148,10 @@ pub fn play(plan: &Plan, fault: Option<Fault>) -> Outcome {
     let mut world = World::new(plan, fault);
     let (mut requests, mut undecided) = (0, 0);
     loop {
-        let result = world.live();
+        let mut result = world.live();
+        if let (Err(failure), Some(fleet)) = (&mut result, &world.fleet) {
+            failure.trace += &format!("{}\n{}", world.history.trace(|_| true), fleet.log.join("\n"));
+        }
         requests += world.history.records.len();
         undecided += world.history.undecided;
         world.reached.removed = world.medium.removed;
@@ -163,15 +169,17 @@ impl World {
 
     fn new(plan: &Plan, fault: Option<Fault>) -> World {
         let mut rng = Rng::new(plan.seed);
-        let mut scenario = Scenario::of(plan.seed, &mut rng);
+        let mut scenario = plan.scenario(&mut rng);
         let planted = Planted::new(fault, &mut rng);
         plan.apply(&mut scenario);
         let hash_seed = [rng.next(), rng.next(), rng.next(), rng.next()];
         let House { cores, table, ledger, max_bytes } = House::new(&scenario, plan.seed, hash_seed, fault);
+        let fleet = scenario.upstream.as_ref().map(|setup| Fleet::new(setup, &mut rng));
         let mut world = World {
             plan: plan.clone(),
             units: 0,
             cores,
+            fleet,
             parcels: Vec::new(),
             links: Vec::new(),
             first_live_link: 0,
@@ -201,6 +209,7 @@ impl World {
             ledger,
             table,
         };
+        world.history.order = world.scenario.upstream.as_ref().map_or(Order::All, |setup| setup.order());
         world.skew_clocks();
         world.begin_logs(Loaded::default());
         world.pass(0);
@@ -251,9 +260,12 @@ impl World {
             self.reached.own_folds += own_folds;
             self.reached.copy_reads += copy_reads;
         }
-        self.idle()?;
+        if self.fleet.is_none() {
+            self.idle()?;
+        }
         let keys = self.rest()?;
         let kept: usize = self.cores.iter().map(|core| core.engine.keys()).sum();
+        let kept = kept + self.fleet.as_ref().map_or(0, Fleet::keys);
         if kept != keys + self.planted.makes_keys() {
             return Err(Failure::new(format!("{kept} keys are kept and {keys} are shown")));
         }
@@ -285,9 +297,14 @@ impl World {
     fn rest(&mut self) -> Result<usize, Failure> {
         let socket_bytes = self.scenario.socket_bytes;
         self.scenario.socket_bytes = socket_bytes.max(SETTLE_SOCKET_BYTES);
-        self.settle()?;
+        if self.fleet.is_some() {
+            self.rest_before_servers()?;
+        } else {
+            self.settle()?;
+        }
         self.take_late_message()?;
         let store = self.read_all_keys()?;
+        self.end_rest();
         self.check_kept(&store)?;
         if let Some(overrun) = self.overrun.take() {
             return Err(Failure::new(overrun));
@@ -334,6 +351,14 @@ impl World {
     /// One step of the busy part: somebody, drawn, does something.
     fn step(&mut self) -> Result<(), Failure> {
         self.weather();
+        if self.fleet.is_some() {
+            self.trouble();
+            let wires = self.busy_wires();
+            if !wires.is_empty() && self.rng.chance(60) {
+                let wire = self.rng.pick(&wires);
+                self.wire_acts(wire)?;
+            }
+        }
         match self.rng.below(10) {
             0..5 => {
                 let core = self.rng.below(self.cores.len());
@@ -375,6 +400,12 @@ impl World {
 
     /// Goes on, with nothing new and without time, until nobody has anything to do; then nobody may be waiting.
     fn settle(&mut self) -> Result<(), Failure> {
+        self.quiesce()?;
+        self.check_answered()
+    }
+
+    /// The same, and somebody may be waiting for time to pass.
+    pub fn quiesce(&mut self) -> Result<(), Failure> {
         for _ in 0..SETTLE_STEPS_MAX {
             self.deliver(false);
             let can_turn = |core: &usize| self.has_work(*core) && !self.is_stalled(*core);
@@ -383,9 +414,10 @@ impl World {
             let carriers: Vec<usize> = (self.first_live_link..self.links.len())
                 .filter(|link| self.links[*link].movable(self.scenario.socket_bytes) > 0)
                 .collect();
-            let choices = cores.len() + readers.len() + carriers.len();
+            let wires = self.busy_wires();
+            let choices = cores.len() + readers.len() + carriers.len() + wires.len();
             if choices == 0 && !self.clear_up() {
-                return self.check_answered();
+                return Ok(());
             }
             match self.rng.below(choices.max(1)) {
                 _ if choices == 0 => {}
@@ -396,10 +428,16 @@ impl World {
                     }
                 }
                 choice if choice < cores.len() + readers.len() => self.client_reads(readers[choice - cores.len()])?,
-                choice => self.carry(carriers[choice - cores.len() - readers.len()]),
+                choice if choice < choices - wires.len() => {
+                    self.carry(carriers[choice - cores.len() - readers.len()]);
+                }
+                choice => self.wire_acts(wires[choice + wires.len() - choices])?,
             }
         }
-        Err(Failure::new("the world does not come to rest"))
+        let carriers = (0..self.links.len()).filter(|link| self.links[*link].movable(usize::MAX) > 0).count();
+        let (cores, wires) = ((0..self.cores.len()).filter(|core| self.has_work(*core)).count(), self.busy_wires());
+        let what = format!("{cores} cores, {carriers} streams and the servers' connections {wires:?} go on and on");
+        Err(Failure::new(format!("the world does not come to rest: {what}")))
     }
 
     /// Lets time pass from deadline to deadline until no engine wants any.
@@ -463,6 +501,7 @@ impl World {
         if open > 0 || places > 0 {
             return Err(Failure::new(format!("{open} connections and {places} places are left behind")));
         }
+        self.check_hung_up()?;
         let left: usize = self.cores.iter().map(|core| core.engine.transactions_left()).sum();
         if left > 0 {
             return Err(Failure::new(format!(
