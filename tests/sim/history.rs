@@ -20,10 +20,13 @@ pub enum Fate {
 }
 
 /// Which requests of a connection happen in their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
+    #[default]
     All,
-    /// Those on one key: what is asked of several may be sent to wait, alone.
+    /// Those that are answered: what nobody hears of may have been an error.
+    Answered,
+    /// Of those the ones on one key: what is asked of several may be sent to wait, alone.
     Singles,
     None,
 }
@@ -57,12 +60,6 @@ impl Failure {
 
 /// Lanes of those that keep no order with others.
 const LANES_ALONE: usize = 1_000_000;
-
-impl Default for Order {
-    fn default() -> Order {
-        Order::All
-    }
-}
 
 #[derive(Default)]
 pub struct History {
@@ -161,8 +158,9 @@ impl History {
             };
             let (first, last) = self.readings(home, asked, answered);
             let alone = match self.order {
-                Order::All => unknown,
-                Order::Singles => unknown || record.request.parts.len() > 1,
+                Order::All => false,
+                Order::Answered => answered.is_none(),
+                Order::Singles => answered.is_none() || record.request.parts.len() > 1,
                 Order::None => true,
             };
             for ((_, action), answer) in record.request.parts.iter().zip(answers).filter(|((part, _), _)| *part == key)

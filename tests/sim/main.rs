@@ -11,7 +11,10 @@
 //!     SIM_KIND=4 ...                           only those whose remainder by 8 is 4: transactions
 //!     SIM_HAZARD=torn ...                      only those that this besets, by the names that swarm.rs has
 //!     SIM_FAULT=LetGo ...                      of the planted faults this one alone
+//!     SIM_RAW=1 ...                            what fails is shown as it is, and not shrunk
 //!     SEED=4711 cargo test --test sim          one seed again, bit for bit; add -- --nocapture to see its trace's hash
+//!
+//! Those of `any_seed_before_servers_keeps_the_promises` have the engines in front of servers (`upstream/`): SEED='4711 upstream'.
 //!
 //! A seed draws what its run is about (`scenario.rs`) and what besets it (`swarm.rs`). One that fails is shrunk
 //! (`shrink.rs`), printed with the requests on the key or the connection that went wrong, and added to `seeds.txt`, which
@@ -59,6 +62,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 use std::time::Instant;
 use swarm::{Hazard, Plan};
+use upstream::Counts;
 use world::{Outcome, Reached, play};
 
 const SEEDS_DEFAULT: u64 = 500;
@@ -303,12 +307,45 @@ fn keepers_listeners_and_short_memory_are_reached() {
     assert!(kept > 100 && told > 500 && messages > 1000 && refused > 10, "{text}");
 }
 
+/// Servers send requests elsewhere and to wait, are gone, late and lost, and clients are told so.
+#[test]
+fn servers_in_trouble_are_reached() {
+    let mut all: Vec<Counts> = Vec::new();
+    for seed in 0..120 {
+        all.push(expect_good(&Plan::before_servers(seed)).reached.servers);
+    }
+    let sum = |of: fn(&Counts) -> usize| all.iter().map(of).sum::<usize>();
+    let sums = [
+        ("served", sum(|counts| counts.served)),
+        ("moved", sum(|counts| counts.moved)),
+        ("asked elsewhere", sum(|counts| counts.asked)),
+        ("asked again", sum(|counts| counts.again)),
+        ("down", sum(|counts| counts.down)),
+        ("loading", sum(|counts| counts.loading)),
+        ("took over", sum(|counts| counts.promoted)),
+        ("lost", sum(|counts| counts.lost)),
+        ("cut", sum(|counts| counts.cut)),
+        ("refused", sum(|counts| counts.refused)),
+        ("hung", sum(|counts| counts.hung)),
+        ("late", sum(|counts| counts.late)),
+        ("unknown", sum(|counts| counts.unknown)),
+        ("not done", sum(|counts| counts.not_done)),
+    ];
+    println!("{sums:?}");
+    assert!(sums.iter().all(|(_, times)| *times > 3), "{sums:?}");
+}
+
 /// A seed is a run: twice the same events and replies.
 #[test]
 fn a_seed_gives_the_same_run_twice() {
     for seed in [0, 1, 2, 4, 6, 7, 8, 12, 14, 15, 24] {
         let (one, other) = (expect_good(&Plan::of(seed)), expect_good(&Plan::of(seed)));
         assert_eq!((one.digest, one.requests), (other.digest, other.requests), "seed {seed}");
+    }
+    for seed in 0..12 {
+        let play = || expect_good(&Plan::before_servers(seed));
+        let (one, other) = (play(), play());
+        assert_eq!((one.digest, one.requests), (other.digest, other.requests), "seed {seed} before servers");
     }
 }
 

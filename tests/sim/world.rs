@@ -21,7 +21,7 @@ use crate::scenario::{Cut, Scenario};
 use crate::script::Playwright;
 use crate::swarm::Plan;
 use crate::turn::Core;
-use crate::upstream::Fleet;
+use crate::upstream::{Counts, Fleet};
 use crate::weather::Parcel;
 use coldplate::engine::Ledger;
 use coldplate::keyspace::Policy;
@@ -130,6 +130,8 @@ pub struct Reached {
     pub buried: usize,
     /// Runs that ended before a damaged log.
     pub refusals: usize,
+    /// What befell the servers in front of which it was.
+    pub servers: Counts,
 }
 
 /// How a run went.
@@ -155,6 +157,7 @@ pub fn play(plan: &Plan, fault: Option<Fault>) -> Outcome {
         requests += world.history.records.len();
         undecided += world.history.undecided;
         world.reached.removed = world.medium.removed;
+        world.reached.servers = world.fleet.as_ref().map_or(Counts::default(), |fleet| fleet.counts);
         if result.is_err() || world.refused || world.scenario.restarts == 0 {
             let World { digest, reached, units, .. } = world;
             return Outcome { result, reached, requests, undecided, digest, units };

@@ -71,7 +71,6 @@ pub struct Counts {
     /// What clients were told.
     pub unknown: usize,
     pub not_done: usize,
-    pub in_circles: usize,
 }
 
 pub struct Fleet {

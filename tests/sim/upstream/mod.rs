@@ -20,7 +20,7 @@ use crate::swarm::Hazard;
 use coldplate::engine::{PoolKind, PoolOptions, ReadPolicy, ServerOptions, Upstreams};
 use coldplate::routing::{Distribution, Hash, Layout, Routes, Server};
 use coldplate::upstream::HealthPolicy;
-pub use fleet::Fleet;
+pub use fleet::{Counts, Fleet};
 
 /// What clients say to be let in.
 const PASSWORD: &[u8] = b"hush";
@@ -145,7 +145,7 @@ impl Setup {
         if self.reads_anywhere() || self.has_any(&[Hazard::Moves, Hazard::Circles]) {
             return Order::None;
         }
-        if self.has(Hazard::Migration) { Order::Singles } else { Order::All }
+        if self.has(Hazard::Migration) { Order::Singles } else { Order::Answered }
     }
 
     /// What an error of the router, or of a cluster, says of its request, if it is one and may come up in this run.

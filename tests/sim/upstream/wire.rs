@@ -269,9 +269,10 @@ impl World {
 }
 
 impl Fleet {
-    /// Requests that a server may owe on one connection: who finds no room has asked, of a cluster in up to five parts.
+    /// Requests that a server may owe on one connection. Who finds no room has asked; whose request was for several servers
+    /// goes on when one of them has room.
     fn in_flight_max(&self, clients: usize) -> usize {
-        let parts = if self.setup.is_cluster() { 5 } else { 1 };
+        let parts = if self.nodes.len() > 1 { 5 } else { 1 };
         let own = self.setup.in_flight_max.saturating_add(parts * clients + 2);
         // What goes elsewhere does not ask for room there.
         if self.setup.troubles.is_empty() { own } else { own.saturating_mul(2 * self.nodes.len()) }
