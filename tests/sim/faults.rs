@@ -192,6 +192,8 @@ impl Fault {
             InTracking(_) | DropForget => (2, 8),
             InMessages(_) | DropMessage | RepeatMessage | SwapMessages => (6, 16),
             NoLimit | EvictLate => (24, 32),
+            // A slot has to move between two requests of one pipeline.
+            InUpstream(UpstreamFault::OvertakeMoves) => (629, 1),
             _ => (0, 1),
         }
     }

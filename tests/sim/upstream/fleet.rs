@@ -44,13 +44,24 @@ pub struct Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deed {
     /// A replica takes over.
-    Promote { shard: usize },
-    Rise { node: usize },
-    Loaded { node: usize },
+    Promote {
+        shard: usize,
+    },
+    Rise {
+        node: usize,
+    },
+    Loaded {
+        node: usize,
+    },
     /// A server hears what its cluster is like.
-    Hear { node: usize },
+    Hear {
+        node: usize,
+    },
     /// A connection is made, or refused.
-    Connect { link: usize, made: bool },
+    Connect {
+        link: usize,
+        made: bool,
+    },
 }
 
 /// How often what the hazards are about came to pass.

@@ -159,7 +159,9 @@ impl Setup {
         }
         let loses = !calm && self.has_any(&[Severed, Late, Failover, Outage, Undialled]);
         let (may, fate) = match text {
-            _ if text.starts_with("ERR upstream ") && text.ends_with(" lost: outcome unknown") => (loses, Fate::Unknown),
+            _ if text.starts_with("ERR upstream ") && text.ends_with(" lost: outcome unknown") => {
+                (loses, Fate::Unknown)
+            }
             _ if text.starts_with("ERR upstream ") && text.ends_with(" unreachable") => (loses, not_done),
             _ if text.starts_with("ERR upstream main sent ") && text.contains(" around 8 times") => {
                 (!calm && self.has_any(&[Moves, Migration, Circles, Failover]), not_done)

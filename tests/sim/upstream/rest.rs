@@ -83,7 +83,10 @@ impl World {
         fleet.all_hear();
         for wire in 0..fleet.wires.len() {
             let there = &self.fleet.as_ref().expect("there are servers").wires[wire];
-            if there.is_stuck() || there.ends_after.is_some() || there.deaf_until_us.max(there.mute_until_us) > self.clock_us {
+            if there.is_stuck()
+                || there.ends_after.is_some()
+                || there.deaf_until_us.max(there.mute_until_us) > self.clock_us
+            {
                 self.end_wire(wire, true);
             }
         }

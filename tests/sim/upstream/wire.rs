@@ -75,7 +75,8 @@ impl World {
     /// A core connects to servers, and gives up connecting.
     pub fn perform_dials(&mut self, core: usize, effects: &mut Effects) {
         for link in effects.hang_up.drain(..) {
-            let dialled = |there: &&mut Link| there.core == core && there.state == State::Dialling && there.dial == Some(link);
+            let dialled =
+                |there: &&mut Link| there.core == core && there.state == State::Dialling && there.dial == Some(link);
             if let Some(there) = self.links.iter_mut().find(dialled) {
                 there.state = State::Closed;
             }
@@ -129,7 +130,13 @@ impl World {
     }
 
     /// A core hears what has become of a dial.
-    pub fn dial_ends(&mut self, core: usize, now: Now, link: usize, open: impl FnOnce(&mut Core) -> coldplate::types::ConnId) {
+    pub fn dial_ends(
+        &mut self,
+        core: usize,
+        now: Now,
+        link: usize,
+        open: impl FnOnce(&mut Core) -> coldplate::types::ConnId,
+    ) {
         let (id, made) = (self.links[link].dial.expect("it was dialled"), self.links[link].made.expect("it has ended"));
         let event = if made {
             let conn = open(&mut self.cores[core]);
@@ -273,7 +280,7 @@ impl Fleet {
     /// goes on when one of them has room.
     fn in_flight_max(&self, clients: usize) -> usize {
         let parts = if self.nodes.len() > 1 { 5 } else { 1 };
-        let own = self.setup.in_flight_max.saturating_add(parts * clients + 2);
+        let own = self.setup.in_flight_max.saturating_add(parts * clients + 2 + crate::request::KEYS.len());
         // What goes elsewhere does not ask for room there.
         if self.setup.troubles.is_empty() { own } else { own.saturating_mul(2 * self.nodes.len()) }
     }
