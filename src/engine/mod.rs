@@ -61,6 +61,8 @@ pub use settings::{DebugAccess, SettingError, Settings, Standing};
 pub use stats::Stats;
 #[cfg(feature = "faults")]
 pub use transaction::Fault as TransactionFault;
+#[cfg(feature = "faults")]
+pub use upstream::Fault as UpstreamFault;
 pub use upstream::{PoolKind, PoolOptions, ReadPolicy, ServerOptions, Upstreams};
 
 use crate::keyspace::{Shard, ShardOptions};

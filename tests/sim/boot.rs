@@ -69,6 +69,7 @@ fn settings(scenario: &Scenario) -> Settings {
         letters_bytes_max: scenario.letters_bytes_max,
         hot: scenario.hot_settings(),
         requirepass: if scenario.password { b"secret".to_vec() } else { Vec::new() },
+        upstreams: scenario.upstream.as_ref().map(|setup| Arc::new(setup.upstreams())),
         key_events: EventClasses::parse(letters).expect("these are letters of it"),
         ..Settings::default()
     }

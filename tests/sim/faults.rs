@@ -5,8 +5,8 @@ use crate::model::{Action, Only, Until};
 use crate::request::{Request, TOTAL};
 use crate::resp::{Reply, read};
 use crate::rng::Rng;
-use crate::swarm::Hazard;
-use coldplate::engine::{Batch, Engine, InvalidationFault, MessageFault, TransactionFault};
+use crate::swarm::{Hazard, Plan};
+use coldplate::engine::{Batch, Engine, InvalidationFault, MessageFault, TransactionFault, UpstreamFault};
 use coldplate::keyspace::command::Request as Letter;
 use coldplate::replica;
 use std::collections::HashMap;
@@ -81,10 +81,12 @@ pub enum Fault {
     InTracking(InvalidationFault),
     /// In messages.
     InMessages(MessageFault),
+    /// On the way to servers and back.
+    InUpstream(UpstreamFault),
 }
 
 impl Fault {
-    pub const ALL: [Fault; 65] = [
+    pub const ALL: [Fault; 73] = [
         Fault::DropBatch,
         Fault::RepeatBatch,
         Fault::ReorderBatches,
@@ -150,6 +152,14 @@ impl Fault {
         Fault::InMessages(MessageFault::LosePattern),
         Fault::InMessages(MessageFault::LoseEvent),
         Fault::InMessages(MessageFault::ReverseEvents),
+        Fault::InUpstream(UpstreamFault::AskWritesAgain),
+        Fault::InUpstream(UpstreamFault::FollowNothing),
+        Fault::InUpstream(UpstreamFault::ShiftReplies),
+        Fault::InUpstream(UpstreamFault::ForgetAsking),
+        Fault::InUpstream(UpstreamFault::OvertakeMoves),
+        Fault::InUpstream(UpstreamFault::ForgetLater),
+        Fault::InUpstream(UpstreamFault::ForgetWaiting),
+        Fault::InUpstream(UpstreamFault::NoBound),
     ];
 
     /// A fault that the engine itself is to commit.
@@ -169,6 +179,7 @@ impl Fault {
             Fault::InTransactions(fault) => engine.plant_in_transactions(fault),
             Fault::InTracking(fault) => engine.plant_in_invalidation(fault),
             Fault::InMessages(fault) => engine.plant_in_messages(fault),
+            Fault::InUpstream(fault) => engine.plant_in_upstream(fault),
             _ => self.inside().into_iter().for_each(|fault| engine.plant(fault)),
         }
     }
@@ -181,12 +192,19 @@ impl Fault {
             InTracking(_) | DropForget => (2, 8),
             InMessages(_) | DropMessage | RepeatMessage | SwapMessages => (6, 16),
             NoLimit | EvictLate => (24, 32),
+            // A slot has to move between two requests of one pipeline.
+            InUpstream(UpstreamFault::OvertakeMoves) => (629, 1),
             _ => (0, 1),
         }
     }
 }
 
 impl Fault {
+    /// The run of a seed in which it can show.
+    pub fn plan(self, seed: u64) -> Plan {
+        if matches!(self, Fault::InUpstream(_)) { Plan::before_servers(seed) } else { Plan::of(seed) }
+    }
+
     /// What has to beset a run so that it can show there.
     pub fn needs(self) -> Option<Hazard> {
         match self {
@@ -196,6 +214,11 @@ impl Fault {
             Fault::RenewNothing => Some(Hazard::Segments),
             Fault::TakeTorn => Some(Hazard::Torn),
             Fault::ForgiveDamage | Fault::TrustTail => Some(Hazard::Rot),
+            Fault::InUpstream(UpstreamFault::AskWritesAgain) => Some(Hazard::Severed),
+            Fault::InUpstream(UpstreamFault::FollowNothing) => Some(Hazard::Moves),
+            Fault::InUpstream(
+                UpstreamFault::ForgetAsking | UpstreamFault::OvertakeMoves | UpstreamFault::ForgetLater,
+            ) => Some(Hazard::Migration),
             _ => None,
         }
     }

@@ -8,6 +8,29 @@ use crate::resp::Reply;
 use crate::serial::{self, Kind, Step};
 use std::fmt::Write;
 
+/// What a reply says of its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// What it is.
+    Plain,
+    /// It was not done, and will not be.
+    NotDone,
+    /// It may have been done, or a part of it, or may yet be.
+    Unknown,
+}
+
+/// Which requests of a connection happen in their order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    #[default]
+    All,
+    /// Those that are answered: what nobody hears of may have been an error.
+    Answered,
+    /// Of those the ones on one key: what is asked of several may be sent to wait, alone.
+    Singles,
+    None,
+}
+
 /// A request and what became of it. Times are events of the world.
 pub struct Record {
     pub link: usize,
@@ -19,6 +42,7 @@ pub struct Record {
     pub turns: Vec<usize>,
     pub answered: Option<u64>,
     pub reply: Option<Reply>,
+    pub fate: Fate,
 }
 
 /// Something that must not happen, in words, with the trace that shows it.
@@ -34,6 +58,9 @@ impl Failure {
     }
 }
 
+/// Lanes of those that keep no order with others.
+const LANES_ALONE: usize = 1_000_000;
+
 #[derive(Default)]
 pub struct History {
     pub records: Vec<Record>,
@@ -48,6 +75,7 @@ pub struct History {
     /// From when to when writes were refused somewhere for want of a disk, and when the server began anew.
     refusals: Vec<(u64, Option<u64>)>,
     falls: Vec<u64>,
+    pub order: Order,
 }
 
 impl History {
@@ -121,23 +149,31 @@ impl History {
     fn operations(&self, key: usize, home: usize) -> Vec<Operation> {
         let mut operations = Vec::new();
         for record in &self.records {
-            let Some(asked) = record.asked else { continue };
+            let Some(asked) = record.asked.filter(|_| record.fate != Fate::NotDone) else { continue };
+            let unknown = record.fate == Fate::Unknown;
+            let answered = record.answered.filter(|_| !unknown);
             let answers = match &record.reply {
-                Some(reply) => record.request.answers(reply),
-                None => vec![None; record.request.parts.len()],
+                Some(reply) if !unknown => record.request.answers(reply),
+                _ => vec![None; record.request.parts.len()],
             };
-            let (first, last) = self.readings(home, asked, record.answered);
+            let (first, last) = self.readings(home, asked, answered);
+            let alone = match self.order {
+                Order::All => false,
+                Order::Answered => answered.is_none(),
+                Order::Singles => answered.is_none() || record.request.parts.len() > 1,
+                Order::None => true,
+            };
             for ((_, action), answer) in record.request.parts.iter().zip(answers).filter(|((part, _), _)| *part == key)
             {
                 operations.push(Operation {
-                    conn: record.link,
+                    conn: if alone { LANES_ALONE + operations.len() } else { record.link },
                     action: action.clone(),
                     asked,
-                    answered: record.answered,
+                    answered,
                     answer,
                     readings: first..=last,
                     is_part: record.request.parts.len() > 1,
-                    may_be_refused: record.answered.is_none() && self.may_refuse(asked),
+                    may_be_refused: answered.is_none() && self.may_refuse(asked),
                 });
             }
         }

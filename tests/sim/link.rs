@@ -2,13 +2,15 @@
 
 use crate::scenario::Cut;
 use coldplate::protocol::resp::Output;
-use coldplate::types::ConnId;
+use coldplate::types::{ConnId, LinkId};
 use std::collections::VecDeque;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Accepted; its core has not heard of it yet.
     Accepted,
+    /// A core connects to a server.
+    Dialling,
     Open,
     /// The server's side is closed; what was sent can still be read.
     Closed,
@@ -27,6 +29,7 @@ pub struct Flight {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Completion {
     Accepted,
+    Dialled,
     Sent,
     Received,
     Ended,
@@ -35,6 +38,10 @@ pub enum Completion {
 
 pub struct Link {
     pub core: usize,
+    /// A core has made it, to this server; and whether that succeeded, once it is known.
+    pub dial: Option<LinkId>,
+    pub node: usize,
+    pub made: Option<bool>,
     pub conn: Option<ConnId>,
     pub state: State,
     /// All that the client ever wrote, and how much of it was received.
@@ -61,6 +68,9 @@ impl Link {
     pub fn new(core: usize) -> Link {
         Link {
             core,
+            dial: None,
+            node: 0,
+            made: None,
             conn: None,
             state: State::Accepted,
             to_server: Vec::new(),
@@ -86,6 +96,7 @@ impl Link {
         let receives = self.receive_wanted || self.late_receives > 0;
         [
             (Completion::Accepted, self.state == State::Accepted),
+            (Completion::Dialled, self.state == State::Dialling && self.made.is_some()),
             (Completion::Reset, open && self.reset),
             (Completion::Sent, open && !self.reset && landed && !self.sent_is_lost),
             (Completion::Received, open && !self.reset && unread && receives),
@@ -102,7 +113,7 @@ impl Link {
     }
 
     pub fn move_bytes(&mut self, bytes: usize) {
-        let flight = self.flight.as_mut().expect("bytes move in a flight");
+        let Some(flight) = self.flight.as_mut() else { return };
         self.to_client.extend(&flight.bytes[flight.sent..flight.sent + bytes]);
         flight.sent += bytes;
     }

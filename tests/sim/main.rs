@@ -11,7 +11,10 @@
 //!     SIM_KIND=4 ...                           only those whose remainder by 8 is 4: transactions
 //!     SIM_HAZARD=torn ...                      only those that this besets, by the names that swarm.rs has
 //!     SIM_FAULT=LetGo ...                      of the planted faults this one alone
+//!     SIM_RAW=1 ...                            what fails is shown as it is, and not shrunk
 //!     SEED=4711 cargo test --test sim          one seed again, bit for bit; add -- --nocapture to see its trace's hash
+//!
+//! Those of `any_seed_before_servers_keeps_the_promises` have the engines in front of servers (`upstream/`): SEED='4711 upstream'.
 //!
 //! A seed draws what its run is about (`scenario.rs`) and what besets it (`swarm.rs`). One that fails is shrunk
 //! (`shrink.rs`), printed with the requests on the key or the connection that went wrong, and added to `seeds.txt`, which
@@ -34,6 +37,7 @@ mod medium;
 mod messages;
 mod model;
 mod push;
+mod reached;
 mod request;
 mod resp;
 mod rng;
@@ -45,12 +49,14 @@ mod stage;
 mod storage;
 mod swarm;
 mod turn;
+mod upstream;
 mod weather;
 mod whole;
 mod world;
 
 use faults::Fault;
 use history::Failure;
+use reached::Reached;
 use shrink::shrink;
 use std::cell::Cell;
 use std::io::Write;
@@ -58,9 +64,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 use std::time::Instant;
 use swarm::{Hazard, Plan};
-use world::{Outcome, Reached, play};
+use upstream::Counts;
+use world::{Outcome, play};
 
 const SEEDS_DEFAULT: u64 = 500;
+const SERVER_SEEDS_DEFAULT: u64 = 300;
 /// Seeds within which a planted fault has to be caught.
 const FAULT_SEEDS_MAX: usize = 1000;
 const SEEDS_ONCE_FAILED: &str = include_str!("seeds.txt");
@@ -98,6 +106,10 @@ fn expect_good(plan: &Plan) -> Outcome {
         return outcome;
     }
     let what = outcome.result.as_ref().expect_err("it failed").what.clone();
+    if std::env::var("SIM_RAW").is_ok() {
+        let failure = outcome.result.expect_err("it failed");
+        panic!("seed {}: {}\n{}", plan.print(), failure.what, failure.trace);
+    }
     let shrunk = shrink(plan, outcome, &|plan| self::outcome(plan, None, true));
     let line = shrunk.plan.print();
     keep(&line, &shrunk.failure.what);
@@ -127,17 +139,30 @@ fn any_seed_keeps_the_promises() {
         println!("{} requests, trace {:016x}", outcome.requests, outcome.digest);
         return;
     }
+    expect_good_seeds(Plan::of, SEEDS_DEFAULT);
+}
+
+/// So does every run in front of servers.
+#[test]
+fn any_seed_before_servers_keeps_the_promises() {
+    if std::env::var("SEED").is_err() {
+        expect_good_seeds(Plan::before_servers, SERVER_SEEDS_DEFAULT);
+    }
+}
+
+/// Plays seeds, those that the environment names or so many.
+fn expect_good_seeds(plan_of: fn(u64) -> Plan, default: u64) {
     let (first, count) = (number_from("SIM_FIRST").unwrap_or(0), number_from("SIM_SEEDS"));
     let name = std::env::var("SIM_HAZARD").ok();
     let hazard = name.map(|name| Hazard::named(&name).unwrap_or_else(|| panic!("SIM_HAZARD={name} is no hazard")));
     let (kind, step) = number_from("SIM_KIND").map_or((0, 1), |kind| (kind, 8));
-    let seeds = first..first + count.unwrap_or(SEEDS_DEFAULT);
-    let besets = |seed: &u64| hazard.is_none_or(|hazard| Plan::of(*seed).is_beset_by(hazard));
+    let seeds = first..first + count.unwrap_or(default);
+    let besets = |seed: &u64| hazard.is_none_or(|hazard| plan_of(*seed).is_beset_by(hazard));
     let seeds: Vec<u64> = seeds.filter(|seed| seed % step == kind % step && besets(seed)).collect();
     let (start, mut told_s) = (Instant::now(), 0.0);
     let (mut requests, mut undecided) = (0, 0);
     for (done, seed) in seeds.iter().enumerate() {
-        let outcome = expect_good(&Plan::of(*seed));
+        let outcome = expect_good(&plan_of(*seed));
         requests += outcome.requests;
         undecided += outcome.undecided;
         let seconds = start.elapsed().as_secs_f64();
@@ -150,7 +175,7 @@ fn any_seed_keeps_the_promises() {
     let (count, seconds) = (seeds.len(), start.elapsed().as_secs_f64());
     println!("{count} seeds, {requests} requests, {undecided} keys undecided, {:.0} seeds/s", count as f64 / seconds);
     // Hazards leave many requests unanswered, and each of those may have been run or not.
-    let share = if hazard.is_some() { 10 } else { 20 };
+    let share = if hazard.is_some() || plan_of(0).upstream { 10 } else { 20 };
     assert!(undecided <= 2 + count / share, "the checker gives up on too many histories: {undecided}");
 }
 
@@ -284,12 +309,45 @@ fn keepers_listeners_and_short_memory_are_reached() {
     assert!(kept > 100 && told > 500 && messages > 1000 && refused > 10, "{text}");
 }
 
+/// Servers send requests elsewhere and to wait, are gone, late and lost, and clients are told so.
+#[test]
+fn servers_in_trouble_are_reached() {
+    let mut all: Vec<Counts> = Vec::new();
+    for seed in 0..120 {
+        all.push(expect_good(&Plan::before_servers(seed)).reached.servers);
+    }
+    let sum = |of: fn(&Counts) -> usize| all.iter().map(of).sum::<usize>();
+    let sums = [
+        ("served", sum(|counts| counts.served)),
+        ("moved", sum(|counts| counts.moved)),
+        ("asked elsewhere", sum(|counts| counts.asked)),
+        ("asked again", sum(|counts| counts.again)),
+        ("down", sum(|counts| counts.down)),
+        ("loading", sum(|counts| counts.loading)),
+        ("took over", sum(|counts| counts.promoted)),
+        ("lost", sum(|counts| counts.lost)),
+        ("cut", sum(|counts| counts.cut)),
+        ("refused", sum(|counts| counts.refused)),
+        ("hung", sum(|counts| counts.hung)),
+        ("late", sum(|counts| counts.late)),
+        ("unknown", sum(|counts| counts.unknown)),
+        ("not done", sum(|counts| counts.not_done)),
+    ];
+    println!("{sums:?}");
+    assert!(sums.iter().all(|(_, times)| *times > 0), "{sums:?}");
+}
+
 /// A seed is a run: twice the same events and replies.
 #[test]
 fn a_seed_gives_the_same_run_twice() {
     for seed in [0, 1, 2, 4, 6, 7, 8, 12, 14, 15, 24] {
         let (one, other) = (expect_good(&Plan::of(seed)), expect_good(&Plan::of(seed)));
         assert_eq!((one.digest, one.requests), (other.digest, other.requests), "seed {seed}");
+    }
+    for seed in 0..12 {
+        let play = || expect_good(&Plan::before_servers(seed));
+        let (one, other) = (play(), play());
+        assert_eq!((one.digest, one.requests), (other.digest, other.requests), "seed {seed} before servers");
     }
 }
 
@@ -303,14 +361,14 @@ fn planted_faults_are_caught() {
         let (first, step) = fault.seeds();
         let needs = fault.needs();
         let seeds = (first..).step_by(step);
-        let seeds = seeds.filter(|seed| needs.is_none_or(|hazard| Plan::of(*seed).is_beset_by(hazard)));
+        let seeds = seeds.filter(|seed| needs.is_none_or(|hazard| fault.plan(*seed).is_beset_by(hazard)));
         let seeds = seeds.take(FAULT_SEEDS_MAX);
-        let both = |seed: u64| [needs.is_none().then(|| Plan::plain(seed)), Some(Plan::of(seed))];
+        let both = |seed: u64| [needs.is_none().then(|| fault.plan(seed).spared()), Some(fault.plan(seed))];
         let mut plans = seeds.flat_map(both).flatten();
         let caught = plans.find_map(|plan| Some((outcome(&plan, Some(fault), true).result.err()?, plan)));
         match caught {
             Some((failure, plan)) => {
-                let beset = if plan == Plan::of(plan.seed) { ", with its hazards" } else { "" };
+                let beset = if plan == fault.plan(plan.seed) { ", with its hazards" } else { "" };
                 println!("{fault:?}: seed {}{beset}: {}", plan.seed, failure.what);
             }
             None => missed.push(fault),

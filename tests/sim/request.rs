@@ -214,19 +214,24 @@ impl Request {
     }
 }
 
+/// What stands for what on one key where nothing expires.
+const PLAIN: [usize; 17] = [0, 1, 2, 17, 17, 18, 6, 7, 8, 9, 10, 11, 0, 9, 11, 6, 8];
+
 /// Makes requests; every value that it writes is its own.
 pub struct Author {
     keys: usize,
     large: usize,
     large_bytes_max: usize,
     narrow: bool,
+    /// Nothing expires, and no request is about all keys.
+    plain: bool,
     written: usize,
 }
 
 impl Author {
     pub fn new(scenario: &Scenario) -> Author {
         let Scenario { keys, large, large_bytes_max, narrow, .. } = *scenario;
-        Author { keys, large, large_bytes_max, narrow, written: 0 }
+        Author { keys, large, large_bytes_max, narrow, plain: scenario.upstream.is_some(), written: 0 }
     }
 
     fn value(&mut self, rng: &mut Rng) -> Bytes {
@@ -253,7 +258,7 @@ impl Author {
             36..72 => self.single(rng),
             72..90 => self.several(rng),
             90..97 => self.chat(),
-            97..99 => Request::new(&[b"DBSIZE"], Shape::Integer, Vec::new()),
+            97..99 if !self.plain => Request::new(&[b"DBSIZE"], Shape::Integer, Vec::new()),
             _ => Request::new(&[b"PING"], Shape::Exactly(Reply::Simple("PONG".into())), Vec::new()),
         };
         request.inline = rng.chance(5);
@@ -287,8 +292,11 @@ impl Author {
         let digits = ms.to_string();
         let one = |words: &[&[u8]], action: Action| Request::new(words, Shape::Single, vec![(key, action)]);
         let set = |until: Until, only: Only| Action::Set { value: value.clone(), until, only };
-        match rng.below(17) {
+        let kind = rng.below(17);
+        match if self.plain { PLAIN[kind] } else { kind } {
             0..3 => one(&[b"SET", name, &value], set(Until::Forever, Only::Always)),
+            17 => one(&[b"SET", name, &value, b"NX"], set(Until::Forever, Only::IfAbsent)),
+            18 => one(&[b"SET", name, &value, b"XX"], set(Until::Forever, Only::IfPresent)),
             3 => one(&[b"set", name, &value, b"px", digits.as_bytes()], set(Until::AfterMs(ms as u64), Only::Always)),
             4 => one(&[b"SET", name, &value, b"EX", b"1", b"NX"], set(Until::AfterMs(1000), Only::IfAbsent)),
             5 => one(&[b"SET", name, &value, b"KEEPTTL", b"XX"], set(Until::Keep, Only::IfPresent)),

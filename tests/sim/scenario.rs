@@ -2,6 +2,7 @@
 //! its number alone brings a run back.
 
 use crate::rng::Rng;
+use crate::upstream::Setup;
 use coldplate::engine::{Fsync, HotSettings};
 use coldplate::heat::{Limits, Thresholds};
 use coldplate::keyspace::Policy;
@@ -112,6 +113,8 @@ pub struct Scenario {
     pub ails: bool,
     pub failures: usize,
     pub fills_disk: bool,
+    /// The servers that the cores are put in front of; none: they have all keys themselves.
+    pub upstream: Option<Setup>,
 }
 
 impl Scenario {
@@ -217,6 +220,27 @@ impl Scenario {
             ails: false,
             failures: 0,
             fills_disk: false,
+            upstream: None,
+        }
+    }
+
+    /// In front of servers, which have the keys.
+    pub fn before_servers(rng: &mut Rng) -> Scenario {
+        let cores = rng.between(1, 4);
+        Scenario {
+            cores,
+            upstream: Some(Setup::draw(rng)),
+            clients: rng.between(2, 6),
+            requests: rng.between(60, 260),
+            burst_max: rng.pick(&[1, 4, 16]),
+            unanswered_max: rng.pick(&[1, 3, 8]),
+            turn: (0..cores).map(|_| rng.pick(&[20, 60, 100])).collect(),
+            read: rng.pick(&[30, 100]),
+            clock: rng.pick(&[2, 10]),
+            clock_us_max: rng.pick(&[300, 5_000, 30_000]),
+            hot_window_us: None,
+            rests: rng.below(3),
+            ..Scenario::usual(rng)
         }
     }
 

@@ -44,10 +44,28 @@ pub enum Hazard {
     Segments,
     /// The server comes back with another number of cores.
     Recount,
+    /// Of servers behind the cores: slots change their owner at once, back and forth.
+    Moves,
+    /// Slots move key by key, each of them once.
+    Migration,
+    /// A primary is gone, and a replica takes over.
+    Failover,
+    /// Connections to servers are lost.
+    Severed,
+    /// They cannot be made, or not in time.
+    Undialled,
+    /// Servers answer late, or not at all.
+    Late,
+    /// Servers have no data yet.
+    Loading,
+    /// Servers send each other's clients around.
+    Circles,
+    /// Servers are gone for a while.
+    Outage,
 }
 
 impl Hazard {
-    pub const ALL: [Hazard; 18] = [
+    pub const ALL: [Hazard; 27] = [
         Hazard::ManyCores,
         Hazard::Crumbs,
         Hazard::Resets,
@@ -66,6 +84,15 @@ impl Hazard {
         Hazard::Full,
         Hazard::Segments,
         Hazard::Recount,
+        Hazard::Moves,
+        Hazard::Migration,
+        Hazard::Failover,
+        Hazard::Severed,
+        Hazard::Undialled,
+        Hazard::Late,
+        Hazard::Loading,
+        Hazard::Circles,
+        Hazard::Outage,
     ];
 
     pub fn named(name: &str) -> Option<Hazard> {
@@ -79,8 +106,17 @@ impl Hazard {
     /// Whether a run can take it: the checker of all keys as one knows of no eviction, and a flood is about bounds alone.
     fn suits(self, scenario: &Scenario) -> bool {
         let whole = scenario.transactions || scenario.tracking || scenario.messages;
+        if let Some(setup) = &scenario.upstream {
+            let several = setup.is_cluster() && setup.shards > 1;
+            return match self {
+                Hazard::Crumbs | Hazard::Resets | Hazard::SlowMail | Hazard::FullMail | Hazard::Stalls => true,
+                Hazard::Moves | Hazard::Migration | Hazard::Circles => several,
+                Hazard::Failover => setup.replicas > 0,
+                _ => self.is_of_servers(),
+            };
+        }
         match self {
-            _ if scenario.narrow => false,
+            _ if scenario.narrow || self.is_of_servers() => false,
             Hazard::Short => !whole && !scenario.chatter && scenario.room_bytes.is_none(),
             // Bursts of large values would take a life to arrive.
             Hazard::Crumbs => !scenario.chatter && scenario.burst_max < 200,
@@ -95,7 +131,12 @@ impl Hazard {
 
     /// Whether it besets a log, which there has to be.
     fn is_of_disks(self) -> bool {
-        self > Hazard::Power
+        self > Hazard::Power && !self.is_of_servers()
+    }
+
+    /// Whether it besets servers behind the cores.
+    fn is_of_servers(self) -> bool {
+        self >= Hazard::Moves
     }
 
     fn apply(self, scenario: &mut Scenario, rng: &mut Rng) {
@@ -159,6 +200,7 @@ impl Hazard {
             }
             // A key's clock is its core's: they are all the same.
             Hazard::Recount => scenario.recounts = scenario.skew_us_max == 0 && scenario.jump_us_max == 0,
+            _ => scenario.upstream.as_mut().expect("there are servers").troubles.push(self),
         }
     }
 }
@@ -167,6 +209,8 @@ impl Hazard {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     pub seed: u64,
+    /// The cores are put in front of servers.
+    pub upstream: bool,
     /// Hazards that it is spared.
     pub without: Vec<Hazard>,
     pub requests: Option<usize>,
@@ -181,9 +225,23 @@ impl Plan {
         Plan { seed, ..Plan::default() }
     }
 
+    /// The run of a seed before servers.
+    pub fn before_servers(seed: u64) -> Plan {
+        Plan { upstream: true, ..Plan::of(seed) }
+    }
+
+    pub fn scenario(&self, rng: &mut Rng) -> Scenario {
+        if self.upstream { Scenario::before_servers(rng) } else { Scenario::of(self.seed, rng) }
+    }
+
     /// Its own scenario, and nothing that besets it.
     pub fn plain(seed: u64) -> Plan {
-        Plan { without: Hazard::ALL.to_vec(), ..Plan::of(seed) }
+        Plan::of(seed).spared()
+    }
+
+    /// The same without any hazard.
+    pub fn spared(self) -> Plan {
+        Plan { without: Hazard::ALL.to_vec(), ..self }
     }
 
     pub fn skips(&self, unit: usize) -> bool {
@@ -192,7 +250,7 @@ impl Plan {
 
     /// Whether its seed is beset by a hazard.
     pub fn is_beset_by(&self, hazard: Hazard) -> bool {
-        self.hazards(&Scenario::of(self.seed, &mut Rng::new(self.seed))).contains(&hazard)
+        self.hazards(&self.scenario(&mut Rng::new(self.seed))).contains(&hazard)
     }
 
     /// The hazards of its seed that it is not spared.
@@ -214,6 +272,9 @@ impl Plan {
         for hazard in &hazards {
             hazard.apply(scenario, &mut Rng::new(self.seed ^ *hazard as u64));
         }
+        if let Some(setup) = &mut scenario.upstream {
+            setup.be_patient();
+        }
         // What takes longer has more beside it: with much under way there would be more orders than a search can try.
         let slow = [Hazard::Crumbs, Hazard::FullMail, Hazard::SlowMail, Hazard::Stalls, Hazard::Jumps];
         let slow = [&slow[..], &[Hazard::Ailing, Hazard::Full]].concat();
@@ -228,6 +289,9 @@ impl Plan {
     /// As a line of `seeds.txt` has it; what is behind a `#` is for readers.
     pub fn print(&self) -> String {
         let mut text = self.seed.to_string();
+        if self.upstream {
+            text += " upstream";
+        }
         if !self.without.is_empty() {
             let names: Vec<String> = self.without.iter().map(|hazard| hazard.name()).collect();
             text += &format!(" without={}", names.join(","));
@@ -249,6 +313,7 @@ impl Plan {
         let mut plan = Plan::of(number(words.next().unwrap_or(""))? as u64);
         for word in words {
             match word.split_once('=').unwrap_or((word, "")) {
+                ("upstream", _) => plan.upstream = true,
                 ("plain", _) => plan.without = Plan::plain(0).without,
                 ("without", names) => {
                     for name in names.split(',') {
@@ -275,6 +340,7 @@ impl Plan {
 fn a_plan_is_read_as_it_is_printed() {
     let plan = Plan {
         seed: 4711,
+        upstream: false,
         without: vec![Hazard::SlowMail, Hazard::Skew],
         requests: Some(40),
         clients: None,

@@ -163,6 +163,9 @@ impl World {
         completion: Completion,
         arrivals: &mut Vec<(usize, Range<usize>)>,
     ) {
+        if completion == Completion::Dialled {
+            return self.dial_ends(core, now, link, |core| core.open(link));
+        }
         if completion == Completion::Accepted {
             let conn = self.cores[core].open(link);
             (self.links[link].conn, self.links[link].state) = (Some(conn), State::Open);
@@ -170,7 +173,7 @@ impl World {
         }
         let conn = self.links[link].conn.expect("an open connection has a name");
         match completion {
-            Completion::Accepted => unreachable!("it was dealt with above"),
+            Completion::Accepted | Completion::Dialled => unreachable!("it was dealt with above"),
             Completion::Received => self.receive(link, arrivals),
             Completion::Ended => {
                 self.links[link].end_told = true;
@@ -260,6 +263,9 @@ impl World {
                 self.close(core, now, conn, link);
             }
         }
+        if self.fleet.is_some() {
+            self.perform_dials(core, &mut effects);
+        }
         self.send_mail(core);
     }
 
@@ -278,7 +284,8 @@ impl World {
             return;
         }
         if let Some(output) = self.cores[core].engine.take_output(conn) {
-            let bytes = self.planted.output(output.flatten());
+            let bytes = output.flatten();
+            let bytes = if self.links[link].dial.is_none() { self.planted.output(bytes) } else { bytes };
             let position = self.cores[core].engine.log_position();
             let held = self.cores[core].gate.holds(position) && self.fault != Some(Fault::LeaveEarly);
             self.links[link].flight = Some(Flight { output, bytes, sent: 0, held });

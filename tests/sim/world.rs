@@ -8,12 +8,13 @@ use crate::client::Client;
 use crate::deed::Deed;
 use crate::events;
 use crate::faults::{Fault, Planted};
-use crate::history::{Failure, History, Record};
+use crate::history::{Failure, History, Order, Record};
 use crate::link::Link;
 use crate::loading::Loaded;
 use crate::medium::Medium;
 use crate::messages::News;
 use crate::push::Ear;
+use crate::reached::Reached;
 use crate::request::{Author, KEYS, Request};
 use crate::resp::Reply;
 use crate::rng::Rng;
@@ -21,6 +22,7 @@ use crate::scenario::{Cut, Scenario};
 use crate::script::Playwright;
 use crate::swarm::Plan;
 use crate::turn::Core;
+use crate::upstream::{Counts, Fleet};
 use crate::weather::Parcel;
 use coldplate::engine::Ledger;
 use coldplate::keyspace::Policy;
@@ -53,6 +55,8 @@ pub struct World {
     pub ledger: Arc<Ledger>,
     pub table: Arc<SlotTable>,
     pub cores: Vec<Core>,
+    /// The servers that they are put in front of.
+    pub fleet: Option<Fleet>,
     /// Batches on their way, those of two cores in their order.
     pub parcels: Vec<Parcel>,
     pub links: Vec<Link>,
@@ -88,47 +92,6 @@ pub struct World {
     pub reached: Reached,
 }
 
-/// How often a run came to the bounds that it is about.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Reached {
-    pub full_mailboxes: usize,
-    pub paused_receives: usize,
-    pub full_posts: usize,
-    pub hang_ups: usize,
-    /// Folds that left, folds that waited for a turn of their own core, and reads that copies answered.
-    pub folds: u64,
-    pub own_folds: u64,
-    pub copy_reads: u64,
-    /// Turns that every core took while a request was under way, at most.
-    pub longest_wait: usize,
-    /// What became of EXECs.
-    pub execs_ran: usize,
-    pub execs_called_off: usize,
-    pub execs_lost: usize,
-    /// Values that clients kept when the world had come to rest, and keys that they were told of.
-    pub kept: usize,
-    pub told: usize,
-    pub messages: usize,
-    pub refused: usize,
-    pub jumps: usize,
-    pub stalls: usize,
-    pub delayed: usize,
-    pub restarts: usize,
-    pub power_cuts: usize,
-    /// Disks that were full for their core, and that failed; segments that began, files that were taken away, and logs of
-    /// other cores that were outlived.
-    pub short_disks: usize,
-    pub failed_disks: usize,
-    /// Writes that were refused for it, and connections that were closed.
-    pub unlogged: usize,
-    pub let_down: usize,
-    pub segments: usize,
-    pub removed: usize,
-    pub buried: usize,
-    /// Runs that ended before a damaged log.
-    pub refusals: usize,
-}
-
 /// How a run went.
 pub struct Outcome {
     pub reached: Reached,
@@ -145,10 +108,14 @@ pub fn play(plan: &Plan, fault: Option<Fault>) -> Outcome {
     let mut world = World::new(plan, fault);
     let (mut requests, mut undecided) = (0, 0);
     loop {
-        let result = world.live();
+        let mut result = world.live();
+        if let (Err(failure), Some(fleet)) = (&mut result, &world.fleet) {
+            failure.trace += &format!("{}\n{}", world.history.trace(|_| true), fleet.log.join("\n"));
+        }
         requests += world.history.records.len();
         undecided += world.history.undecided;
         world.reached.removed = world.medium.removed;
+        world.reached.servers = world.fleet.as_ref().map_or(Counts::default(), |fleet| fleet.counts);
         if result.is_err() || world.refused || world.scenario.restarts == 0 {
             let World { digest, reached, units, .. } = world;
             return Outcome { result, reached, requests, undecided, digest, units };
@@ -163,15 +130,17 @@ impl World {
 
     fn new(plan: &Plan, fault: Option<Fault>) -> World {
         let mut rng = Rng::new(plan.seed);
-        let mut scenario = Scenario::of(plan.seed, &mut rng);
+        let mut scenario = plan.scenario(&mut rng);
         let planted = Planted::new(fault, &mut rng);
         plan.apply(&mut scenario);
         let hash_seed = [rng.next(), rng.next(), rng.next(), rng.next()];
         let House { cores, table, ledger, max_bytes } = House::new(&scenario, plan.seed, hash_seed, fault);
+        let fleet = scenario.upstream.as_ref().map(|setup| Fleet::new(setup, &mut rng));
         let mut world = World {
             plan: plan.clone(),
             units: 0,
             cores,
+            fleet,
             parcels: Vec::new(),
             links: Vec::new(),
             first_live_link: 0,
@@ -201,6 +170,7 @@ impl World {
             ledger,
             table,
         };
+        world.history.order = world.scenario.upstream.as_ref().map_or(Order::All, |setup| setup.order());
         world.skew_clocks();
         world.begin_logs(Loaded::default());
         world.pass(0);
@@ -251,9 +221,12 @@ impl World {
             self.reached.own_folds += own_folds;
             self.reached.copy_reads += copy_reads;
         }
-        self.idle()?;
+        if self.fleet.is_none() {
+            self.idle()?;
+        }
         let keys = self.rest()?;
         let kept: usize = self.cores.iter().map(|core| core.engine.keys()).sum();
+        let kept = kept + self.fleet.as_ref().map_or(0, Fleet::keys);
         if kept != keys + self.planted.makes_keys() {
             return Err(Failure::new(format!("{kept} keys are kept and {keys} are shown")));
         }
@@ -285,9 +258,14 @@ impl World {
     fn rest(&mut self) -> Result<usize, Failure> {
         let socket_bytes = self.scenario.socket_bytes;
         self.scenario.socket_bytes = socket_bytes.max(SETTLE_SOCKET_BYTES);
-        self.settle()?;
+        if self.fleet.is_some() {
+            self.rest_before_servers()?;
+        } else {
+            self.settle()?;
+        }
         self.take_late_message()?;
         let store = self.read_all_keys()?;
+        self.end_rest();
         self.check_kept(&store)?;
         if let Some(overrun) = self.overrun.take() {
             return Err(Failure::new(overrun));
@@ -334,6 +312,14 @@ impl World {
     /// One step of the busy part: somebody, drawn, does something.
     fn step(&mut self) -> Result<(), Failure> {
         self.weather();
+        if self.fleet.is_some() {
+            self.trouble();
+            let wires = self.busy_wires();
+            if !wires.is_empty() && self.rng.chance(60) {
+                let wire = self.rng.pick(&wires);
+                self.wire_acts(wire)?;
+            }
+        }
         match self.rng.below(10) {
             0..5 => {
                 let core = self.rng.below(self.cores.len());
@@ -375,6 +361,12 @@ impl World {
 
     /// Goes on, with nothing new and without time, until nobody has anything to do; then nobody may be waiting.
     fn settle(&mut self) -> Result<(), Failure> {
+        self.quiesce()?;
+        self.check_answered()
+    }
+
+    /// The same, and somebody may be waiting for time to pass.
+    pub fn quiesce(&mut self) -> Result<(), Failure> {
         for _ in 0..SETTLE_STEPS_MAX {
             self.deliver(false);
             let can_turn = |core: &usize| self.has_work(*core) && !self.is_stalled(*core);
@@ -383,9 +375,10 @@ impl World {
             let carriers: Vec<usize> = (self.first_live_link..self.links.len())
                 .filter(|link| self.links[*link].movable(self.scenario.socket_bytes) > 0)
                 .collect();
-            let choices = cores.len() + readers.len() + carriers.len();
+            let wires = self.busy_wires();
+            let choices = cores.len() + readers.len() + carriers.len() + wires.len();
             if choices == 0 && !self.clear_up() {
-                return self.check_answered();
+                return Ok(());
             }
             match self.rng.below(choices.max(1)) {
                 _ if choices == 0 => {}
@@ -396,10 +389,16 @@ impl World {
                     }
                 }
                 choice if choice < cores.len() + readers.len() => self.client_reads(readers[choice - cores.len()])?,
-                choice => self.carry(carriers[choice - cores.len() - readers.len()]),
+                choice if choice < choices - wires.len() => {
+                    self.carry(carriers[choice - cores.len() - readers.len()]);
+                }
+                choice => self.wire_acts(wires[choice + wires.len() - choices])?,
             }
         }
-        Err(Failure::new("the world does not come to rest"))
+        let carriers = (0..self.links.len()).filter(|link| self.links[*link].movable(usize::MAX) > 0).count();
+        let (cores, wires) = ((0..self.cores.len()).filter(|core| self.has_work(*core)).count(), self.busy_wires());
+        let what = format!("{cores} cores, {carriers} streams and the servers' connections {wires:?} go on and on");
+        Err(Failure::new(format!("the world does not come to rest: {what}")))
     }
 
     /// Lets time pass from deadline to deadline until no engine wants any.
@@ -463,6 +462,7 @@ impl World {
         if open > 0 || places > 0 {
             return Err(Failure::new(format!("{open} connections and {places} places are left behind")));
         }
+        self.check_hung_up()?;
         let left: usize = self.cores.iter().map(|core| core.engine.transactions_left()).sum();
         if left > 0 {
             return Err(Failure::new(format!(

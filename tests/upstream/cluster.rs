@@ -200,3 +200,44 @@ fn a_failover_is_followed() {
     cluster.rig.tell(A, &format!("SET {key} 1"));
     assert_eq!(cluster.heard(1), text(&["SET", &key, "1"]));
 }
+
+/// Proves that a replica whose connection was lost is read from again once it is back, though nobody asks it anything meanwhile.
+#[test]
+fn a_replica_that_was_lost_is_found_again() {
+    let main = pool("main", PoolKind::Cluster(ReadPolicy::Replica), &NODES[..1]);
+    let mut rig = before(vec![main], &[]);
+    let node = |role: &str, address: &str| {
+        let (host, port) = address.split_once(':').expect("host and port");
+        let texts = [("endpoint", host), ("role", role), ("health", "online")];
+        let texts = texts.map(|(name, value)| format!("${}\r\n{name}\r\n${}\r\n{value}\r\n", name.len(), value.len()));
+        format!("*8\r\n{}$4\r\nport\r\n:{port}\r\n", texts.concat())
+    };
+    let nodes = [node("master", NODES[0]), node("replica", NODES[1])].concat();
+    let map = format!("*1\r\n*4\r\n$5\r\nslots\r\n*2\r\n:0\r\n:{}\r\n$5\r\nnodes\r\n*2\r\n{nodes}", SLOTS - 1);
+    let greet = |rig: &mut Rig, link: Client| {
+        assert_eq!(rig.heard(link), text(&["READONLY"]));
+        rig.send(link, b"+OK\r\n");
+        rig.settle();
+    };
+    let primary = accept_at(&mut rig, NODES[0], LINK);
+    greet(&mut rig, primary);
+    assert_eq!(rig.heard(primary), text(&["CLUSTER", "SHARDS"]));
+    rig.send(primary, map.as_bytes());
+    rig.tell(A, "GET a");
+    let replica = accept_at(&mut rig, NODES[1], LINK + 1);
+    greet(&mut rig, replica);
+    assert_eq!(rig.heard(replica), text(&["GET", "a"]));
+    rig.lose(replica);
+    assert_eq!(rig.heard(primary), text(&["GET", "a"]));
+    rig.send(primary, b"$1\r\n1\r\n");
+    rig.settle();
+    assert_eq!(rig.take(A), "$1 1");
+    rig.pass(3_000_000);
+    assert_eq!(rig.heard(primary), text(&["CLUSTER", "SHARDS"]));
+    rig.send(primary, map.as_bytes());
+    rig.settle();
+    let replica = accept_at(&mut rig, NODES[1], LINK + 2);
+    greet(&mut rig, replica);
+    rig.tell(A, "GET a");
+    assert_eq!(rig.heard(replica), text(&["GET", "a"]));
+}

@@ -1,6 +1,7 @@
 //! A server's replies on their way home: each to the slot that waits for it, byte for byte.
 
 use super::cluster::Next;
+use super::fault::Fault;
 use super::own::Kind;
 use super::router::{Asked, Loss, Whose};
 use crate::engine::Engine;
@@ -110,7 +111,7 @@ impl Engine {
             self.give_up(row, Loss::GivenUp(why), effects);
         }
         if let Some(map) = rest.map {
-            self.take_map(server, &map);
+            self.take_map(now, server, &map, effects);
         }
         if rest.keys_have_moved {
             self.keys_have_moved();
@@ -119,7 +120,10 @@ impl Engine {
             match next {
                 Next::Ask { server, asking } => self.ask_again(now, server, asked, asking, &request, effects),
                 Next::Later { due_us } => {
-                    self.router.as_deref_mut().expect("there is a router").later.push((due_us, asked, request));
+                    let router = self.router.as_deref_mut().expect("there is a router");
+                    if !router.commits(Fault::ForgetLater) {
+                        router.later.push((due_us, asked, request));
+                    }
                 }
                 Next::Error(text) => self.answer_error(&asked, &text),
                 Next::Reply => unreachable!("the client has it"),
@@ -140,6 +144,9 @@ impl Engine {
     ) -> bool {
         let Some(redirect) = Redirect::parse(reply) else { return false };
         let router = self.router.as_deref_mut().expect("there is a router");
+        if router.commits(Fault::FollowNothing) {
+            return false;
+        }
         let (next, moved) = router.follow(now.mono_us, server, &mut of, &redirect);
         rest.keys_have_moved |= moved;
         if matches!(next, Next::Reply) {
@@ -188,6 +195,8 @@ impl Engine {
     /// Puts a reply into its slot. Whoever calls settles the clients that were touched when all is put back.
     #[inline]
     pub(super) fn bring_home(&mut self, ticket: Ticket, bytes: &[u8]) {
+        let shifted = self.router.as_deref_mut().and_then(|router| router.shifted(bytes));
+        let bytes = shifted.as_deref().unwrap_or(bytes);
         // The client may be gone: then nobody waits for the reply.
         let Some(client) = self.sessions.get_mut(ticket.conn()) else { return };
         if client.output.bytes.capacity() == 0
@@ -262,6 +271,9 @@ impl Engine {
 
     /// Clients that waited for room on a link go on.
     pub(super) fn let_go_on(&mut self, now: Now, waiting: Vec<ConnId>, effects: &mut Effects) {
+        if self.router.as_deref().is_some_and(|router| router.commits(Fault::ForgetWaiting)) {
+            return;
+        }
         for conn in waiting {
             if let Some(client) = self.sessions.get_mut(conn) {
                 client.congested = false;

@@ -1,5 +1,6 @@
 //! A pool that is a cluster: which of its servers has a slot, what its redirects mean, and asking it for its map.
 
+use super::fault::Fault;
 use super::options::ReadPolicy;
 use super::places::Spot;
 use super::router::{Asked, LinkWay, Router, Whose};
@@ -8,7 +9,7 @@ use crate::engine::event::Effects;
 use crate::engine::letter::Ticket;
 use crate::protocol::resp::{Output, Proto};
 use crate::types::{Now, Slot};
-use crate::upstream::topology::{Change, Cluster, Hops, NodeId, Redirect, RefreshPolicy, Step, ToAsk};
+use crate::upstream::topology::{Change, Cluster, Health, Hops, NodeId, Redirect, RefreshPolicy, Step, ToAsk};
 use std::cell::Cell;
 
 /// Of so many reads one goes to a server that is not the nearest, so that its distance is known.
@@ -176,6 +177,18 @@ impl Router {
         maps.chain(self.later.iter().map(|(due_us, ..)| *due_us)).min()
     }
 
+    /// Connects to servers that could not be reached, if they have rested: nobody else is about to find out that they can
+    /// be, since reads go to others and the map is asked of others.
+    fn look_for_lost(&mut self, now_us: u64, pool: usize, effects: &mut Effects) {
+        let cluster = self.pools[pool].cluster.as_deref().expect("only a cluster has a map");
+        let lost =
+            cluster.map.topology().nodes().filter(|(_, node)| !node.is_reachable && node.health == Health::Online);
+        let lost: Vec<u32> = lost.filter_map(|(node, _)| cluster.row_of(node)).collect();
+        for server in lost {
+            let _ = self.link_to(now_us, server, LinkWay::of(Proto::Resp2, 0), effects);
+        }
+    }
+
     /// A server of a cluster was reached, or was not.
     pub fn reached(&mut self, server: u32, is_reachable: bool) {
         let of = &self.servers[server as usize];
@@ -215,7 +228,7 @@ impl Engine {
     }
 
     /// A server has told its cluster's map.
-    pub(super) fn take_map(&mut self, server: u32, reply: &[u8]) {
+    pub(super) fn take_map(&mut self, now: Now, server: u32, reply: &[u8], effects: &mut Effects) {
         let router = self.router.as_deref_mut().expect("there is a router");
         let of = &router.servers[server as usize];
         let (pool, host) = (of.pool, of.address.rsplit_once(':').map_or("", |(host, _)| host).trim_matches(['[', ']']));
@@ -223,6 +236,7 @@ impl Engine {
         match cluster.map.answered(reply, host) {
             Ok(change) => {
                 router.adopt(pool, &change);
+                router.look_for_lost(now.mono_us, pool, effects);
                 if change.slots_moved > 0 {
                     self.keys_have_moved();
                 }
@@ -237,6 +251,9 @@ impl Engine {
     /// so who awaits replies goes on when it has them.
     pub(super) fn keys_have_moved(&mut self) {
         self.forget_all_copies();
+        if self.router.as_deref().is_some_and(|router| router.commits(Fault::OvertakeMoves)) {
+            return;
+        }
         for (_, client) in self.sessions.iter_mut().filter(|(_, client)| client.is_routed && !client.queue.is_empty()) {
             client.stalled = true;
             client.settles = true;
@@ -275,7 +292,7 @@ impl Engine {
             let text = router.unreachable(server);
             return self.answer_error(&asked, &text);
         };
-        if asking {
+        if asking && !router.commits(Fault::ForgetAsking) {
             let before = Asked { whose: Whose::Asking, bar: 0, ..asked };
             let encode = |out: &mut Output| out.bytes.extend_from_slice(b"*1\r\n$6\r\nASKING\r\n");
             router.ask(now.mono_us, row, before, encode, effects);

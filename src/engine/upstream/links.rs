@@ -1,6 +1,7 @@
 //! What becomes of links: made, greeted, late, lost. What a lost one owes is asked again if nothing can have changed by
 //! it, and answered an error otherwise.
 
+use super::fault::Fault;
 use super::router::{Asked, LOOK_US, LinkWay, Loss, Router, Server, Whose};
 use crate::engine::Engine;
 use crate::engine::event::Effects;
@@ -54,6 +55,7 @@ impl Engine {
         let router = self.router.as_deref_mut().expect("who dials has a router");
         let Some(row) = router.row_of_dial(link) else { return effects.kill.push(conn) };
         router.attach(row, conn);
+        router.reached(router.rows[row as usize].server, true);
         let link_row = &mut router.rows[row as usize];
         // Another that was started in its place may know of CLIENT TRACKING.
         router.servers[link_row.server as usize].tracks |= !link_row.tracks;
@@ -219,7 +221,8 @@ impl Engine {
             Whose::Map => return router.map_unanswered(server),
             Whose::Asking => return,
         }
-        let may = (asked.reads || !sent) && !asked.again && !router.servers[server as usize].health.is_ejected();
+        let harmless = asked.reads || !sent || router.commits(Fault::AskWritesAgain);
+        let may = harmless && !asked.again && !router.servers[server as usize].health.is_ejected();
         let declined = asked.tracks && !router.servers[server as usize].tracks;
         if may && (matches!(loss, Loss::Ended | Loss::Idle) || declined && !sent) {
             let mut again = Asked { again: true, ..asked };

@@ -9,6 +9,7 @@ mod all;
 mod answers;
 mod cluster;
 mod eject;
+mod fault;
 mod forward;
 mod hot;
 mod join;
@@ -18,6 +19,8 @@ mod own;
 mod places;
 mod router;
 
+#[cfg(feature = "faults")]
+pub use fault::Fault;
 pub use options::{PoolKind, PoolOptions, ReadPolicy, ServerOptions, Upstreams};
 pub(super) use own::{Passed, ties};
 pub(super) use router::Router;

@@ -2,6 +2,7 @@
 
 use super::all::Reach;
 use super::cluster::ClusterPool;
+use super::fault::Fault;
 use super::hot::{Hot, Leg};
 use super::options::{PoolKind, PoolOptions, Upstreams};
 use super::own::{Kind, Own, OwnRow};
@@ -241,6 +242,10 @@ pub struct Router {
     pub hot: Hot,
     /// Clients with connections of their own.
     pub own: Own,
+    #[cfg(feature = "faults")]
+    pub fault: Option<super::fault::Fault>,
+    #[cfg(feature = "faults")]
+    pub last_reply: Option<Vec<u8>>,
 }
 
 /// Between looks at the links while something is awaited, and while nothing is.
@@ -265,6 +270,10 @@ impl Router {
             later: Vec::new(),
             hot: Hot::default(),
             own: Own::default(),
+            #[cfg(feature = "faults")]
+            fault: None,
+            #[cfg(feature = "faults")]
+            last_reply: None,
         };
         upstreams.pools.iter().for_each(|pool| router.add_pool(pool));
         assert!(!router.pools.is_empty(), "a router has somebody to pass requests on to");
@@ -406,11 +415,12 @@ impl Router {
         encode: impl FnOnce(&mut Output),
         effects: &mut Effects,
     ) -> bool {
+        let bounded = !self.commits(Fault::NoBound);
         let row = &mut self.rows[row as usize];
         let link = row.link.as_mut().expect("nobody asks in the middle of its replies");
         let first = link.ask(now_us, asked, encode);
-        let full = link.is_full(&row.options);
         row.asked += 1;
+        let full = link.is_full(&row.options) && bounded;
         if first
             && !row.announced
             && let Some(conn) = row.conn
