@@ -237,7 +237,7 @@ impl Engine {
             Ok(change) => {
                 router.adopt(pool, &change);
                 router.look_for_lost(now.mono_us, pool, effects);
-                if change.slots_moved > 0 {
+                if change.slots_moved > 0 || !(change.came.is_empty() && change.gone.is_empty()) {
                     self.keys_have_moved();
                 }
             }

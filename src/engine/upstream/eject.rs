@@ -13,8 +13,12 @@ const WAY: LinkWay = LinkWay::of(Proto::Resp2, 0);
 impl Router {
     /// A server has answered or failed. True: keys lie elsewhere now.
     pub fn place_anew(&mut self, server: u32) -> bool {
-        let of = &self.servers[server as usize];
+        let of = &mut self.servers[server as usize];
         let (pool, fails) = (of.pool, of.health.is_ejected());
+        if self.pools[pool].cluster.is_some() {
+            // Whoever is asked for slots that nobody is known to have may be another one now.
+            return std::mem::replace(&mut of.rests, fails) != fails;
+        }
         if !self.pools[pool].auto_eject || fails == self.left_out.contains(&server) {
             return false;
         }

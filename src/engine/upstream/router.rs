@@ -89,6 +89,8 @@ pub struct Server {
     pub answers_us: u64,
     /// Every time that it took.
     pub times: Box<Histogram>,
+    /// Of a cluster: it was left alone when that was last looked at.
+    pub rests: bool,
     /// It may be asked to say what has changed.
     pub tracks: bool,
     /// The rows of its links: those in the first version of the protocol, those in the other, and the one on which it says
@@ -327,8 +329,9 @@ impl Router {
         let row = self.servers.len() as u32;
         let (health, node, figures) = (Health::new(of.health, self.seed ^ u64::from(row)), None, Figures::default());
         let times = Box::default();
-        let (answers_us, tracks) = (0, true);
-        self.servers.push(Server { name, address, pool, health, figures, node, answers_us, times, tracks, links });
+        let (answers_us, rests, tracks) = (0, false, true);
+        let of = Server { name, address, pool, health, figures, node, answers_us, times, rests, tracks, links };
+        self.servers.push(of);
         row
     }
 

@@ -113,7 +113,7 @@ impl Setup {
     /// As the configuration has it.
     pub fn upstreams(&self) -> Upstreams {
         let named = if self.is_cluster() { self.seeds.min(self.shards) } else { self.shards };
-        let servers = (0..named).map(|node| fleet::address_of(node)).map(|address| ServerOptions {
+        let servers = (0..named).map(fleet::address_of).map(|address| ServerOptions {
             name: (*address).into(),
             address: (*address).into(),
             placed: Server { name: address.clone(), weight: 1 },

@@ -113,7 +113,7 @@ impl Fleet {
         let moving = self.places.get(&slot).and_then(|place| place.moving);
         if self.is_primary(node) {
             if owner == shard {
-                let Some(to) = moving.filter(|_| missing > 0) else { return None };
+                let to = moving.filter(|_| missing > 0)?;
                 if missing < parts.len() {
                     return self.try_again();
                 }

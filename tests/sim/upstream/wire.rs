@@ -205,8 +205,7 @@ impl World {
         let fleet = self.fleet.as_mut().expect("there are wires");
         let failed = |what: String| Failure::new(format!("connection to server {number}: {what}"));
         let mut served = false;
-        loop {
-            let Some((words, length)) = parse(&fleet.wires[number].input).map_err(failed)? else { break };
+        while let Some((words, length)) = parse(&fleet.wires[number].input).map_err(failed)? {
             fleet.wires[number].input.drain(..length);
             let (node, mut peer) = (fleet.wires[number].node, fleet.wires[number].peer);
             let reply = fleet.serve(node, &mut peer, &words).map_err(failed)?;
@@ -286,8 +285,11 @@ impl Fleet {
     }
 }
 
+/// A request, and its length.
+type Parsed = (Vec<Vec<u8>>, usize);
+
 /// The first request of some bytes, and its length. Servers are asked in arrays of bulks alone.
-fn parse(bytes: &[u8]) -> Result<Option<(Vec<Vec<u8>>, usize)>, String> {
+fn parse(bytes: &[u8]) -> Result<Option<Parsed>, String> {
     let mut at = 0;
     let line = |at: &mut usize, kind: u8| -> Result<Option<usize>, String> {
         let Some(end) = bytes[*at..].windows(2).position(|pair| pair == b"\r\n") else { return Ok(None) };
