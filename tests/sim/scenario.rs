@@ -112,6 +112,8 @@ pub struct Scenario {
     pub ails: bool,
     pub failures: usize,
     pub fills_disk: bool,
+    /// Logs are switched off and on.
+    pub switches: bool,
 }
 
 impl Scenario {
@@ -217,6 +219,7 @@ impl Scenario {
             ails: false,
             failures: 0,
             fills_disk: false,
+            switches: false,
         }
     }
 

@@ -44,10 +44,12 @@ pub enum Hazard {
     Segments,
     /// The server comes back with another number of cores.
     Recount,
+    /// The log is switched off and on.
+    Switches,
 }
 
 impl Hazard {
-    pub const ALL: [Hazard; 18] = [
+    pub const ALL: [Hazard; 19] = [
         Hazard::ManyCores,
         Hazard::Crumbs,
         Hazard::Resets,
@@ -66,6 +68,7 @@ impl Hazard {
         Hazard::Full,
         Hazard::Segments,
         Hazard::Recount,
+        Hazard::Switches,
     ];
 
     pub fn named(name: &str) -> Option<Hazard> {
@@ -157,6 +160,7 @@ impl Hazard {
                 scenario.large = scenario.large.max(rng.pick(&[0, 5, 15]));
                 scenario.large_bytes_max = scenario.large_bytes_max.min(20_000);
             }
+            Hazard::Switches => scenario.switches = true,
             // A key's clock is its core's: they are all the same.
             Hazard::Recount => scenario.recounts = scenario.skew_us_max == 0 && scenario.jump_us_max == 0,
         }

@@ -20,6 +20,7 @@ use crate::rng::Rng;
 use crate::scenario::{Cut, Scenario};
 use crate::script::Playwright;
 use crate::swarm::Plan;
+use crate::switch::Switch;
 use crate::turn::Core;
 use crate::weather::Parcel;
 use coldplate::engine::Ledger;
@@ -73,6 +74,7 @@ pub struct World {
     pub clock_us: u64,
     /// The files of all logs.
     pub medium: Medium,
+    pub switch: Switch,
     /// A disk failed or is full, so that clients were let down since the server began.
     pub gave_up: bool,
     /// The log is damaged: the server does not come back.
@@ -124,7 +126,12 @@ pub struct Reached {
     pub let_down: usize,
     pub segments: usize,
     pub removed: usize,
+    pub taken_over: usize,
     pub buried: usize,
+    /// How often a log was switched off or on, that one became whole, and that it was looked at before.
+    pub switches: usize,
+    pub begun_anew: usize,
+    pub looks: usize,
     /// Runs that ended before a damaged log.
     pub refusals: usize,
 }
@@ -148,7 +155,7 @@ pub fn play(plan: &Plan, fault: Option<Fault>) -> Outcome {
         let result = world.live();
         requests += world.history.records.len();
         undecided += world.history.undecided;
-        world.reached.removed = world.medium.removed;
+        (world.reached.removed, world.reached.taken_over) = (world.medium.removed, world.medium.taken_over);
         if result.is_err() || world.refused || world.scenario.restarts == 0 {
             let World { digest, reached, units, .. } = world;
             return Outcome { result, reached, requests, undecided, digest, units };
@@ -186,6 +193,7 @@ impl World {
             event: 0,
             clock_us: 1_000_000,
             medium: Medium::default(),
+            switch: Switch::default(),
             gave_up: false,
             refused: false,
             rotten: None,
@@ -239,6 +247,7 @@ impl World {
         self.scenario.socket_bytes = self.scenario.socket_bytes.max(SETTLE_SOCKET_BYTES);
         self.rest()?;
         if self.scenario.logs {
+            self.await_log()?;
             self.fall()?;
             if self.refused {
                 return Ok(());
@@ -282,7 +291,7 @@ impl World {
     }
 
     /// Comes to rest: nobody waits for anything, and nobody keeps what is not so. Answers how many keys there are.
-    fn rest(&mut self) -> Result<usize, Failure> {
+    pub fn rest(&mut self) -> Result<usize, Failure> {
         let socket_bytes = self.scenario.socket_bytes;
         self.scenario.socket_bytes = socket_bytes.max(SETTLE_SOCKET_BYTES);
         self.settle()?;
