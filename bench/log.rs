@@ -41,7 +41,7 @@ fn segment(records: usize) -> (Vec<u8>, usize) {
 
 fn replay(file: &[u8]) -> usize {
     let found = Segment::found(header().name, file.len() as u64, &file[..HEADER_BYTES]);
-    let mut replay = Replay::new(Catalog::new(vec![found]).expect("it is sound").chains.remove(0));
+    let mut replay = Replay::new(Catalog::new(vec![found], &[]).expect("it is sound").chains.remove(0));
     let mut records = 0;
     loop {
         match replay.advance().expect("it is sound") {

@@ -91,6 +91,11 @@ pub trait Host {
     fn rewrite_config(&self, _settings: &[(&str, Vec<u8>)]) -> Result<(), RewriteError> {
         Err(RewriteError::NoFile)
     }
+    /// Begins the log of all cores, or ends it, unless that is so already: cores follow as they see it in
+    /// [`super::Ledger::log_switches`]. False if there cannot be one.
+    fn switch_log(&self, _on: bool) -> bool {
+        false
+    }
     /// Applies a log level that CONFIG SET gave, one of Redis's names.
     fn set_log_level(&self, level: &str);
 }

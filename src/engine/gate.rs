@@ -64,6 +64,12 @@ impl Gate {
         self.waived = 0;
     }
 
+    /// There is another log from now on, or none. What waits was safe, or given up: all of it may leave.
+    pub fn reset(&mut self) {
+        self.held.iter_mut().for_each(|(position, _)| *position = 0);
+        (self.durable, self.waived) = (0, 0);
+    }
+
     /// The next that may leave.
     pub fn let_go(&mut self) -> Option<Departure> {
         let &(position, _) = self.held.front()?;
@@ -125,6 +131,17 @@ mod tests {
         assert!(!gate.holds(2), "the log has not said that it takes changes");
         gate.recover();
         assert!(!gate.holds(1) && gate.holds(2));
+    }
+
+    /// Positions of another log begin anew, and what waited for those of the last leaves.
+    #[test]
+    fn another_log_counts_anew() {
+        let mut gate = Gate::new(2);
+        gate.hold(5, Departure::Letters(CoreId(1), Box::default()));
+        gate.open(5);
+        gate.reset();
+        assert!(gate.holds(1) && gate.holds_letters(CoreId(1)));
+        assert_eq!(leaving(&mut gate), ["letters 1"]);
     }
 
     /// What waits leaves in its order, when its position has come; letters are known to wait until they have left.

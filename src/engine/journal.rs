@@ -7,7 +7,7 @@ use super::event::Effects;
 use super::sessions::Client;
 use super::{Batch, Engine};
 use crate::keyspace::{Dirt, ItemRef, SoilPlace, Stored};
-use crate::log::{FrameBuffer, Kind, RECORD_HEADER_BYTES, Record};
+use crate::log::{FrameBuffer, Kind, RECORD_HEADER_BYTES, Record, zeros_behind};
 use crate::protocol::command::{Spec, flags::flag};
 use crate::types::{ConnId, Now, SLOTS, Slot};
 use std::collections::VecDeque;
@@ -42,7 +42,15 @@ const DIRT_BYTES_MAX: usize = 8 << 20;
 /// A frame takes no more values once it is so large. What is left is in the next.
 const FRAME_BYTES: usize = 256 << 20;
 
-const LOADING: &str = "LOADING Redis is loading the dataset in memory";
+pub(super) const LOADING: &str = "LOADING Redis is loading the dataset in memory";
+
+/// A frame as it is written.
+pub struct Sealed<'a> {
+    pub sequence: u64,
+    /// Where it ends; zeros follow.
+    pub frame_bytes: usize,
+    pub bytes: &'a [u8],
+}
 
 /// The items of a segment's puts, in their order: four bytes a record, which spares whoever cleans it from reading it.
 struct Listed {
@@ -86,6 +94,15 @@ impl Engine {
         self.shard.begin_age(self.journal.age);
     }
 
+    /// Changes are logged no more. What was in doubt is as good as what is in memory only, and writes are taken.
+    pub fn end_log(&mut self) {
+        let Journal { loaded, loaded_expired, loading, .. } = self.journal;
+        self.journal = Journal { loaded, loaded_expired, loading, ..Journal::default() };
+        self.shard.keep_dirt(false);
+        self.shard.trust();
+        self.shard.refuse_writes(false);
+    }
+
     /// What a write waits for, as things stand.
     pub fn fsync(&self) -> Fsync {
         self.settings.fsync
@@ -120,10 +137,14 @@ impl Engine {
         !self.journal.frame.is_empty()
     }
 
-    /// The next frame, sealed for the segment with this nonce, and its number. An empty one only says what is durable.
-    pub fn seal_log(&mut self, nonce: u64) -> (u64, &[u8]) {
+    /// The next frame, sealed for the segment with this nonce, and its number; behind it are as many zeros as
+    /// [`zeros_behind`] says for a frame that goes to `at` and ends at `end` at the latest. An empty one only says what is
+    /// durable.
+    pub fn seal_log(&mut self, nonce: u64, at: u64, end: u64) -> Sealed<'_> {
         let Journal { frame, sealed, durable, .. } = &mut self.journal;
-        (*sealed + 1, frame.seal(*sealed + 1, *durable, nonce))
+        let frame_bytes = frame.seal(*sealed + 1, *durable, nonce).len();
+        let bytes = frame.with_zeros(zeros_behind(at + frame_bytes as u64, end));
+        Sealed { sequence: *sealed + 1, frame_bytes, bytes }
     }
 
     /// Frames that are written from now on are this segment's.
@@ -216,17 +237,15 @@ impl Engine {
         self.journal.rewrite.is_none()
     }
 
-    /// The next piece of it, unless the last one is still to be written.
-    pub(super) fn rewrite_more(&mut self) {
+    /// The next piece of it, about so many bytes, unless the last one is still to be written. What clients have changed
+    /// meanwhile is no reason to wait: they may go on changing.
+    pub fn rewrite_more(&mut self, bytes: u64) {
         if let Some(place) = self.journal.rewrite
-            && !self.shard.is_dirty()
+            && self.journal.frame.is_empty()
         {
-            self.journal.rewrite = self.shard.soil(place);
+            let record_bytes = self.live_log_bytes() / self.shard.len().max(1) as u64;
+            self.journal.rewrite = self.shard.soil(place, bytes / record_bytes.max(1));
         }
-    }
-
-    pub(super) fn wants_to_rewrite(&self) -> bool {
-        self.journal.rewrite.is_some() && !self.shard.is_dirty()
     }
 
     /// Logs what a record is about once more, as it is now. What follows a Clear has to be logged again, too.

@@ -55,19 +55,32 @@ pub struct Ledger {
     tracked_keys: Tracked,
     interests: Box<[Interests]>,
     interested: Interested,
-    starting: Starting,
+    loading: Loading,
+    logs: Logs,
 }
 
-/// Cores that are not done yet with what they do once, as the server starts.
+/// What cores do once, as the server starts.
 #[derive(Default)]
-struct Starting {
-    loading: AtomicU32,
-    rewriting: AtomicU32,
-    /// 1 until it is on stable storage that logs of earlier runs count no more.
-    outlived: AtomicU32,
+struct Loading {
+    /// Cores that are not done yet.
+    cores: AtomicU32,
     /// What all cores have to read.
-    loading_bytes: AtomicU64,
+    bytes: AtomicU64,
 }
+
+/// The log of all cores: which one it is, and whether it is whole.
+#[repr(align(128))]
+#[derive(Default)]
+struct Logs {
+    /// How often it was switched on or off, and in the lowest bit whether it is on: see [`Ledger::switch_log`].
+    switches: AtomicU64,
+    /// Cores whose keys are not all in the log of these switches, in the lowest 16 bits.
+    rewriting: AtomicU64,
+    /// Until it is on stable storage that what was logged before these switches counts no more, the lowest bit is set.
+    outlived: AtomicU64,
+}
+
+const REWRITING_BITS: u32 = 16;
 
 impl Ledger {
     pub fn new(cores: usize) -> Ledger {
@@ -76,7 +89,8 @@ impl Ledger {
             tracked_keys: Tracked::default(),
             interests: (0..cores.div_ceil(128)).map(|_| Interests(std::array::from_fn(|_| AtomicU8::new(0)))).collect(),
             interested: Interested::default(),
-            starting: Starting::default(),
+            loading: Loading::default(),
+            logs: Logs::default(),
         }
     }
 
@@ -87,11 +101,13 @@ impl Ledger {
     /// All cores will read their keys from the log, so many bytes together, and write them to a new one if `rewrite`.
     /// Called before they start.
     pub fn expect_loading(&self, bytes: u64, rewrite: bool) {
-        let cores = self.cores() as u32;
-        self.starting.loading_bytes.store(bytes, Ordering::Relaxed);
-        self.starting.loading.store(cores, Ordering::Relaxed);
-        self.starting.rewriting.store(if rewrite { cores } else { 0 }, Ordering::Relaxed);
-        self.starting.outlived.store(u32::from(rewrite), Ordering::Relaxed);
+        self.loading.bytes.store(bytes, Ordering::Relaxed);
+        self.loading.cores.store(self.cores() as u32, Ordering::Relaxed);
+        let switches = self.next_switches(true);
+        if rewrite {
+            self.expect_rewriting(switches);
+        }
+        self.switch_log(switches);
     }
 
     /// Publishes how far a core has read.
@@ -106,39 +122,74 @@ impl Ledger {
         let sum = |of: fn(&Row) -> &AtomicU64| self.rows.iter().map(|row| of(row).load(Ordering::Relaxed)).sum();
         Progress {
             loaded_bytes: sum(|row| &row.loaded_bytes),
-            total_bytes: self.starting.loading_bytes.load(Ordering::Relaxed),
+            total_bytes: self.loading.bytes.load(Ordering::Relaxed),
             keys: sum(|row| &row.loaded_keys),
         }
     }
 
     /// A core has its keys.
     pub fn core_loaded(&self) {
-        self.starting.loading.fetch_sub(1, Ordering::AcqRel);
+        self.loading.cores.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// Whether any core lacks keys.
     pub fn is_loading(&self) -> bool {
-        self.starting.loading.load(Ordering::Acquire) > 0
+        self.loading.cores.load(Ordering::Acquire) > 0
     }
 
-    /// A core's keys are all in its own log, on stable storage.
-    pub fn core_rewritten(&self) {
-        self.starting.rewriting.fetch_sub(1, Ordering::AcqRel);
+    /// What the number of switches will be once the log is on, or off, anew.
+    pub fn next_switches(&self, on: bool) -> u64 {
+        (self.log_switches() | 1) + 1 + u64::from(on)
+    }
+
+    /// All cores are to write their keys to the log of these switches, which are to come.
+    pub fn expect_rewriting(&self, switches: u64) {
+        self.logs.rewriting.store(switches << REWRITING_BITS | self.cores() as u64, Ordering::Release);
+        self.logs.outlived.store(switches << 1 | 1, Ordering::Release);
+    }
+
+    /// The log has been switched so often. One at a time calls this.
+    pub fn switch_log(&self, switches: u64) {
+        self.logs.switches.store(switches, Ordering::Release);
+    }
+
+    /// How often the log has been switched, a number that is odd while it is on. Cores follow one by one.
+    #[inline]
+    pub fn log_switches(&self) -> u64 {
+        self.logs.switches.load(Ordering::Acquire)
+    }
+
+    /// Whether the log is on, or will be as soon as all cores have followed.
+    pub fn has_log(&self) -> bool {
+        self.log_switches() & 1 == 1
+    }
+
+    /// A core's keys are all in its log of these switches, on stable storage.
+    pub fn core_rewritten(&self, switches: u64) {
+        let less = |rewriting: u64| (rewriting >> REWRITING_BITS == switches).then(|| rewriting - 1);
+        // Where the log has been switched since, nobody waits for it.
+        let _ = self.logs.rewriting.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
     }
 
     /// Whether any core's keys are not.
-    pub fn is_rewriting(&self) -> bool {
-        self.starting.rewriting.load(Ordering::Acquire) > 0
+    pub fn is_rewriting(&self, switches: u64) -> bool {
+        self.logs.rewriting.load(Ordering::Acquire) != switches << REWRITING_BITS
     }
 
-    /// Logs of earlier runs count no more, on stable storage.
-    pub fn bury_outlived(&self) {
-        self.starting.outlived.store(0, Ordering::Release);
+    /// What was logged before these switches counts no more, on stable storage.
+    pub fn bury_outlived(&self, switches: u64) {
+        let (from, to) = (switches << 1 | 1, switches << 1);
+        let _ = self.logs.outlived.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
     }
 
-    /// Whether they count.
-    pub fn has_outlived(&self) -> bool {
-        self.starting.outlived.load(Ordering::Acquire) > 0
+    /// Whether it may still count.
+    pub fn has_outlived(&self, switches: u64) -> bool {
+        self.logs.outlived.load(Ordering::Acquire) != switches << 1
+    }
+
+    /// Whether all keys are being written to a log that does not count alone yet.
+    pub fn is_beginning_log(&self) -> bool {
+        self.has_log() && self.logs.outlived.load(Ordering::Acquire) & 1 == 1
     }
 
     /// Publishes the bytes that a core's keys take; skips the write when nothing changed.
@@ -255,6 +306,33 @@ impl Ledger {
 #[cfg(not(loom))]
 mod tests {
     use super::*;
+
+    /// What cores say of a log that was switched off meanwhile is not taken for the next.
+    #[test]
+    fn switches_are_told_apart() {
+        let ledger = Ledger::new(2);
+        assert!(!ledger.has_log() && !ledger.is_beginning_log());
+        let on = |ledger: &Ledger| {
+            let switches = ledger.next_switches(true);
+            ledger.expect_rewriting(switches);
+            ledger.switch_log(switches);
+            switches
+        };
+        let first = on(&ledger);
+        ledger.core_rewritten(first);
+        ledger.switch_log(ledger.next_switches(false));
+        assert!(!ledger.has_log() && !ledger.is_beginning_log());
+        let second = on(&ledger);
+        assert!(ledger.has_log() && first != second);
+        ledger.core_rewritten(first);
+        ledger.bury_outlived(first);
+        ledger.core_rewritten(second);
+        assert!(ledger.is_rewriting(second) && ledger.is_rewriting(first) && ledger.has_outlived(first));
+        ledger.core_rewritten(second);
+        assert!(!ledger.is_rewriting(second) && ledger.has_outlived(second) && ledger.is_beginning_log());
+        ledger.bury_outlived(second);
+        assert!(!ledger.has_outlived(second) && ledger.has_outlived(first) && !ledger.is_beginning_log());
+    }
 
     /// Interests of cores and kinds are apart, and one told twice counts once.
     #[test]

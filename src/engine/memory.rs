@@ -72,6 +72,8 @@ impl Engine {
 
     /// Puts changed settings to work on this core.
     pub(super) fn apply_settings(&mut self) {
+        // Of two clients who switch it at once, one is right on all cores.
+        self.settings.appendonly = self.ledger.has_log();
         if self.hot.counting && !self.settings.hot.on {
             self.demote_all();
         }

@@ -49,7 +49,7 @@ pub use gate::{Departure, Gate};
 pub use hot::{HotPolicy, HotSettings};
 #[cfg(feature = "faults")]
 pub use invalidation::Fault as InvalidationFault;
-pub use journal::Fsync;
+pub use journal::{Fsync, Sealed};
 pub use ledger::Ledger;
 pub use letter::Batch;
 pub use loading::Progress;
@@ -288,7 +288,6 @@ impl Engine {
     /// Called once after the events of a turn, before its effects are performed: what this turn wrote becomes visible
     /// to other cores here, and only then may replies and letters leave.
     pub fn turn_ends(&mut self, now: Now, shell: ShellCounts, effects: &mut Effects) {
-        self.rewrite_more();
         self.send_folds(now, effects);
         self.publish(now);
         self.spread_invalidations();
@@ -307,7 +306,6 @@ impl Engine {
         let turn = self.shard.has_events()
             || self.invalidation.wants_turn()
             || self.client_memory.is_over
-            || self.wants_to_rewrite()
             || self.has_links_to_close()
             || self.hot.upstream.is_waiting();
         if !self.waiting_for_turn.is_empty() || !self.desk.is_empty() || turn {

@@ -324,7 +324,7 @@ impl Engine {
             logs: u64::from(self.journal.is_on),
             logs_failed: u64::from(self.shard.refuses_writes()),
             logs_loading: u64::from(self.journal.loading),
-            logs_rewriting: u64::from(!self.is_rewritten()).max(self.shell.log.cleans),
+            logs_rewriting: u64::from(self.ledger.is_beginning_log()).max(self.shell.log.cleans),
             loaded: self.journal.loaded,
             loaded_expired: self.journal.loaded_expired,
             log_frames: self.shell.log.frames,

@@ -40,6 +40,8 @@ pub struct Settings {
     pub clients_limit: ClientsLimit,
     pub proto_max_bulk_bytes: usize,
     pub log_level: String,
+    /// Whether changes are logged. Which log is all cores' to agree on: this follows [`super::Ledger::has_log`].
+    pub appendonly: bool,
     /// What a write waits for, where there is a log.
     pub fsync: Fsync,
     pub hot: HotSettings,
@@ -84,6 +86,7 @@ impl Default for Settings {
             clients_limit: ClientsLimit::default(),
             proto_max_bulk_bytes: crate::types::VALUE_BYTES_MAX,
             log_level: "notice".to_string(),
+            appendonly: false,
             fsync: Fsync::EverySecond,
             hot: HotSettings::default(),
             slowlog_slower_than_us: 10_000,
@@ -215,6 +218,7 @@ impl Settings {
             ("client-output-buffer-limit", self.output_limits.print().into_bytes()),
             ("proto-max-bulk-len", number(self.proto_max_bulk_bytes as u64)),
             ("loglevel", self.log_level.clone().into_bytes()),
+            ("appendonly", if self.appendonly { "yes" } else { "no" }.into()),
             ("appendfsync", self.fsync.name().into()),
             ("slowlog-log-slower-than", self.slowlog_slower_than_us.to_string().into_bytes()),
             ("slowlog-max-len", number(self.slowlog_len_max)),
@@ -293,6 +297,7 @@ impl Settings {
             b"hot-demote-percent" => self.hot.thresholds.demote_part = number(value, 1, 99)? as f64 / 100.0,
             b"hot-keys-max" => self.hot.limits.keys_max = number(value, 1, WARM_MAX as u64)? as usize,
             b"hot-bytes-max" => self.hot.limits.bytes_max = bytes(value, OWN_BYTES_MIN, BYTES_MAX)?,
+            b"appendonly" => self.appendonly = yes_or_no(value)?,
             b"appendfsync" => {
                 self.fsync = Fsync::parse(choose(value, &FSYNCS)?).expect("it was chosen from them");
             }

@@ -13,8 +13,6 @@ use std::ops::Range;
 
 /// Rows that are looked up to see whether a key is there already, by the low bits of its hash.
 const RECENT: usize = 1024;
-/// About how many keys [`Shard::soil`] notes at a time.
-const SOILED_KEYS: u64 = 256;
 /// Past every place in a table.
 const TAGS: u64 = 1 << 16;
 /// Keys of old records that are looked up together: see [`Shard::soil_old`].
@@ -211,21 +209,31 @@ impl Shard {
         self.doubts_all || !self.doubtful.is_empty() && is_listed(&self.doubtful)
     }
 
-    /// Notes some keys as if they had changed, from `place` on; answers where to go on, none behind the last key.
-    pub fn soil(&mut self, place: SoilPlace) -> Option<SoilPlace> {
+    /// Notes about so many keys as if they had changed, from `place` on; answers where to go on, none behind the last key.
+    pub fn soil(&mut self, place: SoilPlace, keys: u64) -> Option<SoilPlace> {
         let mut dirty = self.watch.dirty.take()?;
-        let SoilPlace { slot, tag } = place;
-        let step = (TAGS * SOILED_KEYS / self.tables.slot_len(slot).max(1) as u64).clamp(1, TAGS) as u32;
-        for item in self.tables.items_in(slot, tag, tag + step) {
-            let bytes = self.key_of(item);
-            dirty.soil(&Key { bytes, slot, hash: self.hash(bytes), hint: Some(item) });
+        let (mut next, mut left) = (Some(place), keys.clamp(1, TAGS));
+        while left > 0
+            && let Some(SoilPlace { slot, tag }) = next
+        {
+            let step = (TAGS * left / self.tables.slot_len(slot).max(1) as u64).clamp(1, TAGS) as u32;
+            for item in self.tables.items_in(slot, tag, tag + step) {
+                let bytes = self.key_of(item);
+                dirty.soil(&Key { bytes, slot, hash: self.hash(bytes), hint: Some(item) });
+                left = left.saturating_sub(1);
+            }
+            next = match u64::from(tag + step) < TAGS {
+                true => Some(SoilPlace { slot, tag: tag + step }),
+                false => self.slot_behind(slot).map(|slot| SoilPlace { slot, tag: 0 }),
+            };
         }
         self.watch.dirty = Some(dirty);
-        if u64::from(tag + step) < TAGS {
-            return Some(SoilPlace { slot, tag: tag + step });
-        }
-        let next = (slot.index() + 1..SLOTS).map(|slot| Slot(slot as u16)).find(|slot| self.tables.slot_len(*slot) > 0);
-        next.map(|slot| SoilPlace { slot, tag: 0 })
+        next
+    }
+
+    /// The next slot that has keys.
+    fn slot_behind(&self, slot: Slot) -> Option<Slot> {
+        (slot.index() + 1..SLOTS).map(|slot| Slot(slot as u16)).find(|slot| self.tables.slot_len(*slot) > 0)
     }
 
     /// What is logged from now on is of this age. Items of an age four older would pass for it, and be logged once more for

@@ -91,7 +91,7 @@ fn all_keys_can_be_noted() {
     }
     let (mut rows, mut place, mut pieces) = (Vec::new(), Some(SoilPlace::default()), 0);
     while let Some(from) = place {
-        place = shard.soil(from);
+        place = shard.soil(from, 256);
         rows.append(&mut taken(&mut shard));
         pieces += 1;
     }

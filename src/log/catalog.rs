@@ -80,17 +80,19 @@ impl Catalog {
         self.chains.iter().all(|chain| chain.core().index() < cores && chain.has_layout(layout))
     }
 
-    /// Sorts out segments in any order, or says why they are no log.
-    pub fn new(segments: Vec<Segment>) -> Result<Catalog, LogError> {
-        let catalog = Catalog::sort_out(segments);
+    /// Sorts out segments in any order, or says why they are no log. Of runs that are `unfinished` nothing counts.
+    pub fn new(segments: Vec<Segment>, unfinished: &[u64]) -> Result<Catalog, LogError> {
+        let catalog = Catalog::sort_out(segments, unfinished);
         let refused = catalog.chains.iter().find_map(|chain| chain.refused.clone());
         refused.map_or(Ok(catalog), Err)
     }
 
     /// The same for whoever wants to see also what is [refused](Chain::refused).
-    pub fn sort_out(mut segments: Vec<Segment>) -> Catalog {
+    pub fn sort_out(mut segments: Vec<Segment>, unfinished: &[u64]) -> Catalog {
         segments.sort_by_key(|segment| segment.name);
-        let headers = || segments.iter().flat_map(|segment| &segment.header);
+        let is_finished = |name: &SegmentName| !unfinished.contains(&name.run);
+        let finished = || segments.iter().filter(|segment| is_finished(&segment.name));
+        let headers = || finished().flat_map(|segment| &segment.header);
         let runs_from = headers().map(|header| header.runs_from).max().unwrap_or(0);
         // Of each core, from where on its segments count.
         let mut oldest: Vec<(CoreId, (u64, u64))> =
@@ -101,7 +103,9 @@ impl Catalog {
             let at = oldest.binary_search_by_key(&core, |(core, _)| *core);
             at.map_or((0, 0), |at| oldest[at].1)
         };
-        let counts = |name: &SegmentName| name.run >= runs_from && (name.run, name.number) >= oldest(name.core);
+        let counts = |name: &SegmentName| {
+            is_finished(name) && name.run >= runs_from && (name.run, name.number) >= oldest(name.core)
+        };
         let mut catalog = Catalog::default();
         for segment in &segments {
             let SegmentName { run, core, .. } = segment.name;

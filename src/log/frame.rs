@@ -12,6 +12,9 @@ pub const FRAME_HEADER_BYTES: usize = size_of::<FrameHeader>();
 /// A frame's records take no more: lengths are of 32 bits.
 pub const FRAME_BYTES_MAX: usize = u32::MAX as usize - FRAME_ALIGN;
 
+/// What the kernel keeps of a file at a time.
+const PAGE_BYTES: u64 = 4096;
+
 /// Where the checksum stands, which leaves itself out.
 const CRC_AT: usize = FRAME_HEADER_BYTES - 4;
 /// Memory that is kept from one frame to the next.
@@ -60,6 +63,12 @@ pub(super) fn seed(nonce: u64) -> u32 {
 #[inline]
 pub(super) fn checksum(seed: u32, frame: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c_append(seed, &frame[..CRC_AT]), &frame[FRAME_HEADER_BYTES..])
+}
+
+/// How many zeros are written behind a frame that ends here, in a file of so many bytes: up to the page's end. A page of
+/// which only a part is written would have to be read first, if the file is one that was taken over.
+pub fn zeros_behind(frame_end: u64, file_bytes: u64) -> usize {
+    (frame_end.next_multiple_of(PAGE_BYTES).min(file_bytes) - frame_end) as usize
 }
 
 /// One frame under construction. Its memory is used again for the next.
@@ -146,11 +155,41 @@ impl FrameBuffer {
         &self.bytes
     }
 
+    /// The sealed frame and so many zeros behind it, until it is [`reset`](Self::reset) or sealed again.
+    pub fn with_zeros(&mut self, zeros: usize) -> &[u8] {
+        self.bytes.resize(self.len_bytes() + zeros, 0);
+        &self.bytes
+    }
+
     /// Empties it for the next frame.
     pub fn reset(&mut self) {
         self.bytes.truncate(FRAME_HEADER_BYTES);
         self.bytes.shrink_to(KEPT_BYTES_MAX);
         self.end = FRAME_HEADER_BYTES;
         self.records = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Zeros go to the page's end and not beyond the file's; they are no part of the frame.
+    #[test]
+    fn zeros_end_with_the_page() {
+        let zeros = |end| zeros_behind(end, 3 * 4096 + 16);
+        assert_eq!([4096, 4112, 3 * 4096 - 16, 3 * 4096 + 16].map(zeros), [0, 4080, 16, 0]);
+        let mut frame = FrameBuffer::new();
+        frame.put(Slot(1), b"key", b"value", None);
+        let sealed = frame.seal(1, 0, 7).to_vec();
+        assert_eq!(frame.with_zeros(32), [&sealed[..], &[0; 32]].concat());
+        assert_eq!(frame.with_zeros(0), sealed);
+        assert_eq!(frame.len_bytes(), sealed.len());
+        frame.remove(Slot(1), b"other");
+        let longer = frame.seal(1, 0, 7).to_vec();
+        assert!(
+            longer.len() > sealed.len()
+                && longer[FRAME_HEADER_BYTES..].starts_with(&sealed[FRAME_HEADER_BYTES..][..28])
+        );
     }
 }

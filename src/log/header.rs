@@ -8,6 +8,8 @@ use crate::types::CoreId;
 
 /// The header is a block of its own, so that frames begin where direct writes may.
 pub const HEADER_BYTES: usize = 4096;
+/// A file that is taken over has zeros up to here: where its header and its first frame will be.
+pub const WIPED_BYTES: usize = 2 * HEADER_BYTES;
 /// The size of a segment's file, unless one frame needs more.
 pub const SEGMENT_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
 /// The format that is written, and the only one that is read.

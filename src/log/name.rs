@@ -8,6 +8,20 @@ const RUN_DIGITS: usize = 10;
 const CORE_DIGITS: usize = 4;
 const NUMBER_DIGITS: usize = 12;
 
+/// What the name of a file ends with that says of a run, in digits before it, that it is not finished.
+const UNFINISHED: &str = ".unfinished";
+
+/// As long as a file of this name is there, nothing counts of what the run has written.
+pub fn unfinished_name(run: u64) -> String {
+    format!("{run:0RUN_DIGITS$}{UNFINISHED}")
+}
+
+/// The run that a file's name says this of.
+pub fn parse_unfinished(name: &str) -> Option<u64> {
+    let run = name.strip_suffix(UNFINISHED)?.parse().ok()?;
+    (unfinished_name(run) == name).then_some(run)
+}
+
 /// Which segment a file is: `RUN-CORE-NUMBER.log`, in digits of a fixed width, so that names sort as segments do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SegmentName {
@@ -49,6 +63,15 @@ impl fmt::Display for SegmentName {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn unfinished_runs_have_one_name() {
+        assert_eq!(unfinished_name(3), "0000000003.unfinished");
+        assert_eq!(parse_unfinished(&unfinished_name(u64::MAX)), Some(u64::MAX));
+        for other in ["3.unfinished", "000000000x.unfinished", "0000000003", "+000000003.unfinished", ".unfinished"] {
+            assert_eq!(parse_unfinished(other), None, "{other}");
+        }
+    }
 
     // A name is printed and read back; everything that is not printed so is no segment's.
     #[test]

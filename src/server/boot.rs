@@ -2,7 +2,8 @@
 
 use super::config::{Config, Loaded, redis_parameters, rewrite, warnings};
 use super::host::Host;
-use super::storage::{Storage, StorageError};
+use super::logs::Logs;
+use super::storage::StorageError;
 use super::upstreams::{UpstreamError, links_per_core, secure, upstreams};
 use super::{loading, logger, notify};
 use crate::engine::{self, Engine, EngineOptions, HostReport, Ledger, RewriteError, Settings};
@@ -62,6 +63,7 @@ struct Machine {
     config_file: String,
     /// What the server started with.
     config: Config,
+    logs: Arc<Logs>,
 }
 
 impl engine::Host for Machine {
@@ -101,6 +103,10 @@ impl engine::Host for Machine {
         })
     }
 
+    fn switch_log(&self, on: bool) -> bool {
+        self.logs.switch_log(on)
+    }
+
     fn set_log_level(&self, level: &str) {
         logger::set_level(level);
     }
@@ -117,7 +123,7 @@ struct House {
     hash_seed: [u64; 4],
     clock: Clock,
     control: Arc<Control>,
-    storage: Option<Storage>,
+    logs: Arc<Logs>,
 }
 
 /// A core's thread and the pipe that wakes it.
@@ -158,9 +164,7 @@ pub fn serve(loaded: &Loaded, config_file: Option<PathBuf>) -> Result<(), BootEr
     notify::stopping();
     house.control.stopping.store(true, Ordering::Release);
     let ended = stop_cores(running);
-    if let Some(storage) = house.storage {
-        storage.close();
-    }
+    house.logs.close();
     ended
 }
 
@@ -185,6 +189,13 @@ fn open_listeners(config: &Config) -> Result<Bound, ListenError> {
 fn build_house(config: &Config, cores: usize, config_file: String) -> Result<House, BootError> {
     let weights: Vec<f64> = config.cores.weights.iter().map(|weight| f64::from(*weight)).collect();
     let clock = Clock::default();
+    let table = Arc::new(if config.cluster.announce {
+        SlotTable::contiguous(cores, &weights)?
+    } else {
+        SlotTable::compile(cores, config.cores.virtual_nodes as usize, &weights)?
+    });
+    let ledger = Arc::new(Ledger::new(cores));
+    let logs = Arc::new(Logs::open(&config.log, Arc::clone(&table), Arc::clone(&ledger))?);
     let host = Machine {
         host: Host::read()?,
         clock,
@@ -192,22 +203,13 @@ fn build_house(config: &Config, cores: usize, config_file: String) -> Result<Hou
         port: config.network.port,
         config_file,
         config: config.clone(),
+        logs: Arc::clone(&logs),
     };
     let turns = (0..cores).map(|_| AtomicU64::new(0)).collect();
-    let table = if config.cluster.announce {
-        SlotTable::contiguous(cores, &weights)?
-    } else {
-        SlotTable::compile(cores, config.cores.virtual_nodes as usize, &weights)?
-    };
-    let storage = config.log.appendonly.then(|| Storage::open(&config.log.dir, &config.log, &table)).transpose()?;
-    let ledger = Ledger::new(cores);
-    if let Some(storage) = &storage {
-        ledger.expect_loading(storage.loading_bytes(), storage.moves());
-    }
     Ok(House {
-        storage,
-        table: Arc::new(table),
-        ledger: Arc::new(ledger),
+        logs,
+        table,
+        ledger,
         host: Arc::new(host),
         settings: Settings { upstreams: upstreams(config)?, ..settings(config) },
         secure: secure(config)?,
@@ -232,6 +234,7 @@ pub(super) fn settings(config: &Config) -> Settings {
         proto_max_bulk_bytes: limits.proto_max_bulk_len as usize,
         letters_bytes_max: limits.letters_bytes_max as usize,
         log_level: logger::redis_name(log.level).to_owned(),
+        appendonly: log.appendonly,
         fsync: log.fsync,
         hot: config.hot.settings(),
         cluster: config.facade().map(Arc::new),
@@ -250,7 +253,7 @@ pub(super) fn settings(config: &Config) -> Settings {
     }
 }
 
-fn random() -> io::Result<u64> {
+pub(super) fn random() -> io::Result<u64> {
     let mut bytes = [0; 8];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(u64::from_le_bytes(bytes))
@@ -289,10 +292,6 @@ fn start_core(
 ) -> Result<Core, BootError> {
     let core = mailbox.core();
     let (alarm, alarm_writer) = pipe()?;
-    let log = match &house.storage {
-        Some(storage) => Some((storage.loader_of(core), storage.disk_of(core, random()?))),
-        None => None,
-    };
     let options = WorkerOptions {
         cpu: config.cores.pin.then(|| config.cores.cpus[core.index()]),
         ring: ring_config(config, core),
@@ -304,7 +303,8 @@ fn start_core(
         mailbox,
         ledger: Arc::clone(&house.ledger),
         clock: house.clock,
-        log,
+        log: house.logs.at_start(core)?,
+        switch: house.logs.switch(),
         control: Arc::clone(&house.control),
         alarm,
         on_shutdown: Box::new(ask_to_end),

@@ -9,6 +9,7 @@ use std::path::Path;
 /// Every name that CONFIG SET takes, and a value that is not the default, as CONFIG GET shows it.
 const SAMPLES: &[(&str, &str)] = &[
     ("appendfsync", "always"),
+    ("appendonly", "yes"),
     ("client-output-buffer-limit", "normal 1 0 0 slave 2 3 4 pubsub 5 6 7"),
     ("client-output-bytes-max", "65536"),
     ("client-query-buffer-limit", "2097152"),

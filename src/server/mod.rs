@@ -14,6 +14,7 @@ pub mod host;
 mod loading;
 pub mod log_tool;
 mod logger;
+mod logs;
 pub mod notify;
 mod storage;
 mod upstreams;

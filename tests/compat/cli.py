@@ -1,11 +1,14 @@
 """redis-cli: what a person types, and its bulk modes. Outputs are compared in full."""
 
 import subprocess
+import time
 
 from compat.suite import suite
 from lib import resp
 from lib.cases import check, check_equal
 
+# Until a small log is whole.
+LOG_S_MAX = 30
 # One line in, its lines out, as redis-cli prints them with --no-raw.
 SCRIPT = (
     ("PING", "PONG"),
@@ -154,3 +157,36 @@ def cli_password(server):
         check_equal(wire.ask("GET", "k"), b"-NOAUTH Authentication required.\r\n", "after RESET")
     refused = cli(server, "-a", "wrong", "--no-auth-warning", "PING")
     check("WRONGPASS" in refused and "NOAUTH" in refused, refused)
+
+
+def persistence(server):
+    lines = cli(server, "INFO", "persistence").splitlines()
+    return dict(line.strip().split(":", 1) for line in lines if ":" in line)
+
+
+@suite.case()
+def cli_appendonly(server):
+    """The log is switched on, off and on by hand; INFO says when it is whole."""
+    cli(server, "--pipe", stdin=b"".join(resp.encode("SET", f"key:{n}", n) for n in range(5000)))
+    check_equal(cli(server, "CONFIG", "GET", "appendonly"), "appendonly\nno\n")
+    for _ in range(2):
+        check_equal(cli(server, "CONFIG", "SET", "appendonly", "yes"), "OK\n")
+        deadline = time.monotonic() + LOG_S_MAX
+        while persistence(server)["aof_rewrite_in_progress"] != "0":
+            check(time.monotonic() < deadline, "the log is not whole")
+            time.sleep(0.01)
+        told = persistence(server)
+        check_equal((told["aof_enabled"], told["aof_last_write_status"]), ("1", "ok"))
+        check_equal(cli(server, "CONFIG", "GET", "append*only"), "appendonly\nyes\n")
+        check_equal(cli(server, "CONFIG", "SET", "appendonly", "yes"), "OK\n", "again")
+        check_equal(cli(server, "BGREWRITEAOF"), "Background append only file rewriting started\n")
+        check_equal(cli(server, "SET", "late", "1"), "OK\n")
+        check_equal(cli(server, "CONFIG", "SET", "appendonly", "no"), "OK\n")
+        deadline = time.monotonic() + LOG_S_MAX
+        # A core that syncs ends its log behind that.
+        while persistence(server)["aof_enabled"] != "0":
+            check(time.monotonic() < deadline, "the log does not end")
+            time.sleep(0.01)
+    refused = "ERR CONFIG SET failed (possibly related to argument 'appendonly') - argument must be 'yes' or 'no'"
+    check(cli(server, "CONFIG", "SET", "appendonly", "maybe").startswith(refused), "an error in Redis's words")
+    check_equal(cli(server, "DBSIZE"), "5001\n")

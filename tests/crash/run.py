@@ -22,7 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from crash import damage, faults, loading, planted, planted_damage, promises, rounds, cuts  # noqa: F401  (their cases register themselves)
+from crash import damage, faults, loading, planted, planted_damage, promises, rounds, switching, cuts  # noqa: F401  (their cases register themselves)
 from crash.stage import SEED, suite
 
 

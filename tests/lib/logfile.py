@@ -165,7 +165,9 @@ class Log:
 
     def __init__(self, folder):
         self.folder = Path(folder) / FOLDER
-        paths = sorted(path for path in self.folder.iterdir() if NAME.fullmatch(path.name))
+        unfinished = {path.stem for path in self.folder.glob("*.unfinished")}
+        names = (path for path in self.folder.iterdir() if NAME.fullmatch(path.name))
+        paths = sorted(path for path in names if path.name.split("-")[0] not in unfinished)
         self.segments = {path.name: read_segment(path) for path in paths}
         # Of each run and core, in the order in which they are replayed.
         self.chains = defaultdict(list)

@@ -1,16 +1,21 @@
 //! A core's log as the shell keeps it: `runtime/disk/mod.rs` step by step, on a medium that can be made to fail.
 
-use crate::elders::{Elders, Found, Turn};
+use crate::elders::Cleaning;
+use crate::elders::Found as Elder;
 use crate::faults::{Fault, Planted};
 use crate::medium::Medium;
+use crate::outlived::Found;
 use crate::rng::Rng;
-use coldplate::engine::{Engine, Fsync};
-use coldplate::log::{FRAME_HEADER_BYTES, HEADER_BYTES, SegmentHeader, SegmentName};
+use coldplate::engine::{Engine, Fsync, Sealed};
+use coldplate::log::{Account, FRAME_HEADER_BYTES, HEADER_BYTES, Outlived, SegmentHeader, SegmentName};
 
 /// The shell's times, shorter, since little time passes here.
 const SYNC_US: u64 = 20_000;
 const ASK_AGAIN_US: u64 = 10_000;
 const CLEAN_US: u64 = 500;
+const REWRITE_US: u64 = 100;
+/// A key or two at a time.
+const REWRITE_BYTES: u64 = 64;
 const MARK_US: u64 = 50_000;
 const MARK_BYTES: usize = FRAME_HEADER_BYTES;
 
@@ -27,29 +32,22 @@ pub struct Hands<'a> {
 }
 
 impl Hands<'_> {
-    fn due(&mut self) -> u64 {
+    pub fn due(&mut self) -> u64 {
         self.event + self.rng.between(0, self.delay_max) as u64
     }
 }
 
-struct Segment {
-    name: SegmentName,
+pub(crate) struct Segment {
+    pub(crate) name: SegmentName,
     bytes: usize,
     at: usize,
     nonce: u64,
 }
 
-enum Spare {
+pub(crate) enum Spare {
     Asked { bytes: usize },
     There { bytes: usize },
     Failed { again_us: u64, bytes: usize },
-}
-
-enum Outlived {
-    Nothing,
-    Waits(Vec<SegmentName>),
-    Rewritten(Vec<SegmentName>, u64),
-    Done(Vec<SegmentName>),
 }
 
 /// A sync that is under way.
@@ -76,27 +74,35 @@ pub enum Ailment {
 pub struct DiskOptions {
     pub segment_bytes: usize,
     pub amplification: u64,
-    pub earlier: Vec<Found>,
+    pub earlier: Vec<Elder>,
     pub next: SegmentHeader,
-    pub outlived: Option<Vec<SegmentName>>,
+    pub outlived: Option<Found>,
+    /// The run counts once it is whole.
+    pub marker: Option<u64>,
+    pub switches: u64,
 }
 
 pub struct Disk {
     fsync: Fsync,
     segment_bytes: usize,
-    next: SegmentHeader,
-    elders: Elders,
-    segment: Option<Segment>,
-    spare: Spare,
-    left: Vec<SegmentName>,
+    pub(crate) next: SegmentHeader,
+    cleaning: Cleaning,
+    pub(crate) segment: Option<Segment>,
+    pub(crate) spare: Spare,
+    /// A file to take over.
+    free: Option<SegmentName>,
+    pub(crate) left: Vec<SegmentName>,
     sync: Option<Sync>,
-    written: u64,
+    pub(crate) written: u64,
     written_bytes: u64,
-    durable: u64,
+    pub(crate) durable: u64,
     last_sync_us: u64,
     seen_written: u64,
     mark_us: Option<u64>,
-    outlived: Outlived,
+    pub(crate) outlived: Outlived<Found>,
+    pub(crate) marker: Option<u64>,
+    pub(crate) finish_us: u64,
+    pub(crate) switches: u64,
     /// The next operation of that kind fails.
     pub ailment: Option<Ailment>,
     pub failed: bool,
@@ -104,18 +110,28 @@ pub struct Disk {
 }
 
 /// Nothing that is written now will last.
-struct Broken;
+pub(crate) struct Broken;
 
 impl Disk {
+    /// Waits for the first segment.
+    pub fn open(options: DiskOptions, engine: &mut Engine, hands: &mut Hands) -> Disk {
+        let mut disk = Disk::new(options, engine, hands);
+        hands.medium.hurry();
+        hands.medium.keep(0);
+        disk.look_for_spare(engine, hands);
+        disk
+    }
+
     pub fn new(options: DiskOptions, engine: &mut Engine, hands: &mut Hands) -> Disk {
         let segment_bytes = options.segment_bytes;
         let mut disk = Disk {
             fsync: engine.fsync(),
             segment_bytes,
             next: options.next,
-            elders: Elders::new(options.earlier, segment_bytes as u64, options.amplification, engine),
+            cleaning: Cleaning::new(&options.earlier, segment_bytes as u64, options.amplification, engine),
             segment: None,
             spare: Spare::Failed { again_us: 0, bytes: segment_bytes },
+            free: None,
             left: Vec::new(),
             sync: None,
             written: 0,
@@ -124,15 +140,15 @@ impl Disk {
             last_sync_us: 0,
             seen_written: 0,
             mark_us: None,
-            outlived: options.outlived.map_or(Outlived::Nothing, Outlived::Waits),
+            outlived: Outlived::new(options.outlived),
+            marker: options.marker,
+            finish_us: 0,
+            switches: options.switches,
             ailment: None,
             failed: false,
             segments: 0,
         };
         disk.ask(segment_bytes, hands);
-        hands.medium.hurry();
-        hands.medium.keep(0);
-        disk.look_for_spare(engine, hands);
         disk
     }
 
@@ -143,20 +159,21 @@ impl Disk {
         }
         self.look_for_spare(engine, hands);
         self.clean(engine, hands);
+        if self.has_room_to_rewrite(engine) {
+            engine.rewrite_more(REWRITE_BYTES);
+        }
         if self.write(engine, hands).is_err() {
             return self.fail();
         }
-        if let Outlived::Waits(segments) = &mut self.outlived
-            && engine.is_rewritten()
-        {
-            self.outlived = Outlived::Rewritten(std::mem::take(segments), engine.log_position());
+        if engine.is_rewritten() && self.is_begun() {
+            self.outlived.rewritten(engine.log_position());
         }
         if self.mark(engine, hands).is_err() {
             return self.fail();
         }
         let due = match self.fsync {
             _ if !self.left.is_empty() => true,
-            _ if matches!(self.outlived, Outlived::Rewritten(..)) || self.elders.waits() => true,
+            _ if self.outlived.is_rewritten() || self.cleaning.elders.waits() => true,
             Fsync::Always => true,
             Fsync::EverySecond => hands.now_us >= self.last_sync_us + SYNC_US,
             Fsync::Never => false,
@@ -193,65 +210,90 @@ impl Disk {
     }
 
     fn clean(&mut self, engine: &mut Engine, hands: &mut Hands) {
-        if matches!(self.outlived, Outlived::Nothing) {
+        if self.outlived.is_settled() {
             // As BGREWRITEAOF asks.
             if hands.rng.chance(2) {
-                self.elders.ask_for_round(self.segment.is_some());
+                self.cleaning.elders.ask_for_round(self.segment.is_some());
             }
-            let turn = Turn {
+            let account = Account {
+                now_us: hands.now_us,
+                live_bytes: engine.live_log_bytes(),
                 written_bytes: self.written_bytes,
                 current_bytes: self.segment.as_ref().map_or(0, |segment| segment.at as u64),
-                room_bytes: match self.spare {
-                    _ if engine.has_frame() => 0,
-                    Spare::There { .. } => self.segment_bytes as u64,
-                    _ => self.segment.as_ref().map_or(0, |segment| (segment.bytes - segment.at) as u64),
-                },
+                room_bytes: self.room_bytes(engine),
                 durable: self.durable,
             };
-            self.elders.turn(engine, hands, &turn);
+            self.cleaning.turn(engine, hands, &account);
         }
-        for name in self.elders.take_buried() {
-            let due = hands.due();
-            hands.medium.remove(name, due);
+        for (name, bytes) in self.cleaning.elders.take_buried() {
+            match bytes == self.segment_bytes as u64 && self.free.is_none() {
+                true => self.free = Some(name),
+                false => {
+                    let due = hands.due();
+                    hands.medium.remove(name, due);
+                }
+            }
         }
     }
 
-    fn write(&mut self, engine: &mut Engine, hands: &mut Hands) -> Result<(), Broken> {
+    fn room_bytes(&self, engine: &Engine) -> u64 {
+        match self.spare {
+            _ if engine.has_frame() => 0,
+            Spare::There { .. } => self.segment_bytes as u64,
+            _ => self.segment.as_ref().map_or(0, |segment| (segment.bytes - segment.at) as u64),
+        }
+    }
+
+    fn has_room_to_rewrite(&self, engine: &Engine) -> bool {
+        !engine.is_rewritten() && self.room_bytes(engine) >= 2 * REWRITE_BYTES
+    }
+
+    fn goes_on_rewriting(&self, engine: &Engine) -> bool {
+        !self.failed && (engine.is_rewritten() || self.has_room_to_rewrite(engine))
+    }
+
+    pub(crate) fn write(&mut self, engine: &mut Engine, hands: &mut Hands) -> Result<(), Broken> {
         if self.fsync == Fsync::Always && self.sync.is_some() {
             return Ok(());
         }
+        if !self.is_begun() && matches!(self.spare, Spare::There { .. }) {
+            self.begin_segment(engine, hands)?;
+        }
         let is_full = self.segment.as_ref().is_some_and(|segment| segment.at > segment.bytes / 8 * 7);
-        let ages = self.elders.wants_age(is_full) && !engine.has_frame();
-        if (ages || self.elders.has_much_to_say())
+        let ages = self.cleaning.elders.wants_age(is_full) && !engine.has_frame();
+        if (ages || self.cleaning.elders.has_much_to_say())
             && self.segment.is_some()
             && matches!(self.spare, Spare::There { .. })
         {
             self.begin_segment(engine, hands)?;
             if ages {
-                self.elders.begin_age(engine);
+                self.cleaning.begin_age(engine);
             }
         }
         while let Some(bytes) = engine.fill_log() {
-            let Some(nonce) = self.room_for(engine, bytes, hands)? else { break };
-            let (sequence, frame) = engine.seal_log(nonce);
-            self.put(frame, hands)?;
-            (self.written, self.written_bytes) = (sequence, self.written_bytes + frame.len() as u64);
-            engine.log_written();
+            if !self.has_room_for(engine, bytes, hands)? {
+                break;
+            }
+            let (sequence, bytes) = self.put(engine, hands)?;
+            (self.written, self.written_bytes) = (sequence, self.written_bytes + bytes as u64);
         }
         Ok(())
     }
 
-    /// Writes a frame, or a part of it.
-    fn put(&mut self, frame: &[u8], hands: &mut Hands) -> Result<(), Broken> {
+    /// Writes the next frame, or a part of it; its number and its bytes.
+    fn put(&mut self, engine: &mut Engine, hands: &mut Hands) -> Result<(u64, usize), Broken> {
         let segment = self.segment.as_mut().expect("there was room just now");
+        let Sealed { sequence, frame_bytes, bytes } =
+            engine.seal_log(segment.nonce, segment.at as u64, segment.bytes as u64);
         if self.ailment == Some(Ailment::Write) {
-            let count = hands.rng.between(0, frame.len());
-            hands.medium.write(segment.name, segment.at, &frame[..count]);
+            let count = hands.rng.between(0, bytes.len());
+            hands.medium.write(segment.name, segment.at, &bytes[..count]);
             return Err(Broken);
         }
-        hands.medium.write(segment.name, segment.at, frame);
-        segment.at += frame.len();
-        Ok(())
+        hands.medium.write(segment.name, segment.at, bytes);
+        segment.at += frame_bytes;
+        engine.log_written();
+        Ok((sequence, frame_bytes))
     }
 
     fn mark(&mut self, engine: &mut Engine, hands: &mut Hands) -> Result<(), Broken> {
@@ -261,10 +303,7 @@ impl Disk {
         if self.mark_us.is_none_or(|at_us| hands.now_us < at_us) || !self.may_mark(engine) {
             return Ok(());
         }
-        let segment = self.segment.as_ref().expect("there is room for a mark");
-        let (sequence, frame) = engine.seal_log(segment.nonce);
-        self.put(frame, hands)?;
-        engine.log_written();
+        let (sequence, _) = self.put(engine, hands)?;
         (self.written, self.seen_written, self.mark_us) = (sequence, sequence, None);
         Ok(())
     }
@@ -275,7 +314,7 @@ impl Disk {
         self.durable >= self.written && !engine.has_frame() && has_room
     }
 
-    fn room_for(&mut self, engine: &mut Engine, bytes: usize, hands: &mut Hands) -> Result<Option<u64>, Broken> {
+    fn has_room_for(&mut self, engine: &mut Engine, bytes: usize, hands: &mut Hands) -> Result<bool, Broken> {
         let fits = |segment: &Segment| segment.at + bytes <= segment.bytes;
         if !self.segment.as_ref().is_some_and(fits) {
             match &self.spare {
@@ -284,22 +323,19 @@ impl Disk {
                     let due = hands.due();
                     hands.medium.remove(self.next.name, due);
                     self.ask(HEADER_BYTES + bytes, hands);
-                    return Ok(None);
+                    return Ok(false);
                 }
-                _ => return Ok(None),
+                _ => return Ok(false),
             }
         }
-        Ok(self.segment.as_ref().map(|segment| segment.nonce))
+        Ok(true)
     }
 
-    fn begin_segment(&mut self, engine: &mut Engine, hands: &mut Hands) -> Result<(), Broken> {
+    pub(crate) fn begin_segment(&mut self, engine: &mut Engine, hands: &mut Hands) -> Result<(), Broken> {
         let Spare::There { bytes } = self.spare else { unreachable!("the caller has seen it") };
-        let oldest = self.elders.oldest().or(self.segment.as_ref().map(|segment| segment.name));
+        let oldest = self.cleaning.elders.oldest().or(self.segment.as_ref().map(|segment| segment.name));
         let none_dead = SegmentName { run: 0, number: 0, ..self.next.name };
-        let oldest = match self.outlived {
-            Outlived::Nothing => oldest.unwrap_or(self.next.name),
-            _ => none_dead,
-        };
+        let oldest = if self.outlived.is_settled() { oldest.unwrap_or(self.next.name) } else { none_dead };
         let header = SegmentHeader {
             oldest_run: oldest.run,
             oldest: oldest.number,
@@ -321,12 +357,12 @@ impl Disk {
             }
             _ => hands.medium.sync(header.name),
         }
-        self.elders.state();
+        self.cleaning.elders.state();
         self.next.name.number += 1;
         let segment = Segment { name: header.name, bytes, at: HEADER_BYTES, nonce: header.nonce() };
         engine.begin_segment(header.name.number);
         if let Some(left) = self.segment.replace(segment) {
-            self.elders.push(left.name, left.bytes as u64);
+            self.cleaning.elders.push(left.name, left.bytes as u64);
             self.left.push(left.name);
         }
         self.ask(self.segment_bytes, hands);
@@ -335,11 +371,12 @@ impl Disk {
 
     fn ask(&mut self, bytes: usize, hands: &mut Hands) {
         let due = hands.event + hands.rng.between(0, hands.make_delay_max) as u64;
-        hands.medium.make(self.next.name, bytes, due);
+        let free = if bytes == self.segment_bytes { self.free.take() } else { None };
+        hands.medium.make(self.next.name, bytes, free, due);
         self.spare = Spare::Asked { bytes };
     }
 
-    fn look_for_spare(&mut self, engine: &mut Engine, hands: &mut Hands) {
+    pub fn look_for_spare(&mut self, engine: &mut Engine, hands: &mut Hands) {
         match self.spare {
             Spare::Asked { bytes } => match hands.medium.take_made(self.next.name) {
                 Some(true) => {
@@ -363,9 +400,9 @@ impl Disk {
 
     /// Whether its core has to turn, or would soon.
     pub fn has_news(&self, engine: &Engine, medium: &Medium, event: u64, now_us: u64) -> bool {
-        let waits = engine.log_position() > self.written || self.mark_us.is_some();
+        let waits = engine.log_position() > self.written || self.mark_us.is_some() || !self.is_begun();
         self.sync.as_ref().is_some_and(|sync| sync.due <= event)
-            || matches!(self.outlived, Outlived::Waits(_)) && !self.failed
+            || self.outlived.waits() && self.goes_on_rewriting(engine)
             || matches!(self.spare, Spare::Asked { .. }) && waits && !self.failed && medium.has_made(self.next.name)
             || self.deadline(engine).is_some_and(|at_us| at_us <= now_us)
     }
@@ -388,7 +425,9 @@ impl Disk {
     pub fn cleans_at(&self, engine: &Engine, now_us: u64) -> Option<u64> {
         let waits = self.failed || self.sync.is_some() || engine.log_position() > self.written;
         let may_begin = self.segment.is_some() && matches!(self.spare, Spare::There { .. });
-        (!waits && self.elders.goes_on(may_begin)).then_some(now_us + CLEAN_US)
+        let rewrites = self.has_room_to_rewrite(engine) && !self.failed;
+        let cleans = (!waits && self.cleaning.elders.goes_on(may_begin)).then_some(now_us + CLEAN_US);
+        rewrites.then_some(now_us + REWRITE_US).into_iter().chain(cleans).min()
     }
 
     /// Takes the end of a sync whose time has come.
@@ -418,7 +457,7 @@ impl Disk {
 
     /// The segment of an earlier run that is cleaned next.
     pub fn reads_next(&self) -> Option<SegmentName> {
-        self.elders.reads_next()
+        self.cleaning.elders.reads_next()
     }
 
     pub fn waits(&self) -> bool {
@@ -430,47 +469,5 @@ impl Disk {
         if let Some(sync) = &mut self.sync {
             sync.due = 0;
         }
-    }
-
-    /// See `runtime/disk/outlived.rs`.
-    pub fn is_newly_rewritten(&mut self) -> bool {
-        match &mut self.outlived {
-            Outlived::Rewritten(segments, position) if self.durable >= *position => {
-                self.outlived = Outlived::Done(std::mem::take(segments));
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Whether earlier logs could be buried, as far as this core is concerned.
-    pub fn can_bury(&self) -> bool {
-        matches!(self.outlived, Outlived::Done(_)) && matches!(self.spare, Spare::There { .. }) && !self.failed
-    }
-
-    pub fn forget_outlived(&mut self) {
-        if matches!(self.outlived, Outlived::Done(_)) {
-            self.outlived = Outlived::Nothing;
-        }
-    }
-
-    /// None: it failed.
-    pub fn bury_outlived(&mut self, engine: &mut Engine, hands: &mut Hands) -> bool {
-        if !self.can_bury() {
-            return false;
-        }
-        let Outlived::Done(segments) = std::mem::replace(&mut self.outlived, Outlived::Nothing) else {
-            unreachable!("it was there just now");
-        };
-        self.next.runs_from = self.next.name.run;
-        if self.begin_segment(engine, hands).is_err() {
-            self.failed = true;
-            return false;
-        }
-        for segment in segments {
-            let due = hands.due();
-            hands.medium.remove(segment, due);
-        }
-        true
     }
 }

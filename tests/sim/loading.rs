@@ -1,11 +1,11 @@
-//! How a core gets its keys back: `runtime/disk/loader.rs` and `tail.rs`, on the medium.
+//! How a core gets its keys back: `runtime/disk/loader.rs`, on the medium.
 
 use crate::elders::Found;
 use crate::faults::Fault;
 use crate::medium::Medium;
 use crate::world::World;
 use coldplate::engine::Engine;
-use coldplate::log::{Catalog, Chain, Frame, LogError, Replay, SegmentName, Step};
+use coldplate::log::{Catalog, Chain, LogError, Replay, SegmentName, Step, Tail};
 use std::collections::BTreeMap;
 
 /// What all cores found.
@@ -19,18 +19,10 @@ pub struct Loaded {
     tails: Vec<Tail>,
 }
 
-/// The frames that a core read last.
-#[derive(Default)]
-struct Tail {
-    run: u64,
-    segments: Vec<(SegmentName, u64)>,
-    vouched: u64,
-}
-
 impl World {
     /// Each core reads what it needs.
     pub fn load(&mut self) -> Result<Loaded, LogError> {
-        let catalog = Catalog::new(self.medium.segments())?;
+        let catalog = Catalog::new(self.medium.segments(), &self.medium.unfinished())?;
         let moves = !catalog.is_placed_by(self.table.digest(), self.cores.len());
         let (mut frames, mut tails) = (BTreeMap::new(), Vec::new());
         let forgives = self.planted.is(Fault::ForgiveDamage);
@@ -71,30 +63,16 @@ impl Loaded {
     pub fn log_again(&self, core: usize, medium: &Medium, engine: &mut Engine) {
         let Some(tail) = self.tails.get(core) else { return };
         let found = medium.segments();
-        for (name, _) in tail.segments.iter().filter(|(_, last)| *last > tail.vouched) {
-            let segment = found.iter().find(|segment| segment.name == *name).expect("it was read just now").clone();
+        for name in tail.segments() {
+            let segment = found.iter().find(|segment| segment.name == name).expect("it was read just now").clone();
             let log_again = |step: Step| {
                 if let Step::Frame(frame) = step
-                    && frame.sequence > tail.vouched
+                    && tail.has(&frame)
                 {
                     frame.records().for_each(|record| engine.log_again(&record));
                 }
             };
             read_all(&mut Replay::new(Chain::of(segment)), medium, log_again).expect("it was sound just now");
-        }
-    }
-}
-
-impl Tail {
-    fn pass(&mut self, frame: &Frame) {
-        if self.run != frame.name.run {
-            *self = Tail { run: frame.name.run, ..Tail::default() };
-        }
-        self.vouched = self.vouched.max(frame.durable);
-        match self.segments.last_mut() {
-            _ if frame.bytes() == 0 => {}
-            Some((name, last)) if *name == frame.name => *last = frame.sequence,
-            _ => self.segments.push((frame.name, frame.sequence)),
         }
     }
 }

@@ -27,6 +27,7 @@ mod client;
 mod deed;
 mod disk;
 mod elders;
+mod ending;
 mod events;
 mod faults;
 mod history;
@@ -36,6 +37,7 @@ mod loading;
 mod medium;
 mod messages;
 mod model;
+mod outlived;
 mod push;
 mod reached;
 mod request;
@@ -48,6 +50,7 @@ mod shrink;
 mod stage;
 mod storage;
 mod swarm;
+mod switch;
 mod turn;
 mod upstream;
 mod weather;
@@ -237,13 +240,15 @@ fn disks_are_reached() {
         total.let_down += reached.let_down;
         total.segments += reached.segments;
         total.removed += reached.removed;
+        total.taken_over += reached.taken_over;
         total.buried += reached.buried;
         total.refusals += reached.refusals;
     }
     println!("{total:?}");
-    let Reached { failed_disks, short_disks, unlogged, let_down, segments, removed, buried, refusals, .. } = total;
+    let Reached { failed_disks, short_disks, unlogged, let_down, segments, buried, refusals, .. } = total;
+    let gone = total.removed.min(total.taken_over);
     assert!([failed_disks, unlogged, let_down, refusals].iter().all(|times| *times > 20), "{total:?}");
-    assert!(short_disks > 5 && buried > 1 && segments > 500 && removed > 200, "{total:?}");
+    assert!(short_disks > 5 && buried > 1 && segments > 500 && gone > 100, "{total:?}");
 }
 
 /// The seeds come to the bounds that they are about; a run in which nothing is ever full would prove little.
@@ -335,6 +340,21 @@ fn servers_in_trouble_are_reached() {
     ];
     println!("{sums:?}");
     assert!(sums.iter().all(|(_, times)| *times > 0), "{sums:?}");
+}
+
+/// Logs are switched off and on, become whole, and are looked at before they are.
+#[test]
+fn switched_logs_are_reached() {
+    let (mut switches, mut begun_anew, mut looks) = (0, 0, 0);
+    for seed in (0..600).filter(|seed| Plan::of(*seed).is_beset_by(Hazard::Switches)) {
+        let reached = expect_good(&Plan::of(seed)).reached;
+        switches += reached.switches;
+        begun_anew += reached.begun_anew;
+        looks += reached.looks;
+    }
+    let told = format!("{switches} switches, {begun_anew} logs begun anew, {looks} looks before");
+    println!("{told}");
+    assert!(switches > 100 && begun_anew > 30 && looks > 100, "{told}");
 }
 
 /// A seed is a run: twice the same events and replies.

@@ -2,7 +2,7 @@
 //! the difference. Beside it the thread that makes files and takes them away.
 
 use crate::rng::Rng;
-use coldplate::log::{HEADER_BYTES, Segment, SegmentName};
+use coldplate::log::{HEADER_BYTES, Segment, SegmentName, WIPED_BYTES};
 use std::collections::{BTreeMap, VecDeque};
 
 /// What a disk writes whole or not at all.
@@ -28,9 +28,14 @@ struct File {
     synced_to: usize,
 }
 
+#[derive(Clone, Copy)]
 enum Order {
-    Make(SegmentName, usize),
+    /// Anew, or from one that is free.
+    Make(SegmentName, usize, Option<SegmentName>),
     Remove(SegmentName),
+    /// A run counts no less than others, since these switches.
+    Finish(u64, u64),
+    Unmark(u64),
 }
 
 #[derive(Default)]
@@ -40,15 +45,62 @@ pub struct Medium {
     orders: VecDeque<(Order, u64)>,
     /// What became of files that were asked for.
     made: BTreeMap<SegmentName, bool>,
+    /// Runs of which nothing counts.
+    unfinished: Vec<u64>,
+    /// Switches whose log was finished.
+    finished: Vec<u64>,
     /// No file can be made.
     pub full: bool,
     pub removed: usize,
+    pub taken_over: usize,
 }
 
 impl Medium {
-    /// Asks for a file of zeros.
-    pub fn make(&mut self, name: SegmentName, bytes: usize, due: u64) {
-        self.orders.push_back((Order::Make(name, bytes), due));
+    /// Runs that are marked so that nothing of them counts.
+    pub fn unfinished(&self) -> Vec<u64> {
+        self.unfinished.clone()
+    }
+
+    /// Marks a run, durably: nothing of it counts for now.
+    pub fn mark(&mut self, run: u64) {
+        self.unfinished.push(run);
+    }
+
+    /// Asks for the end of a run's mark, because it is whole.
+    pub fn finish(&mut self, run: u64, switches: u64, due: u64) {
+        self.orders.push_back((Order::Finish(run, switches), due));
+    }
+
+    /// The same, because nothing is left of it.
+    pub fn unmark(&mut self, run: u64, due: u64) {
+        self.orders.push_back((Order::Unmark(run), due));
+    }
+
+    pub fn take_finished(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.finished)
+    }
+
+    /// A run that is later than all of which there is a trace.
+    pub fn next_run(&self) -> u64 {
+        let orders = self.orders.iter().filter_map(|(order, _)| match order {
+            Order::Make(name, ..) => Some(name.run),
+            _ => None,
+        });
+        let runs = self.files.keys().map(|name| name.run).chain(self.unfinished.iter().copied());
+        runs.chain(orders).max().unwrap_or(0) + 1
+    }
+
+    /// As the kernel has it.
+    pub fn written(&self) -> Medium {
+        let written =
+            |file: &File| File { bytes: file.bytes.clone(), stable: Vec::new(), pending: Vec::new(), ..*file };
+        let files = self.files.iter().map(|(name, file)| (*name, written(file))).collect();
+        Medium { files, unfinished: self.unfinished.clone(), ..Medium::default() }
+    }
+
+    /// Asks for a file of zeros, or for one that is free under another name.
+    pub fn make(&mut self, name: SegmentName, bytes: usize, free: Option<SegmentName>, due: u64) {
+        self.orders.push_back((Order::Make(name, bytes, free), due));
     }
 
     pub fn remove(&mut self, name: SegmentName, due: u64) {
@@ -60,17 +112,41 @@ impl Medium {
         while self.orders.front().is_some_and(|(_, due)| *due <= event) {
             let Some((order, _)) = self.orders.pop_front() else { return };
             match order {
-                Order::Make(name, bytes) => {
-                    let file =
-                        File { bytes: vec![0; bytes], stable: vec![0; bytes], pending: Vec::new(), synced_to: 0 };
-                    if !self.full {
-                        assert!(self.files.insert(name, file).is_none(), "{name} is there already");
+                Order::Make(name, bytes, free) => {
+                    let taken = free.is_some_and(|free| match self.full {
+                        // It could be, but would hide what is to be shown: it fails, and nothing is left of it.
+                        true => {
+                            self.files.remove(&free);
+                            false
+                        }
+                        false => self.take_over(free, name),
+                    });
+                    if !taken && !self.full {
+                        assert!(self.files.insert(name, File::blank(bytes)).is_none(), "{name} is there already");
                     }
-                    self.made.insert(name, !self.full);
+                    self.made.insert(name, taken || !self.full);
                 }
+                Order::Finish(run, switches) => {
+                    self.unfinished.retain(|marked| *marked != run);
+                    self.finished.push(switches);
+                }
+                Order::Unmark(run) => self.unfinished.retain(|marked| *marked != run),
                 Order::Remove(name) => self.removed += usize::from(self.files.remove(&name).is_some()),
             }
         }
+    }
+
+    /// Takes a file for another, with zeros where the next header and the first frame will be.
+    fn take_over(&mut self, free: SegmentName, name: SegmentName) -> bool {
+        self.sync(free);
+        let Some(mut file) = self.files.remove(&free) else { return false };
+        let wiped = WIPED_BYTES.min(file.bytes.len());
+        file.bytes[..wiped].fill(0);
+        file.stable[..wiped].fill(0);
+        file.synced_to = 0;
+        assert!(self.files.insert(name, file).is_none(), "{name} is there already");
+        self.taken_over += 1;
+        true
     }
 
     /// Whether the keeper has something to do; hurries it.
@@ -114,17 +190,19 @@ impl Medium {
     pub fn lose_process(&mut self) {
         self.orders.clear();
         self.made.clear();
+        self.finished.clear();
     }
 
     /// The power is gone, and the last file may be half made.
     pub fn lose_power(&mut self, loss: Loss, rng: &mut Rng) {
-        if let Some((Order::Make(name, bytes), _)) = self.orders.front()
+        if let Some(&(Order::Make(name, bytes, free), _)) = self.orders.front()
             && rng.chance(50)
         {
-            let most = rng.pick(&[1, HEADER_BYTES, *bytes]);
+            let most = rng.pick(&[1, HEADER_BYTES, bytes]);
             let bytes = rng.below(most);
-            let file = File { bytes: vec![0; bytes], stable: vec![0; bytes], pending: Vec::new(), synced_to: 0 };
-            self.files.insert(*name, file);
+            if !free.is_some_and(|free| self.take_over(free, name)) {
+                self.files.insert(name, File::blank(bytes));
+            }
         }
         self.lose_process();
         self.files.values_mut().for_each(|file| file.lose_power(loss, rng));
@@ -149,7 +227,7 @@ impl Medium {
         let stable =
             |file: &File| File { bytes: file.stable.clone(), stable: Vec::new(), pending: Vec::new(), ..*file };
         let files = self.files.iter().map(|(name, file)| (*name, stable(file))).collect();
-        Medium { files, ..Medium::default() }
+        Medium { files, unfinished: self.unfinished.clone(), ..Medium::default() }
     }
 
     /// One bit turns, where it was safe.
@@ -168,6 +246,10 @@ impl Medium {
 }
 
 impl File {
+    fn blank(bytes: usize) -> File {
+        File { bytes: vec![0; bytes], stable: vec![0; bytes], pending: Vec::new(), synced_to: 0 }
+    }
+
     fn lose_power(&mut self, loss: Loss, rng: &mut Rng) {
         let writes = self.pending.len();
         match loss {

@@ -38,7 +38,12 @@ pub struct Reached {
     pub let_down: usize,
     pub segments: usize,
     pub removed: usize,
+    pub taken_over: usize,
     pub buried: usize,
+    /// How often a log was switched off or on, that one became whole, and that it was looked at before.
+    pub switches: usize,
+    pub begun_anew: usize,
+    pub looks: usize,
     /// Runs that ended before a damaged log.
     pub refusals: usize,
     /// What befell the servers in front of which it was.

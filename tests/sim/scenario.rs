@@ -113,6 +113,8 @@ pub struct Scenario {
     pub ails: bool,
     pub failures: usize,
     pub fills_disk: bool,
+    /// Logs are switched off and on.
+    pub switches: bool,
     /// The servers that the cores are put in front of; none: they have all keys themselves.
     pub upstream: Option<Setup>,
 }
@@ -220,6 +222,7 @@ impl Scenario {
             ails: false,
             failures: 0,
             fills_disk: false,
+            switches: false,
             upstream: None,
         }
     }

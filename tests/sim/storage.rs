@@ -9,6 +9,7 @@ use crate::history::Failure;
 use crate::link::State;
 use crate::loading::{Loaded, read_all};
 use crate::medium::{Loss, Medium};
+use crate::outlived::Found;
 use crate::turn::Core;
 use crate::world::World;
 use coldplate::engine::Departure;
@@ -33,17 +34,20 @@ impl World {
         let run = catalog.chains.iter().map(Chain::run).chain(catalog.dead.iter().map(|name| name.run)).max();
         let run = run.unwrap_or(0) + 1;
         self.ledger.expect_loading(0, moves);
-        let found: Vec<SegmentName> =
-            catalog.chains.iter().flat_map(Chain::segments).map(|segment| segment.name).collect();
+        let segments = catalog.chains.iter().flat_map(Chain::segments).map(|segment| segment.name).collect();
+        let found = Found { segments, unfinished: Vec::new() };
         for core in 0..self.cores.len() {
             let name = SegmentName { run, core: CoreId(core as u16), number: 0 };
             let first = SegmentHeader::first(name, self.rng.next(), self.scenario.segment_bytes as u64);
             let next = SegmentHeader { cores: self.cores.len() as u16, layout: self.table.digest(), ..first };
             let (segment_bytes, outlived) = (self.scenario.segment_bytes, moves.then(|| found.clone()));
             let earlier = loaded.earlier(core);
-            let options = DiskOptions { segment_bytes, amplification: 3, earlier, next, outlived };
+            let switches = self.ledger.log_switches();
+            let marker = None;
+            let options = DiskOptions { segment_bytes, amplification: 3, earlier, next, outlived, marker, switches };
+            self.cores[core].log_switches = switches;
             self.with_disk(core, |disk, engine, hands| {
-                *disk = Some(Disk::new(options, engine, hands));
+                *disk = Some(Disk::open(options, engine, hands));
                 engine.begin_log();
                 if moves {
                     engine.begin_rewrite();
@@ -58,7 +62,7 @@ impl World {
         }
     }
 
-    fn with_disk<T>(
+    pub fn with_disk<T>(
         &mut self,
         core: usize,
         with: impl FnOnce(&mut Option<Disk>, &mut coldplate::engine::Engine, &mut Hands) -> T,
@@ -74,9 +78,12 @@ impl World {
     /// Whether a core's disk has something to tell it, or waits for a time that has come.
     pub fn disk_has_news(&self, core: usize) -> bool {
         let (there, now_us) = (&self.cores[core], self.now(core).mono_us);
+        let follows = self.scenario.logs && there.log_switches != self.ledger.log_switches();
         let has_news = |disk: &Disk| disk.has_news(&there.engine, &self.medium, self.event, now_us);
-        let buries = core == 0 && !self.ledger.is_rewriting() && there.disk.as_ref().is_some_and(Disk::can_bury);
-        buries || there.disk.as_ref().is_some_and(has_news)
+        let buries = core == 0
+            && !self.ledger.is_rewriting(there.log_switches)
+            && there.disk.as_ref().is_some_and(|disk| disk.can_bury(now_us));
+        buries || follows || there.disk.as_ref().is_some_and(has_news)
     }
 
     /// When a core's disk wants a turn although nothing happens.
@@ -88,27 +95,33 @@ impl World {
 
     /// Writes what the turn has changed.
     pub fn log(&mut self, core: usize) {
+        self.hear_of_switch();
+        self.follow_switch(core);
         if self.cores[core].disk.is_none() {
             return;
         }
-        let buries = core == 0 && !self.ledger.is_rewriting();
+        let switches = self.cores[core].log_switches;
+        let buries = core == 0 && !self.ledger.is_rewriting(switches);
         let (standing, rewritten, buried) = self.with_disk(core, |disk, engine, hands| {
             let disk = disk.as_mut().expect("it was there just now");
             let standing = disk.turn(engine, hands);
             (standing, disk.is_newly_rewritten(), buries && !disk.failed && disk.bury_outlived(engine, hands))
         });
         if rewritten {
-            self.ledger.core_rewritten();
+            self.ledger.core_rewritten(switches);
         }
         if buried {
-            self.ledger.bury_outlived();
+            self.ledger.bury_outlived(switches);
             self.reached.buried += 1;
         }
-        let outlived = self.ledger.has_outlived();
-        let disk = self.cores[core].disk.as_mut().expect("it was there just now");
+        let outlived = self.ledger.has_outlived(switches);
         if !outlived {
-            disk.forget_outlived();
+            let forget = |disk: &mut Option<Disk>, hands: &mut Hands| {
+                disk.as_mut().expect("it was there just now").forget_outlived(hands);
+            };
+            self.with_disk(core, |disk, _, hands| forget(disk, hands));
         }
+        let disk = self.cores[core].disk.as_ref().expect("it was there just now");
         let standing = if disk.failed { Standing::Failed } else { standing };
         self.stand(core, standing);
     }
@@ -123,7 +136,7 @@ impl World {
     }
 
     /// Lets go of what may leave now.
-    fn stand(&mut self, core: usize, standing: Standing) {
+    pub fn stand(&mut self, core: usize, standing: Standing) {
         let there = &mut self.cores[core];
         match standing {
             Standing::Up(position) => {
@@ -147,6 +160,10 @@ impl World {
             }
             Standing::Short(_) | Standing::Failed => {}
         }
+        self.note_refusals();
+    }
+
+    pub fn note_refusals(&mut self) {
         let refuses = self.cores.iter().any(|core| core.engine.refuses_writes());
         self.history.refuse(refuses, self.event);
     }
@@ -215,6 +232,12 @@ impl World {
     /// What may befall disks between two steps.
     pub fn wear_disks(&mut self) {
         self.medium.keep(self.event);
+        if self.scenario.switches && self.rng.below(300) == 0 {
+            self.switch_logs();
+        }
+        if self.scenario.switches && self.rng.below(40) == 0 {
+            self.look_at_disk();
+        }
         if self.scenario.fills_disk && self.rng.below(200) == 0 {
             self.medium.full = !self.medium.full;
         }
@@ -234,6 +257,11 @@ impl World {
     /// The server ends while everybody is busy, and comes back with what its logs have. Who asked something that was not
     /// answered does not know what became of it.
     pub fn fall(&mut self) -> Result<(), Failure> {
+        if !self.is_logged() {
+            // Nobody was promised anything.
+            self.look_at_disk();
+            return Ok(());
+        }
         self.event += 1;
         self.history.fell(self.event);
         self.lose_everybody();
@@ -279,11 +307,12 @@ impl World {
         for (core, before) in self.cores.iter_mut().zip(before) {
             (core.clock_gain_us, core.skew_us, core.turns) = (before.clock_gain_us, before.skew_us, before.turns);
         }
+        self.forget_switch();
         self.pass(0);
         if self.scenario.rots && self.rng.chance(20) {
             self.rot();
         }
-        let counted = Catalog::sort_out(self.medium.segments()).chains;
+        let counted = Catalog::sort_out(self.medium.segments(), &self.medium.unfinished()).chains;
         let is_rotten = |segment: &Segment| Some(segment.name) == self.rotten;
         // One that had been cleaned counts no more.
         let rotten = counted.iter().flat_map(Chain::segments).any(is_rotten);
@@ -314,7 +343,7 @@ impl World {
     /// once more, where it has to do no harm.
     fn rot(&mut self) {
         let medium = self.medium.settled();
-        let Ok(catalog) = Catalog::new(medium.segments()) else { return };
+        let Ok(catalog) = Catalog::new(medium.segments(), &medium.unfinished()) else { return };
         let mut chains: Vec<(Chain, Frames)> = Vec::new();
         for chain in catalog.chains {
             let mut frames: Frames = Vec::new();
@@ -383,7 +412,7 @@ fn frame_bytes(payload: u64) -> usize {
 /// The fault of a reader that takes a torn frame for whole: gives it the checksum that it would have.
 fn mend_torn(medium: &mut Medium) {
     use coldplate::log::{Fault, Verdict};
-    let Ok(catalog) = Catalog::new(medium.segments()) else { return };
+    let Ok(catalog) = Catalog::new(medium.segments(), &medium.unfinished()) else { return };
     for chain in catalog.chains {
         let mut replay = Replay::new(chain);
         if read_all(&mut replay, medium, |_| ()).is_err() {

@@ -62,10 +62,12 @@ pub enum Hazard {
     Circles,
     /// Servers are gone for a while.
     Outage,
+    /// The log is switched off and on.
+    Switches,
 }
 
 impl Hazard {
-    pub const ALL: [Hazard; 27] = [
+    pub const ALL: [Hazard; 28] = [
         Hazard::ManyCores,
         Hazard::Crumbs,
         Hazard::Resets,
@@ -93,6 +95,7 @@ impl Hazard {
         Hazard::Loading,
         Hazard::Circles,
         Hazard::Outage,
+        Hazard::Switches,
     ];
 
     pub fn named(name: &str) -> Option<Hazard> {
@@ -198,6 +201,7 @@ impl Hazard {
                 scenario.large = scenario.large.max(rng.pick(&[0, 5, 15]));
                 scenario.large_bytes_max = scenario.large_bytes_max.min(20_000);
             }
+            Hazard::Switches => scenario.switches = true,
             // A key's clock is its core's: they are all the same.
             Hazard::Recount => scenario.recounts = scenario.skew_us_max == 0 && scenario.jump_us_max == 0,
             _ => scenario.upstream.as_mut().expect("there are servers").troubles.push(self),

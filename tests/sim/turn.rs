@@ -26,6 +26,8 @@ pub struct Core {
     pub mail_is_stuck: bool,
     /// Where it logs its changes, if it does.
     pub disk: Option<Disk>,
+    /// Since which switches that is so.
+    pub log_switches: u64,
     pub gate: Gate,
     /// Who waited for frames up to this one was let down, and they are not durable yet.
     pub given_up: Option<u64>,
@@ -49,6 +51,7 @@ impl Core {
             mailbox: VecDeque::new(),
             mail_is_stuck: false,
             disk: None,
+            log_switches: 0,
             gate: Gate::new(cores),
             given_up: None,
             deaf: false,

@@ -21,6 +21,7 @@ use crate::rng::Rng;
 use crate::scenario::{Cut, Scenario};
 use crate::script::Playwright;
 use crate::swarm::Plan;
+use crate::switch::Switch;
 use crate::turn::Core;
 use crate::upstream::{Counts, Fleet};
 use crate::weather::Parcel;
@@ -77,6 +78,7 @@ pub struct World {
     pub clock_us: u64,
     /// The files of all logs.
     pub medium: Medium,
+    pub switch: Switch,
     /// A disk failed or is full, so that clients were let down since the server began.
     pub gave_up: bool,
     /// The log is damaged: the server does not come back.
@@ -114,7 +116,7 @@ pub fn play(plan: &Plan, fault: Option<Fault>) -> Outcome {
         }
         requests += world.history.records.len();
         undecided += world.history.undecided;
-        world.reached.removed = world.medium.removed;
+        (world.reached.removed, world.reached.taken_over) = (world.medium.removed, world.medium.taken_over);
         world.reached.servers = world.fleet.as_ref().map_or(Counts::default(), |fleet| fleet.counts);
         if result.is_err() || world.refused || world.scenario.restarts == 0 {
             let World { digest, reached, units, .. } = world;
@@ -155,6 +157,7 @@ impl World {
             event: 0,
             clock_us: 1_000_000,
             medium: Medium::default(),
+            switch: Switch::default(),
             gave_up: false,
             refused: false,
             rotten: None,
@@ -209,6 +212,7 @@ impl World {
         self.scenario.socket_bytes = self.scenario.socket_bytes.max(SETTLE_SOCKET_BYTES);
         self.rest()?;
         if self.scenario.logs {
+            self.await_log()?;
             self.fall()?;
             if self.refused {
                 return Ok(());
@@ -255,7 +259,7 @@ impl World {
     }
 
     /// Comes to rest: nobody waits for anything, and nobody keeps what is not so. Answers how many keys there are.
-    fn rest(&mut self) -> Result<usize, Failure> {
+    pub fn rest(&mut self) -> Result<usize, Failure> {
         let socket_bytes = self.scenario.socket_bytes;
         self.scenario.socket_bytes = socket_bytes.max(SETTLE_SOCKET_BYTES);
         if self.fleet.is_some() {

@@ -1,12 +1,14 @@
 //! CONFIG GET and the check of CONFIG SET.
 
 use super::SYNTAX;
+use crate::engine::journal::LOADING;
 use crate::engine::sessions::Client;
 use crate::engine::{Engine, Settings, Standing};
 use crate::keyspace::glob;
 use crate::protocol::resp::{Args, quoting};
 
 const UNKNOWN: &str = "ERR Unknown option or number of arguments for CONFIG SET - '";
+const NO_LOG: &str = "') - Unable to turn on AOF. Check server logs.";
 const FAILED: &str = "ERR CONFIG SET failed (possibly related to argument '";
 
 /// CONFIG GET pattern [pattern ...]
@@ -60,6 +62,14 @@ impl Engine {
                 let name = name.to_ascii_lowercase();
                 quoting(FAILED, &name, &format!("') - {error}"))
             })?;
+        }
+        if (1..args.len() / 2).any(|pair| args.get(pair * 2).eq_ignore_ascii_case(b"appendonly")) {
+            if self.ledger.is_loading() {
+                return Err(LOADING.into());
+            }
+            if !self.host.switch_log(tried.appendonly) {
+                return Err(quoting(FAILED, b"appendonly", NO_LOG));
+            }
         }
         if tried.log_level != self.settings.log_level {
             self.host.set_log_level(&tried.log_level);

@@ -32,7 +32,7 @@ use crate::types::Now;
 const SYNTAX: &str = "ERR syntax error";
 const NO_SNAPSHOTS: &str =
     "ERR there are no snapshots; changes are logged as they happen, and BGSAVE brings them to disk";
-const NO_LOG: &str = "ERR keys are in memory only; start the server with --appendonly yes";
+const NO_LOG: &str = "ERR keys are in memory only, until CONFIG SET appendonly yes";
 
 impl Engine {
     /// Runs a command that is no operation on keys.

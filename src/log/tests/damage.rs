@@ -234,7 +234,7 @@ fn an_announced_length_takes_no_memory() {
     disk.write(&[put(1)]);
     let file = disk.files.get_mut(&name(0)).expect("it is there");
     file[HEADER_BYTES + 4..HEADER_BYTES + 8].copy_from_slice(&u32::MAX.to_le_bytes());
-    let chain = Catalog::new(find(&disk.files)).expect("a log").chains.remove(0);
+    let chain = Catalog::new(find(&disk.files), &[]).expect("a log").chains.remove(0);
     let mut replay = Replay::new(chain);
     while let Ok(Step::Read { offset, .. }) = replay.advance() {
         let space = replay.space();
@@ -265,7 +265,7 @@ fn a_frame_may_be_longer_than_a_piece() {
 #[test]
 fn a_file_that_shrinks_while_it_is_read() {
     let disk = sample();
-    let chain = Catalog::new(find(&disk.files)).expect("a log").chains.remove(0);
+    let chain = Catalog::new(find(&disk.files), &[]).expect("a log").chains.remove(0);
     let mut replay = Replay::new(chain);
     let mut frames = 0;
     let ended = loop {

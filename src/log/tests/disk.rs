@@ -159,7 +159,7 @@ pub type Replayed = (Vec<Vec<Owned>>, Result<Vec<Summary>, LogError>);
 /// Reads everything, `piece` bytes at a time.
 pub fn replay(files: &Files, piece: usize) -> Replayed {
     let mut frames = Vec::new();
-    let catalog = match Catalog::new(find(files)) {
+    let catalog = match Catalog::new(find(files), &[]) {
         Ok(catalog) => catalog,
         Err(error) => return (frames, Err(error)),
     };

@@ -1,6 +1,6 @@
 //! The folder that a log is in: what it is called, who holds it, which segments are there.
 
-use crate::log::{HEADER_BYTES, Segment, SegmentName};
+use crate::log::{HEADER_BYTES, Segment, SegmentName, parse_unfinished};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use std::fs::File;
@@ -49,14 +49,34 @@ pub fn open_segment(dir: &Path, name: SegmentName) -> Result<(File, Segment), Fi
     Ok((file, segment))
 }
 
-/// The segments that are there, in no order.
-pub fn segments(dir: &Path) -> Result<Vec<Segment>, FileError> {
-    let mut segments = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(FileError::on(dir))? {
-        let entry = entry.map_err(FileError::on(dir))?;
-        if let Some(name) = entry.file_name().to_str().and_then(SegmentName::parse) {
-            segments.push(open_segment(dir, name)?.1);
+/// What is there, in no order.
+#[derive(Default)]
+pub struct Contents {
+    pub segments: Vec<SegmentName>,
+    /// Runs of which nothing counts.
+    pub unfinished: Vec<u64>,
+}
+
+impl Contents {
+    pub fn list(dir: &Path) -> Result<Contents, FileError> {
+        let mut contents = Contents::default();
+        for entry in std::fs::read_dir(dir).map_err(FileError::on(dir))? {
+            let entry = entry.map_err(FileError::on(dir))?.file_name();
+            let Some(name) = entry.to_str() else { continue };
+            contents.segments.extend(SegmentName::parse(name));
+            contents.unfinished.extend(parse_unfinished(name));
         }
+        Ok(contents)
     }
-    Ok(segments)
+
+    /// A run's number that is larger than all that are there.
+    pub fn next_run(&self) -> u64 {
+        let runs = self.segments.iter().map(|segment| segment.run).chain(self.unfinished.iter().copied());
+        runs.max().unwrap_or(0) + 1
+    }
+
+    /// The segments with what their headers say.
+    pub fn open(&self, dir: &Path) -> Result<Vec<Segment>, FileError> {
+        self.segments.iter().map(|name| Ok(open_segment(dir, *name)?.1)).collect()
+    }
 }

@@ -1,9 +1,9 @@
 //! Reads the log back at the start, a piece a turn, so that the core answers meanwhile that it is loading.
 
-use super::folder::{FileError, segments};
-use super::tail::Tail;
+use super::folder::{Contents, FileError};
+use super::reader::Reader;
 use crate::engine::Engine;
-use crate::log::{Catalog, Chain, LogError, Replay, SegmentName, Step, Summary, Verdict};
+use crate::log::{Catalog, Chain, LogError, Replay, SegmentName, Step, Summary, Tail, Verdict};
 use crate::types::Now;
 use std::collections::VecDeque;
 use std::fs::File;
@@ -27,9 +27,10 @@ pub enum LoadError {
     Frames { path: PathBuf, expected: u64, found: u64 },
 }
 
-/// What is in a directory.
-pub fn find(dir: &Path) -> Result<Catalog, LoadError> {
-    Catalog::new(segments(dir)?).map_err(|source| LoadError::Log { dir: dir.to_path_buf(), source })
+/// What the segments of a directory are together.
+pub fn find(dir: &Path, contents: &Contents) -> Result<Catalog, LoadError> {
+    let segments = contents.open(dir)?;
+    Catalog::new(segments, &contents.unfinished).map_err(|source| LoadError::Log { dir: dir.to_path_buf(), source })
 }
 
 /// The chains that one core reads, in their order.
@@ -96,7 +97,7 @@ impl Loader {
                     if self.moves {
                         engine.begin_rewrite();
                     } else {
-                        self.tail.log_again(&self.dir, engine)?;
+                        self.log_tail_again(engine)?;
                     }
                     return Ok(true);
                 };
@@ -106,6 +107,19 @@ impl Loader {
                 return Ok(false);
             }
         }
+    }
+
+    /// Logs the keys of frames that nothing vouches for, in one turn: all of them stand in one frame, and a FLUSHALL among
+    /// them is not apart from what came behind it.
+    fn log_tail_again(&self, engine: &mut Engine) -> Result<(), LoadError> {
+        for name in self.tail.segments() {
+            Reader::open(&self.dir, name)?.read(u64::MAX, |frame| {
+                if self.tail.has(&frame) {
+                    frame.records().for_each(|record| engine.log_again(&record));
+                }
+            })?;
+        }
+        Ok(())
     }
 
     /// Reads a piece, or applies a frame; true if it is time to look at the clock.

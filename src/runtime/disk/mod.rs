@@ -1,7 +1,7 @@
 //! Owns: one core's log on disk: the segment that it writes, what of it is on stable storage, the next segment, the old ones.
 //! Knows: files, frames as bytes, which of them were synced, how much room the log may take.
 //! Must never know: commands, keys, connections; what changed is the engine's to say, who waits for it the gate's.
-//! Read first: this file (a turn's writes and syncs), then `elders.rs` (old segments), `loader.rs` (the start).
+//! Read first: this file (a turn's writes and syncs), then `cleaning.rs` (old segments), `loader.rs` (the start).
 //!
 //! Frames are written by a plain write at the turn's end, into blocks that exist: 4 µs into the page cache, where a write
 //! through the ring is handed to a thread of the kernel's on ext4. They are brought to stable storage through the ring, so
@@ -9,31 +9,32 @@
 //! with 8 KiB a commit: so 81 to 86 µs and 34 to 40 of CPU, with O_DIRECT and registered buffers 76 to 84 and 32 to 37; but
 //! those pad each commit to 4 KiB, and need a second way for `everysec`, whose replies leave before the sync.
 
-mod cleaner;
-mod elders;
+mod cleaning;
+mod ending;
 pub mod folder;
 mod keeper;
 mod loader;
 mod outlived;
+mod reader;
 mod spare;
-mod tail;
+mod switch;
+mod sync;
 #[cfg(test)]
 mod tests;
 
 pub use keeper::{Order, start as start_keeper, sync_dir};
 pub use loader::{LoadError, Loader, find};
-use outlived::Outlived;
 use spare::Spare;
+pub use switch::Switch;
 
 use super::Ring;
-use crate::engine::{Engine, Fsync, LogCounts};
-use crate::log::{FRAME_HEADER_BYTES, HEADER_BYTES, SegmentHeader, SegmentName};
+use crate::engine::{Engine, Fsync, LogCounts, Sealed};
+use crate::log::{Account, Elders, FRAME_HEADER_BYTES, HEADER_BYTES, Outlived, Pace, SegmentHeader, SegmentName};
 use crate::types::Now;
+use cleaning::Cleaning;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use elders::{Elders, Turn};
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
@@ -43,6 +44,9 @@ const SYNC_US: u64 = 1_000_000;
 const LOOK_US: u64 = 1_000;
 /// While a segment is cleaned and nothing else happens, how often.
 const CLEAN_US: u64 = 500;
+/// While all keys are logged anew and nothing else happens, how often so many bytes of them are.
+const REWRITE_US: u64 = 100;
+const REWRITE_BYTES: u64 = 64 * 1024;
 /// After so long without a frame the last one is said to be durable.
 const MARK_US: u64 = 1_000_000;
 const MARK_BYTES: u64 = FRAME_HEADER_BYTES as u64;
@@ -58,8 +62,13 @@ pub struct DiskOptions {
     /// The chain that this core goes on with: its name's number is that of the next segment.
     pub next: SegmentHeader,
     pub keeper: Sender<Order>,
-    /// Segments of earlier runs that count no more once all cores have written their keys anew; none: they go on counting.
-    pub outlived: Option<Vec<SegmentName>>,
+    /// Files of earlier runs that count no more once all cores have written their keys anew; none: they go on counting.
+    pub outlived: Option<Vec<PathBuf>>,
+    /// What is there as long as this run is not finished, and nothing of it counts; none: it goes on with what earlier runs
+    /// have left.
+    pub marker: Option<PathBuf>,
+    /// Since which switches this log is on: see [`crate::engine::Ledger::log_switches`].
+    pub switches: u64,
 }
 
 /// A file that takes frames.
@@ -72,6 +81,17 @@ struct Segment {
     nonce: u64,
 }
 
+impl Segment {
+    /// Writes the next frame, for which there is room; its number and its bytes.
+    fn put(&mut self, engine: &mut Engine) -> io::Result<(u64, u64)> {
+        let Sealed { sequence, frame_bytes, bytes } = engine.seal_log(self.nonce, self.at, self.bytes);
+        self.file.write_all_at(bytes, self.at)?;
+        self.at += frame_bytes as u64;
+        engine.log_written();
+        Ok((sequence, frame_bytes as u64))
+    }
+}
+
 /// See the module.
 pub struct Disk {
     dir: PathBuf,
@@ -80,9 +100,11 @@ pub struct Disk {
     next: SegmentHeader,
     keeper: Sender<Order>,
     made: (Sender<io::Result<File>>, Receiver<io::Result<File>>),
-    elders: Elders,
+    cleaning: Cleaning,
     segment: Option<Segment>,
     spare: Spare,
+    /// Files to take over: nothing in them counts any more.
+    free: Vec<SegmentName>,
     /// Segments that were left with frames that no sync has covered.
     left: Vec<File>,
     /// What syncs that are under way cover: descriptors stay open until they end.
@@ -97,7 +119,12 @@ pub struct Disk {
     /// What was written when it was last looked, and when to say that it is durable.
     seen_written: u64,
     mark_us: Option<u64>,
-    outlived: Outlived,
+    /// Files of earlier runs.
+    outlived: Outlived<Vec<PathBuf>>,
+    marker: Option<PathBuf>,
+    /// When to ask for the end of the marker again.
+    finish_us: u64,
+    switches: u64,
     /// The log cannot be written any more; the server's own log says why.
     failed: bool,
     pub counts: LogCounts,
@@ -117,8 +144,17 @@ pub enum Standing {
 
 impl Disk {
     /// Waits for the first segment. Where there is no room for it the server starts all the same, and refuses writes.
+    pub fn open(options: DiskOptions, engine: &mut Engine) -> Disk {
+        let mut disk = Disk::new(options, engine);
+        let made = disk.made.1.recv().expect("the keeper answers each order");
+        disk.take_made(engine, made, 0);
+        disk
+    }
+
+    /// Asks for the first segment.
     pub fn new(options: DiskOptions, engine: &mut Engine) -> Disk {
         let sealed = options.next.first_sequence - 1;
+        let elders = Elders::new(options.earlier, options.segment_bytes, options.amplification, Pace::default());
         let mut disk = Disk {
             dir: options.dir,
             fsync: engine.fsync(),
@@ -126,9 +162,10 @@ impl Disk {
             next: options.next,
             keeper: options.keeper,
             made: bounded(1),
-            elders: Elders::new(options.earlier, options.segment_bytes, options.amplification, engine),
+            cleaning: Cleaning::new(elders, engine),
             segment: None,
             spare: Spare::Failed { again_us: 0, bytes: options.segment_bytes },
+            free: Vec::new(),
             left: Vec::new(),
             syncing: Vec::new(),
             syncs_pending: 0,
@@ -139,19 +176,20 @@ impl Disk {
             owes_sync: false,
             seen_written: sealed,
             mark_us: None,
-            outlived: options.outlived.map_or(Outlived::Nothing, Outlived::Waits),
+            outlived: Outlived::new(options.outlived),
+            marker: options.marker,
+            finish_us: 0,
+            switches: options.switches,
             failed: false,
             counts: LogCounts::default(),
         };
         disk.ask(disk.segment_bytes);
-        let made = disk.made.1.recv().expect("the keeper answers each order");
-        disk.take_made(engine, made, 0);
         disk
     }
 
     /// So many frames of earlier runs' segments were loaded, in the order of their names.
     pub fn loaded(&mut self, frames: &[(SegmentName, u64)]) {
-        self.elders.loaded(frames);
+        self.cleaning.elders.loaded(frames);
     }
 
     /// Writes what has changed, and begins to bring it to stable storage where it is due. Called at a turn's end.
@@ -163,14 +201,14 @@ impl Disk {
         self.fsync = engine.fsync();
         self.look_for_spare(engine, now_us);
         self.clean(engine, now_us);
+        if self.has_room_to_rewrite(engine) {
+            engine.rewrite_more(self.rewrite_bytes());
+        }
         if let Err(error) = self.write(engine) {
             return self.fail("write", &error);
         }
-        if let Outlived::Waits(segments) = &mut self.outlived
-            && !engine.is_loading()
-            && engine.is_rewritten()
-        {
-            self.outlived = Outlived::Rewritten(std::mem::take(segments), engine.log_position());
+        if !engine.is_loading() && engine.is_rewritten() && self.is_begun() {
+            self.outlived.rewritten(engine.log_position());
         }
         self.owes_sync |= engine.take_wish_to_sync();
         if let Err(error) = self.mark(engine, now_us) {
@@ -178,7 +216,7 @@ impl Disk {
         }
         let due = match self.fsync {
             _ if self.owes_sync || !self.left.is_empty() => true,
-            _ if matches!(self.outlived, Outlived::Rewritten(..)) || self.elders.waits() => true,
+            _ if self.outlived.is_rewritten() || self.cleaning.elders.waits() => true,
             Fsync::Always => true,
             Fsync::EverySecond => now_us >= self.last_sync_us + SYNC_US,
             Fsync::Never => false,
@@ -200,30 +238,46 @@ impl Disk {
 
     /// Gives back room, a piece a turn.
     fn clean(&mut self, engine: &mut Engine, now_us: u64) {
-        let turn = Turn {
-            dir: &self.dir,
+        let account = Account {
             now_us,
             written_bytes: self.counts.bytes,
             current_bytes: self.segment.as_ref().map_or(0, |segment| segment.at),
-            room_bytes: match self.spare {
-                _ if engine.has_frame() => 0,
-                Spare::There { .. } => self.segment_bytes,
-                _ => self.segment.as_ref().map_or(0, |segment| segment.bytes - segment.at),
-            },
+            live_bytes: engine.live_log_bytes(),
+            room_bytes: self.room_bytes(engine),
             durable: self.durable,
         };
-        if matches!(self.outlived, Outlived::Nothing) && !engine.is_loading() {
+        if self.outlived.is_settled() && !engine.is_loading() {
             if engine.take_wish_to_clean() {
-                self.elders.ask_for_round(self.segment.is_some());
+                self.cleaning.elders.ask_for_round(self.segment.is_some());
             }
-            self.elders.turn(engine, &turn);
+            self.cleaning.turn(engine, &self.dir, &account);
         }
-        for name in self.elders.take_buried() {
-            self.keeper.send(Order::Remove { path: self.path(name) }).expect("the keeper ends after the last core");
+        for (name, bytes) in self.cleaning.elders.take_buried() {
+            self.let_go(name, bytes);
         }
         let current = self.segment.as_ref().map_or(0, |segment| segment.bytes);
-        self.counts.disk_bytes = self.elders.bytes() + current;
-        self.counts.cleans = u64::from(self.elders.is_busy());
+        let free = self.free.len() as u64 * self.segment_bytes;
+        self.counts.disk_bytes = self.cleaning.elders.bytes() + current + free;
+        self.counts.cleans = u64::from(self.cleaning.elders.is_busy());
+    }
+
+    /// What can be written for certain.
+    fn room_bytes(&self, engine: &Engine) -> u64 {
+        match self.spare {
+            _ if engine.has_frame() => 0,
+            Spare::There { .. } => self.segment_bytes,
+            _ => self.segment.as_ref().map_or(0, |segment| segment.bytes - segment.at),
+        }
+    }
+
+    /// Whether more keys can be logged anew: without room clients would wait behind them.
+    fn has_room_to_rewrite(&self, engine: &Engine) -> bool {
+        !engine.is_rewritten() && self.room_bytes(engine) >= 2 * self.rewrite_bytes()
+    }
+
+    /// How much of them at a time, if no segment is smaller than that.
+    fn rewrite_bytes(&self) -> u64 {
+        REWRITE_BYTES.min(self.segment_bytes / 4)
     }
 
     fn standing(&self) -> Standing {
@@ -239,27 +293,27 @@ impl Disk {
         if self.fsync == Fsync::Always && self.syncs_pending > 0 {
             return Ok(());
         }
+        if !self.is_begun() && matches!(self.spare, Spare::There { .. }) {
+            self.begin_segment(engine)?;
+        }
         // A frame that waits for room was filled in an age, and lies in a segment of it.
         let is_full = self.segment.as_ref().is_some_and(|segment| segment.at > segment.bytes / 8 * 7);
-        let ages = self.elders.wants_age(is_full) && !engine.has_frame();
-        if (ages || self.elders.has_much_to_say())
+        let ages = self.cleaning.elders.wants_age(is_full) && !engine.has_frame();
+        if (ages || self.cleaning.elders.has_much_to_say())
             && self.segment.is_some()
             && matches!(self.spare, Spare::There { .. })
         {
             self.begin_segment(engine)?;
             if ages {
-                self.elders.begin_age(engine);
+                self.cleaning.begin_age(engine);
             }
         }
         while let Some(bytes) = engine.fill_log() {
             let Some(segment) = self.room_for(engine, bytes as u64)? else { break };
-            let (sequence, frame) = engine.seal_log(segment.nonce);
-            segment.file.write_all_at(frame, segment.at)?;
-            segment.at += frame.len() as u64;
+            let (sequence, frame_bytes) = segment.put(engine)?;
             self.counts.frames += 1;
-            self.counts.bytes += frame.len() as u64;
+            self.counts.bytes += frame_bytes;
             self.written = sequence;
-            engine.log_written();
         }
         Ok(())
     }
@@ -280,10 +334,7 @@ impl Disk {
         let Some(segment) = self.segment.as_mut().filter(|segment| segment.at + MARK_BYTES <= segment.bytes) else {
             return Ok(());
         };
-        let (sequence, frame) = engine.seal_log(segment.nonce);
-        segment.file.write_all_at(frame, segment.at)?;
-        segment.at += frame.len() as u64;
-        engine.log_written();
+        let (sequence, _) = segment.put(engine)?;
         (self.written, self.seen_written, self.mark_us) = (sequence, sequence, None);
         Ok(())
     }
@@ -313,13 +364,10 @@ impl Disk {
         let Spare::There { file, bytes } = std::mem::replace(&mut self.spare, gone) else {
             unreachable!("the caller has seen it");
         };
-        let oldest = self.elders.oldest().or(self.segment.as_ref().map(|segment| segment.name));
+        let oldest = self.cleaning.elders.oldest().or(self.segment.as_ref().map(|segment| segment.name));
         // What earlier runs left counts, whoever had it, until it is outlived.
         let none_dead = SegmentName { run: 0, number: 0, ..self.next.name };
-        let oldest = match self.outlived {
-            Outlived::Nothing => oldest.unwrap_or(self.next.name),
-            _ => none_dead,
-        };
+        let oldest = if self.outlived.is_settled() { oldest.unwrap_or(self.next.name) } else { none_dead };
         let header = SegmentHeader {
             oldest_run: oldest.run,
             oldest: oldest.number,
@@ -331,12 +379,12 @@ impl Disk {
         file.write_all_at(&header.encode(), 0)?;
         // Before any frame: without it none could be read.
         file.sync_data()?;
-        self.elders.state();
+        self.cleaning.elders.state();
         self.next.name.number += 1;
         let segment = Segment { name: header.name, file, bytes, at: HEADER_BYTES as u64, nonce: header.nonce() };
         engine.begin_segment(header.name.number);
         if let Some(left) = self.segment.replace(segment) {
-            self.elders.push(left.name, left.bytes);
+            self.cleaning.elders.push(left.name, left.bytes);
             self.left.push(left.file);
         }
         self.ask(self.segment_bytes);
@@ -352,46 +400,23 @@ impl Disk {
         let has_room = self.segment.as_ref().is_some_and(|segment| segment.at + MARK_BYTES <= segment.bytes);
         let may_mark = self.durable >= self.written && has_room && !engine.has_frame();
         let spare = match self.spare {
-            Spare::Asked { .. } if waits => Some(now_us + LOOK_US),
+            Spare::Asked { .. } if waits || !engine.is_rewritten() || !self.is_begun() => Some(now_us + LOOK_US),
             Spare::Failed { again_us, .. } => Some(again_us),
             _ => None,
         };
         let may_begin = self.segment.is_some() && !matches!(self.spare, Spare::Failed { .. });
-        let clean = (!waits && self.elders.goes_on(may_begin)).then_some(now_us + CLEAN_US);
+        let clean = (!waits && self.cleaning.elders.goes_on(may_begin)).then_some(now_us + CLEAN_US);
+        let rewrite = self.has_room_to_rewrite(engine).then_some(now_us + REWRITE_US);
+        let bury = self.outlived.is_done().then_some(now_us + LOOK_US);
         let sync = self.fsync == Fsync::EverySecond && self.written > self.durable && self.syncs_pending == 0;
         sync.then_some(self.last_sync_us + SYNC_US)
             .into_iter()
             .chain(spare)
             .chain(clean)
+            .chain(rewrite)
+            .chain(bury)
             .chain(self.mark_us.filter(|_| may_mark))
             .min()
-    }
-
-    /// Waits for the disk. Nothing of what this turn has to say could leave meanwhile, and a sync through the ring is one
-    /// that a thread of the kernel's waits for: with 1 connection that took 210 µs a SET, and so 120.
-    fn sync_here(&mut self, engine: &mut Engine, now: Now) -> io::Result<()> {
-        for file in self.left.drain(..) {
-            file.sync_data()?;
-        }
-        self.segment.as_ref().expect("what was written is in a segment").file.sync_data()?;
-        (self.durable, self.owes_sync) = (self.written, false);
-        self.counts.syncs += 1;
-        self.counts.synced_unix_s = now.unix_us / 1_000_000;
-        engine.log_durable(self.durable);
-        Ok(())
-    }
-
-    fn sync(&mut self, ring: &mut Ring, now_us: u64) -> io::Result<()> {
-        let segment = self.segment.as_ref().expect("what was written is in a segment");
-        self.syncing.append(&mut self.left);
-        self.syncing.push(segment.file.try_clone()?);
-        for file in &self.syncing {
-            ring.sync(file.as_raw_fd(), 0);
-        }
-        self.syncs_pending = self.syncing.len() as u32;
-        self.counts.syncs += u64::from(self.syncs_pending);
-        (self.covers, self.last_sync_us, self.owes_sync) = (self.written, now_us, false);
-        Ok(())
     }
 
     /// Takes a sync's completion.
@@ -413,58 +438,11 @@ impl Disk {
     pub fn fail(&mut self, what: &str, error: &io::Error) -> Standing {
         if !std::mem::replace(&mut self.failed, true) {
             log::error!(
-                "the log in {} failed ({what}: {error}); writes are refused until the server is started again",
+                "the log in {} failed ({what}: {error}); writes are refused until the log is switched off and on, or \
+                 the server is started again",
                 self.dir.display()
             );
         }
         Standing::Failed
-    }
-
-    /// Writes and syncs what is left, as the core ends.
-    pub fn finish(&mut self, engine: &mut Engine) {
-        if self.failed {
-            return;
-        }
-        // The keeper is asked for whatever is missing, and answers while this waits.
-        while engine.fill_log().is_some() && !self.failed {
-            self.look_for_spare(engine, 0);
-            let before = self.written;
-            if let Err(error) = self.write_at_end(engine) {
-                self.fail("write", &error);
-                return;
-            }
-            if self.written == before {
-                match &self.spare {
-                    Spare::Asked { .. } => std::thread::sleep(std::time::Duration::from_micros(LOOK_US)),
-                    Spare::There { .. } => {}
-                    Spare::Failed { .. } => return log::error!("the last changes are lost: there is no room for them"),
-                }
-            }
-        }
-        // What was made for later and never begun is nothing to come back to.
-        if let Spare::There { .. } | Spare::Asked { .. } = self.spare {
-            self.drop_spare();
-        }
-        if let Err(error) = self.sync_at_end(engine) {
-            self.failed = true;
-            log::error!("the log in {} failed (sync: {error})", self.dir.display());
-        }
-    }
-
-    /// What the kernel still syncs is synced once more: nobody waits for its answer. Then the last frame is said to be
-    /// durable; that this is written need not be.
-    fn sync_at_end(&mut self, engine: &mut Engine) -> io::Result<()> {
-        for file in self.left.iter().chain(&self.syncing).chain(self.segment.iter().map(|segment| &segment.file)) {
-            file.sync_data()?;
-        }
-        self.durable = self.written;
-        engine.log_durable(self.durable);
-        let is_marked = self.written == self.seen_written && self.mark_us.is_none();
-        if is_marked { Ok(()) } else { self.write_mark(engine) }
-    }
-
-    fn write_at_end(&mut self, engine: &mut Engine) -> io::Result<()> {
-        self.syncs_pending = 0;
-        self.write(engine)
     }
 }

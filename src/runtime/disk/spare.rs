@@ -10,6 +10,9 @@ use std::path::PathBuf;
 /// How soon to ask again for a file that could not be made.
 const ASK_AGAIN_US: u64 = 1_000_000;
 
+/// Dead segments that are kept. About one dies for each that begins.
+const FREE_MAX: usize = 1;
+
 /// Why the next segment is not there yet.
 pub(super) enum Spare {
     /// Asked for, with so many bytes.
@@ -34,9 +37,19 @@ impl Disk {
 
     pub(super) fn ask(&mut self, bytes: u64) {
         let zeros = self.fsync == Fsync::Always;
-        let order = Order::Make { path: self.path(self.next.name), bytes, zeros, to: self.made.0.clone() };
+        let free = if bytes == self.segment_bytes { self.free.pop() } else { None };
+        let free = free.map(|name| self.path(name));
+        let order = Order::Make { path: self.path(self.next.name), bytes, zeros, free, to: self.made.0.clone() };
         self.keeper.send(order).expect("the keeper ends after the last core");
         self.spare = Spare::Asked { bytes };
+    }
+
+    /// Keeps a dead segment for the next to come, or takes it away.
+    pub(super) fn let_go(&mut self, name: SegmentName, bytes: u64) {
+        if bytes == self.segment_bytes && self.free.len() < FREE_MAX {
+            return self.free.push(name);
+        }
+        self.keeper.send(Order::Remove { path: self.path(name) }).expect("the keeper ends after the last core");
     }
 
     pub(super) fn drop_spare(&mut self) {

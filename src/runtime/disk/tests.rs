@@ -2,7 +2,9 @@
 //! there is no room. Each test has a folder of its own, which goes with it, and a clock that it turns by hand.
 
 mod cleaning;
+mod switching;
 
+use super::folder::Contents;
 use super::*;
 use crate::engine::{Effects, EngineOptions, Event, Host, HostReport, Ledger, Settings, ShellCounts};
 use crate::keyspace::ShardOptions;
@@ -44,7 +46,18 @@ impl Folder {
 
     /// What is in its segments: each chain's records in order, and how it ends.
     fn records(&self) -> Vec<(Vec<String>, Verdict)> {
-        find(&self.0).expect("the log is sound").chains.into_iter().map(|chain| self.read(chain)).collect()
+        self.chains().into_iter().map(|chain| self.read(chain)).collect()
+    }
+
+    fn chains(&self) -> Vec<Chain> {
+        loop {
+            let contents = Contents::list(&self.0).expect("it can be read");
+            match find(&self.0, &contents) {
+                // The keeper has taken away what was there just now.
+                Err(LoadError::File(_)) => std::thread::yield_now(),
+                found => return found.expect("the log is sound").chains,
+            }
+        }
     }
 
     fn read(&self, chain: Chain) -> (Vec<String>, Verdict) {
@@ -90,9 +103,12 @@ impl Drop for Folder {
 struct Desk {
     dir: PathBuf,
     engine: Engine,
+    ledger: Arc<Ledger>,
     effects: Effects,
     ring: Ring,
     disk: Disk,
+    /// The log is switched off, and the disk that of the last one.
+    is_off: bool,
     now: Now,
     keeper: JoinHandle<()>,
 }
@@ -101,15 +117,16 @@ impl Desk {
     /// Starts over what is in the folder, as a server does.
     fn open(folder: &Folder, fsync: Fsync) -> Desk {
         let table = Arc::new(SlotTable::compile(1, 1, &[]).expect("one core"));
+        let ledger = Arc::new(Ledger::new(1));
         let mut engine = Engine::new(EngineOptions {
             core: CoreId(0),
             table,
-            ledger: Arc::new(Ledger::new(1)),
+            ledger: Arc::clone(&ledger),
             shard: ShardOptions { hash_seed: [1, 2, 3, 4], draw_seed: 5, place: slot_of },
             settings: Settings { fsync, ..Settings::default() },
             host: Arc::new(Machine),
         });
-        let chains = find(&folder.0).expect("the log is sound").chains;
+        let chains = folder.chains();
         let segments = chains.iter().flat_map(Chain::segments);
         let earlier = segments.map(|segment| (segment.name, segment.file_bytes)).collect();
         let run = chains.last().map_or(0, Chain::run) + 1;
@@ -122,8 +139,10 @@ impl Desk {
             next: SegmentHeader::first(SegmentName { run, core: CoreId(0), number: 0 }, run ^ 77, SEGMENT_BYTES),
             keeper,
             outlived: None,
+            marker: None,
+            switches: 1,
         };
-        let mut disk = Disk::new(options, &mut engine);
+        let mut disk = Disk::open(options, &mut engine);
         engine.begin_loading();
         let now = Now { mono_us: 1, unix_us: 1_700_000_000_000_000 };
         let mut loader = Loader::new(folder.0.clone(), chains, false);
@@ -133,8 +152,17 @@ impl Desk {
         engine.end_loading();
         let ring = Ring::new(&RingConfig { entries: 8, completions: 32, buffers: 2, ..RingConfig::default() });
         let ring = ring.expect("the kernel has io_uring");
-        let mut desk =
-            Desk { dir: folder.0.clone(), engine, effects: Effects::default(), ring, disk, now, keeper: thread };
+        let mut desk = Desk {
+            dir: folder.0.clone(),
+            engine,
+            ledger,
+            effects: Effects::default(),
+            ring,
+            disk,
+            is_off: false,
+            now,
+            keeper: thread,
+        };
         let opened = Event::Opened { conn: CONN, peer: String::new(), local: String::new() };
         desk.engine.handle(now, opened, &mut desk.effects);
         desk
@@ -155,7 +183,10 @@ impl Desk {
             ShellCounts { log: self.disk.counts, ..ShellCounts::default() },
             &mut self.effects,
         );
-        self.disk.turn(&mut self.engine, &mut self.ring, self.now)
+        match self.is_off {
+            true => Standing::Up(0),
+            false => self.disk.turn(&mut self.engine, &mut self.ring, self.now),
+        }
     }
 
     /// The end of a sync through the ring.
@@ -324,7 +355,7 @@ fn segments_follow_each_other() {
         desk.until("it is written", |desk| desk.disk.written == number + 1);
     }
     let current = desk.disk.segment.as_ref().expect("it writes");
-    assert_eq!((current.name.number, desk.disk.elders.oldest().expect("the first is full").number), (1, 0));
+    assert_eq!((current.name.number, desk.disk.cleaning.elders.oldest().expect("the first is full").number), (1, 0));
     let large = "y".repeat(2 * SEGMENT_BYTES as usize);
     desk.tell(&format!("SET large {large}"));
     desk.until("a larger segment", |desk| desk.disk.written == 5);

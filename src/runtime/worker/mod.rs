@@ -13,14 +13,14 @@ use super::arrivals::Arrivals;
 use super::clock::Clock;
 use super::cpu_time::CpuTime;
 use super::dialler::Dialler;
-use super::disk::{Disk, DiskOptions, LoadError, Loader};
+use super::disk::{Disk, DiskOptions, LoadError, Loader, Switch};
 use super::listener::Listener;
 use super::mailbox::{Mail, Mailbox};
 use super::pace::{Gather, Pace};
 use super::sockets::{SendOutcome, Sockets};
 use super::tls::{Secure, Sessions};
 use super::uring::{Chunk, Completion, Features, Payload, RingConfig, RingError, Wait};
-use crate::engine::{Departure, Effects, Engine, Event, Gate, Ledger, LogCounts, ShellCounts};
+use crate::engine::{Departure, Effects, Engine, Event, Gate, Ledger, ShellCounts};
 use crate::types::{ConnId, CoreId, Now};
 use drain::{DRAIN_QUIET_US, Drain};
 use std::collections::VecDeque;
@@ -61,10 +61,11 @@ pub struct WorkerOptions {
     pub zero_copy_bytes_min: usize,
     /// Listening sockets. Those that serve all cores are given to one, which places each connection.
     pub listeners: Vec<Listener>,
-    /// Where changes are logged; none: nowhere.
+    /// Where changes are logged at first; none: nowhere.
     pub log: Option<(Loader, DiskOptions)>,
     /// By pool of servers, what makes connections to it secret.
     pub secure: Arc<[Option<Secure>]>,
+    pub switch: Arc<Switch>,
     pub mailbox: Mailbox,
     pub ledger: Arc<Ledger>,
     pub clock: Clock,
@@ -114,6 +115,9 @@ pub struct Worker {
     loader: Option<Loader>,
     /// Where changes are logged; none: nowhere.
     disk: Option<Disk>,
+    switch: Arc<Switch>,
+    /// Since when that is so: see [`Ledger::log_switches`].
+    log_switches: u64,
     gate: Gate,
     /// What rests on frames up to this one was given up, and has not become durable since.
     given_up: Option<u64>,
@@ -138,9 +142,9 @@ impl Worker {
         for (index, listener) in options.listeners.iter().enumerate() {
             ring.accept(listener.fd.as_raw_fd(), TOKEN_LISTENER + index as u64);
         }
-        let gate = Gate::new(options.mailbox.cores());
+        let (gate, log_switches) = (Gate::new(options.mailbox.cores()), options.ledger.log_switches());
         let mut engine = engine();
-        let (loader, disk) = options.log.map(|(loader, disk)| (loader, Disk::new(disk, &mut engine))).unzip();
+        let (loader, disk) = options.log.map(|(loader, disk)| (loader, Disk::open(disk, &mut engine))).unzip();
         if disk.is_some() {
             engine.begin_loading();
         }
@@ -166,6 +170,8 @@ impl Worker {
             linger_until_us: None,
             loader,
             disk,
+            switch: options.switch,
+            log_switches,
             gate,
             given_up: None,
             mail_is_stuck: false,
@@ -202,9 +208,7 @@ impl Worker {
             self.pace.turn(now.mono_us, std::mem::take(&mut self.receives));
             self.control.turns[self.core.index()].fetch_add(1, Ordering::Relaxed);
             if self.drain != Drain::Serving && self.is_drained(now) {
-                if let Some(disk) = &mut self.disk {
-                    disk.finish(&mut self.engine);
-                }
+                self.finish_log();
                 return Ok(());
             }
         }
@@ -264,7 +268,7 @@ impl Worker {
                 Completion::Woken => self.wakes += 1,
                 Completion::NotWoken { ring_fd } => self.ring.wake(ring_fd),
                 Completion::Readable { result, armed, .. } => self.alarmed(now, result.is_ok(), armed),
-                Completion::Synced { result, .. } => self.synced(now, result),
+                Completion::Synced { token, result } => self.synced(now, token, result),
             }
         }
         self.hand_over(now);
@@ -485,8 +489,7 @@ impl Worker {
         if let Some(us) = self.cpu.sample(now.mono_us) {
             self.pace.spent(us);
         }
-        let log = self.disk.as_ref().map_or(LogCounts::default(), |disk| disk.counts);
-        ShellCounts { enters: self.ring.enters(), wakes: self.wakes, cpu_us: self.cpu.us(), log }
+        ShellCounts { enters: self.ring.enters(), wakes: self.wakes, cpu_us: self.cpu.us(), log: self.log_counts() }
     }
 }
 

@@ -1,8 +1,8 @@
 //! What a turn does for the log: changes are written before anything that rests on them leaves.
 
 use super::Worker;
-use crate::engine::Departure;
-use crate::runtime::disk::{LoadError, Standing};
+use crate::engine::{Departure, LogCounts};
+use crate::runtime::disk::{Disk, LoadError, Standing};
 use crate::runtime::mailbox::Mail;
 use crate::types::{ConnId, CoreId, Now};
 use std::io;
@@ -27,30 +27,75 @@ impl Worker {
         Ok(())
     }
 
-    /// Writes what the turn has changed.
+    /// Writes what the turn has changed, and follows where the log is switched on or off.
     pub(super) fn log(&mut self, now: Now) {
+        if self.ledger.log_switches() != self.log_switches {
+            self.switch_log();
+        }
         let Some(disk) = &mut self.disk else { return };
         let mut standing = disk.turn(&mut self.engine, &mut self.ring, now);
         if disk.is_newly_rewritten() {
-            self.ledger.core_rewritten();
+            self.ledger.core_rewritten(self.log_switches);
         }
         // One core takes away what all have outlived: one word makes an end of all of it, since a key may have been in
         // several logs.
-        if self.core == CoreId(0) && !self.ledger.is_rewriting() {
-            match disk.bury_outlived(&mut self.engine) {
-                Ok(true) => self.ledger.bury_outlived(),
+        if self.core == CoreId(0) && !self.ledger.is_rewriting(self.log_switches) {
+            match disk.bury_outlived(&mut self.engine, &self.ledger, now.mono_us) {
+                Ok(true) => self.ledger.bury_outlived(self.log_switches),
                 Ok(false) => {}
                 Err(error) => standing = disk.fail("write", &error),
             }
         }
-        if !self.ledger.has_outlived() {
+        if !self.ledger.has_outlived(self.log_switches) {
             disk.forget_outlived();
         }
         self.stand(standing);
     }
 
-    pub(super) fn synced(&mut self, now: Now, result: io::Result<()>) {
-        let disk = self.disk.as_mut().expect("nothing else is synced");
+    /// Ends the log that there is, with all that has been said until now, and begins the one that is wanted.
+    fn switch_log(&mut self) {
+        if self.disk.as_ref().is_some_and(Disk::is_syncing) {
+            // What that says of the disk nobody else will hear.
+            return;
+        }
+        let (switches, options) = self.switch.fetch(self.core);
+        self.log_switches = switches;
+        if let Some(mut disk) = self.disk.take() {
+            let lasts = disk.finish(&mut self.engine);
+            let position = self.engine.log_position();
+            if lasts {
+                self.stand(Standing::Up(position));
+            } else if self.given_up.is_none() {
+                self.stand(Standing::Failed);
+            }
+            self.engine.end_log();
+            self.given_up = None;
+            self.gate.reset();
+        }
+        if let Some(options) = options {
+            self.disk = Some(Disk::new(options, &mut self.engine));
+            self.engine.begin_log();
+            self.engine.begin_rewrite();
+        }
+    }
+
+    pub(super) fn log_counts(&self) -> LogCounts {
+        self.disk.as_ref().map_or(LogCounts::default(), |disk| disk.counts)
+    }
+
+    /// The core ends.
+    pub(super) fn finish_log(&mut self) {
+        let Some(disk) = &mut self.disk else { return };
+        disk.finish_rewrite(&mut self.engine);
+        disk.finish(&mut self.engine);
+        if disk.is_newly_rewritten() {
+            self.ledger.core_rewritten(self.log_switches);
+        }
+    }
+
+    pub(super) fn synced(&mut self, now: Now, switches: u64, result: io::Result<()>) {
+        // Of a log that has ended nobody awaits it.
+        let Some(disk) = self.disk.as_mut().filter(|_| switches == self.log_switches) else { return };
         let standing = disk.synced(&mut self.engine, now.unix_us / 1_000_000, result);
         self.stand(standing);
     }

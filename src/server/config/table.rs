@@ -393,6 +393,7 @@ pub const TABLE: &[Parameter] = &[
     Parameter::row("log", "appendonly", "appendonly", field!(log.appendonly))
         .kind(Kind::Switch, "off")
         .redis("appendonly")
+        .live()
         .why("Whether keys outlive the server. Changes are logged to files in dir, and read back at the start."),
     Parameter::row("log", "appendfsync", "appendfsync", field!(log.fsync))
         .kind(Kind::OneOf(FSYNCS), "everysec")

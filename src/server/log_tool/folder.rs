@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::ToolError;
 use crate::log::{Catalog, Chain, Frame, LogError, Replay, SegmentName, Step, Summary};
-use crate::runtime::disk::folder::{FOLDER, FileError, LOCK, hold, segments};
+use crate::runtime::disk::folder::{Contents, FOLDER, FileError, LOCK, hold};
 
 /// A log's directory, held against a server that starts meanwhile.
 pub struct Folder {
@@ -27,7 +27,7 @@ impl Folder {
         let inner = dir.join(FOLDER);
         let dir = if inner.is_dir() { inner } else { dir };
         let lock = lock(&dir)?;
-        let catalog = Catalog::sort_out(segments(&dir)?);
+        let catalog = sort_out(&dir)?;
         if catalog.chains.is_empty() && catalog.dead.is_empty() {
             return Err(ToolError::Empty(dir));
         }
@@ -36,7 +36,7 @@ impl Folder {
 
     /// What is there after it was changed; the first stays the one that holds it.
     pub fn again(&self) -> Result<Folder, ToolError> {
-        let catalog = Catalog::sort_out(segments(&self.dir)?);
+        let catalog = sort_out(&self.dir)?;
         Ok(Folder { dir: self.dir.clone(), catalog, _lock: None })
     }
 
@@ -69,6 +69,11 @@ impl Folder {
             }
         }
     }
+}
+
+fn sort_out(dir: &Path) -> Result<Catalog, ToolError> {
+    let contents = Contents::list(dir)?;
+    Ok(Catalog::sort_out(contents.open(dir)?, &contents.unfinished))
 }
 
 /// `run 3, core 1`.

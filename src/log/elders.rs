@@ -4,50 +4,91 @@
 //!
 //! Segments are written in ages, about three at a time. An item says in which of the last four ages its key was last
 //! logged, so that of a segment's records those are logged once more that count for its age, and no other.
+//!
+//! Decided here, done by whoever has the files: [`Elders::turn`] says what, and hears what came of it.
+//!
+//! A log of first-in, first-out segments needs no index of what lies where: a record counts if its key was last logged in
+//! the age of its segment. Nobody forks, nothing stops, and how large the log gets is a matter of when the next segment's turn
+//! comes. (Rosenblum, Ousterhout, "The Design and Implementation of a Log-Structured File System", 1992, clean by benefit
+//! and cost; here the oldest goes first, since any other order would bring back what was removed.)
 
-use super::cleaner::Cleaner;
-use crate::engine::Engine;
-use crate::log::SegmentName;
+use super::name::SegmentName;
 use std::collections::VecDeque;
-use std::path::Path;
 
 /// Cleaning goes on by so many bytes for each byte that is written, and for each microsecond: where little is written it
 /// takes 64 MB/s, where much is written twice what that is.
 const BYTES_A_BYTE: u64 = 2;
 const BYTES_A_US: u64 = 64;
-/// What a turn goes through at most for time that has passed: a few tens of microseconds.
-const PASSED_BYTES_MAX: u64 = 32 * 1024;
-/// What a turn goes through at most. More than a turn at full load writes, or the log would outgrow its bound.
-const TURN_BYTES_MAX: u64 = 512 * 1024;
 /// What is logged once more is a part of what is gone through: with less room than four times that a turn does not begin.
 const ROOM_PART: u64 = 4;
-const ROOM_BYTES_MIN: u64 = 16 * 1024;
-/// What is owed at most.
-const CREDIT_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Segments that a log may have beyond its bound: the one that is written, and the one that is cleaned.
 const SEGMENTS_FREE: u64 = 2;
 /// An age ends with so large a part of all that is there.
 const AGE_PART: u64 = 3;
 /// How many ages may be in the log: as many as an item's bits tell apart.
 const AGES_MAX: u64 = 4;
-/// What earlier runs wrote, and what is logged first.
+/// What earlier runs wrote.
 const AGE_EARLIER: u64 = 0;
-const AGE_FIRST: u64 = 1;
 
 /// Until the loader has said how many frames a segment has, nobody finds all of them in it.
 const FRAMES_UNKNOWN: u64 = u64::MAX;
 
 /// A segment that takes no more.
-struct Elder {
-    name: SegmentName,
-    bytes: u64,
-    age: u64,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elder {
+    pub name: SegmentName,
+    pub bytes: u64,
+    pub age: u64,
     /// How many of its frames were loaded, if an earlier run wrote it.
-    frames: u64,
+    pub frames: u64,
+}
+
+impl Elder {
+    /// Whether an earlier run wrote it, so that it has to be read: of what this one wrote the engine has a list.
+    pub fn is_earlier(&self) -> bool {
+        self.age == AGE_EARLIER
+    }
+}
+
+/// How much of a log is cleaned at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// What a turn goes through at most for time that has passed.
+    pub passed_bytes_max: u64,
+    /// What a turn goes through at most. More than a turn at full load writes, or the log would outgrow its bound.
+    pub turn_bytes_max: u64,
+    /// With less room a turn does not begin.
+    pub room_bytes_min: u64,
+    /// What is owed at most.
+    pub credit_bytes_max: u64,
+}
+
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace {
+            // A few tens of microseconds.
+            passed_bytes_max: 32 * 1024,
+            turn_bytes_max: 512 * 1024,
+            room_bytes_min: 16 * 1024,
+            credit_bytes_max: 256 * 1024 * 1024,
+        }
+    }
+}
+
+/// What a turn is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    Nothing,
+    /// What was logged once more of this one is durable: it counts no more.
+    Forget(Elder),
+    /// Go through so many bytes of the oldest. Behind its last [`Elders::gone_through`] is to be called, and where it cannot
+    /// be read [`Elders::stick`].
+    GoThrough(Elder, u64),
 }
 
 /// See the module.
 pub struct Elders {
+    pace: Pace,
     /// By what the log may be larger than what counts in it.
     amplification: u64,
     segment_bytes: u64,
@@ -56,8 +97,6 @@ pub struct Elders {
     /// What is logged now is of this age, and so much of it lies in segments that are full.
     age: u64,
     age_bytes: u64,
-    /// Of a segment that has to be read.
-    cleaner: Option<Cleaner>,
     /// The oldest has been gone through, and counts until this frame is durable.
     cleaned_at: Option<u64>,
     /// No header says so yet.
@@ -79,12 +118,14 @@ pub struct Elders {
 }
 
 /// What a turn brings.
-pub struct Turn<'a> {
-    pub dir: &'a Path,
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Account {
     pub now_us: u64,
     /// Bytes written so far, and those of the current segment.
     pub written_bytes: u64,
     pub current_bytes: u64,
+    /// About how many bytes all that counts takes.
+    pub live_bytes: u64,
     /// What can be written for certain: what is cleaned on a disk that is full must not wait for room, since clients
     /// would wait behind it.
     pub room_bytes: u64,
@@ -92,10 +133,13 @@ pub struct Turn<'a> {
 }
 
 impl Elders {
-    /// Begins the first age, behind what earlier runs wrote.
-    pub fn new(found: Vec<(SegmentName, u64)>, segment_bytes: u64, amplification: u64, engine: &mut Engine) -> Elders {
-        engine.begin_age(AGE_FIRST);
+    /// The age of what is logged first.
+    pub const AGE_FIRST: u64 = AGE_EARLIER + 1;
+
+    /// Begins with what earlier runs wrote, names and bytes.
+    pub fn new(found: Vec<(SegmentName, u64)>, segment_bytes: u64, amplification: u64, pace: Pace) -> Elders {
         Elders {
+            pace,
             amplification,
             segment_bytes,
             alive_bytes: found.iter().map(|(_, bytes)| bytes).sum(),
@@ -103,9 +147,8 @@ impl Elders {
                 .into_iter()
                 .map(|(name, bytes)| Elder { name, bytes, age: AGE_EARLIER, frames: FRAMES_UNKNOWN })
                 .collect(),
-            age: AGE_FIRST,
+            age: Elders::AGE_FIRST,
             age_bytes: 0,
-            cleaner: None,
             cleaned_at: None,
             dead: Vec::new(),
             stated: Vec::new(),
@@ -139,6 +182,11 @@ impl Elders {
         self.alive.front().map(|elder| elder.name)
     }
 
+    /// The same, if an earlier run wrote it.
+    pub fn reads_next(&self) -> Option<SegmentName> {
+        self.alive.front().filter(|elder| elder.is_earlier()).map(|elder| elder.name)
+    }
+
     /// Bytes of all files that are there.
     pub fn bytes(&self) -> u64 {
         let gone: u64 = self.dead.iter().chain(&self.stated).map(|(_, bytes)| bytes).sum();
@@ -161,57 +209,66 @@ impl Elders {
         is_due && self.age + 1 < oldest + AGES_MAX && !self.stuck
     }
 
-    /// A segment has begun, and all that was logged before lies in these.
-    pub fn begin_age(&mut self, engine: &mut Engine) {
+    /// A segment has begun, and all that was logged before lies in these. Answers of what age is what is logged from now on.
+    pub fn begin_age(&mut self) -> u64 {
         (self.age, self.age_bytes) = (self.age + 1, 0);
-        engine.begin_age(self.age);
         if std::mem::take(&mut self.is_asked) {
             self.clean_to = self.alive.back().map(|elder| elder.name);
         }
+        self.age
     }
 
-    /// Cleans for a while, if there is too much.
-    pub fn turn(&mut self, engine: &mut Engine, turn: &Turn) {
-        let (us, bytes) = (turn.now_us - self.seen_us, turn.written_bytes - self.seen_bytes);
-        (self.seen_us, self.seen_bytes) = (turn.now_us, turn.written_bytes);
+    /// What is to be cleaned now, if there is too much.
+    pub fn turn(&mut self, account: &Account) -> Due {
+        let &Account { now_us, written_bytes, current_bytes, live_bytes, room_bytes, durable } = account;
+        let (us, bytes) = (now_us.saturating_sub(self.seen_us), written_bytes - self.seen_bytes);
+        (self.seen_us, self.seen_bytes) = (now_us, written_bytes);
         if self.stuck {
-            return;
+            return Due::Nothing;
         }
         if let Some(position) = self.cleaned_at {
-            if turn.durable >= position {
-                self.cleaned_at = None;
-                let Elder { name, bytes, age, .. } = self.alive.pop_front().expect("the oldest was cleaned");
-                if age != AGE_EARLIER {
-                    engine.forget_segment(name.number);
-                }
-                self.alive_bytes -= bytes;
-                self.dead.push((name, bytes));
-            }
             self.credit = self.earned(0, bytes);
-            return;
+            return if durable >= position { self.forget_oldest() } else { Due::Nothing };
         }
-        self.room_bytes = turn.room_bytes;
-        self.is_too_much = self.alive_bytes + turn.current_bytes
-            > self.amplification * engine.live_log_bytes() + SEGMENTS_FREE * self.segment_bytes;
+        self.room_bytes = room_bytes;
+        self.is_too_much =
+            self.alive_bytes + current_bytes > self.amplification * live_bytes + SEGMENTS_FREE * self.segment_bytes;
         if !self.cleans() {
             self.credit = 0;
-            return;
+            return Due::Nothing;
         }
         self.credit = self.earned(us, bytes);
-        if let Err(error) = self.clean(engine, turn.dir) {
-            log::error!("the log cannot be cleaned, and grows: {error}");
-            (self.stuck, self.cleaner) = (true, None);
-        }
+        let share = self.credit.min(self.pace.turn_bytes_max).min(self.room_bytes / ROOM_PART);
+        self.credit -= share;
+        Due::GoThrough(*self.alive.front().expect("it was seen just now"), share)
+    }
+
+    fn forget_oldest(&mut self) -> Due {
+        self.cleaned_at = None;
+        let elder = self.alive.pop_front().expect("the oldest was cleaned");
+        self.alive_bytes -= elder.bytes;
+        self.dead.push((elder.name, elder.bytes));
+        Due::Forget(elder)
+    }
+
+    /// The oldest has been gone through, and what of it counts is in frames up to this one.
+    pub fn gone_through(&mut self, position: u64) {
+        self.cleaned_at = Some(position);
+    }
+
+    /// The oldest cannot be read: it stays, and with it all others.
+    pub fn stick(&mut self) {
+        self.stuck = true;
     }
 
     fn earned(&self, us: u64, bytes: u64) -> u64 {
-        let passed = us.saturating_mul(BYTES_A_US).min(PASSED_BYTES_MAX);
-        (self.credit + passed).saturating_add(bytes.saturating_mul(BYTES_A_BYTE)).min(CREDIT_BYTES_MAX)
+        let passed = us.saturating_mul(BYTES_A_US).min(self.pace.passed_bytes_max);
+        (self.credit + passed).saturating_add(bytes.saturating_mul(BYTES_A_BYTE)).min(self.pace.credit_bytes_max)
     }
 
     /// Whether the oldest is to be gone through now.
     fn cleans(&self) -> bool {
-        if self.room_bytes < ROOM_BYTES_MIN {
+        if self.room_bytes < self.pace.room_bytes_min {
             return false;
         }
         // An age that is asked for may have to wait for the oldest to go.
@@ -220,33 +277,6 @@ impl Elders {
             self.is_too_much || is_in_the_way(elder) || self.clean_to.is_some_and(|last| elder.name <= last)
         };
         self.alive.front().is_some_and(|elder| elder.age < self.age && is_due(elder))
-    }
-
-    fn clean(&mut self, engine: &mut Engine, dir: &Path) -> Result<(), super::LoadError> {
-        let &Elder { name, bytes, age, frames } = self.alive.front().expect("the caller has seen it");
-        let share = self.credit.min(TURN_BYTES_MAX).min(self.room_bytes / ROOM_PART);
-        self.credit -= share;
-        let listed = (age != AGE_EARLIER).then(|| engine.renew_listed(age, name.number, share, bytes)).flatten();
-        let is_through = match listed {
-            Some(is_through) => is_through,
-            // It was made and never begun, or its first frame was torn: nothing in it counts.
-            None if frames == 0 => true,
-            None => {
-                let mut cleaner = match self.cleaner.take() {
-                    Some(cleaner) => cleaner,
-                    None => Cleaner::open(dir, name, frames)?,
-                };
-                let is_through = cleaner.turn(engine, age, share)?;
-                self.cleaner = Some(cleaner);
-                is_through
-            }
-        };
-        if is_through {
-            self.cleaner = None;
-            // What was noted just now is in the next frame.
-            self.cleaned_at = Some(engine.log_position());
-        }
-        Ok(())
     }
 
     /// Whether something waits for what was written to be durable.
@@ -275,8 +305,8 @@ impl Elders {
         self.stated.append(&mut self.dead);
     }
 
-    /// Those whose death is on stable storage.
-    pub fn take_buried(&mut self) -> Vec<SegmentName> {
-        self.stated.drain(..).map(|(name, _)| name).collect()
+    /// Those whose death is on stable storage, and their bytes.
+    pub fn take_buried(&mut self) -> Vec<(SegmentName, u64)> {
+        std::mem::take(&mut self.stated)
     }
 }
