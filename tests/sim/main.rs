@@ -318,7 +318,7 @@ fn keepers_listeners_and_short_memory_are_reached() {
 #[test]
 fn servers_in_trouble_are_reached() {
     let mut all: Vec<Counts> = Vec::new();
-    for seed in 0..120 {
+    for seed in 0..240 {
         all.push(expect_good(&Plan::before_servers(seed)).reached.servers);
     }
     let sum = |of: fn(&Counts) -> usize| all.iter().map(of).sum::<usize>();

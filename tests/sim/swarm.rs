@@ -139,7 +139,7 @@ impl Hazard {
 
     /// Whether it besets servers behind the cores.
     fn is_of_servers(self) -> bool {
-        self >= Hazard::Moves
+        (Hazard::Moves..=Hazard::Outage).contains(&self)
     }
 
     fn apply(self, scenario: &mut Scenario, rng: &mut Rng) {
