@@ -148,7 +148,7 @@ fn read(
     open: fn(coldplate::log::Chain) -> Replay,
 ) -> Vec<(u64, Result<Verdict, LogError>)> {
     let found = |(name, bytes): (&SegmentName, &Vec<u8>)| Segment::found(*name, bytes.len() as u64, bytes);
-    let catalog = Catalog::sort_out(writer.files.iter().map(found).collect());
+    let catalog = Catalog::sort_out(writer.files.iter().map(found).collect(), &[]);
     let mut ends = Vec::new();
     for chain in catalog.chains {
         let (mut replay, mut frames, mut last) = (open(chain), 0, None);

@@ -10,6 +10,7 @@ pub enum Fault {
     /// Redirects are handed on to clients.
     FollowNothing,
     /// Each reply goes to the request behind its own.
+    #[cfg(feature = "faults")]
     ShiftReplies,
     /// What a server has not got any more is asked elsewhere as if it were there already.
     ForgetAsking,
