@@ -54,7 +54,8 @@ def play_alone(function, cores, options):
 def on_cores(cores):
     shared = Shared(cores)
     for label, function, traits in suite.chosen():
-        if traits.get("once"):
+        # What a lone core does in front of servers is what each of several does, and starting them takes long.
+        if traits.get("once") or traits.get("servers") == "own" and cores == 1 and len(cores_played()) > 1:
             continue
         options = traits.get("options")
         if traits.get("servers") == "own":
@@ -65,12 +66,16 @@ def on_cores(cores):
     suite.record(f"farewell [{cores} cores]", shared.farewell)
 
 
+def cores_played():
+    return [int(word) for word in os.environ.get("CORES", "1 2 4").split()]
+
+
 def main():
     raise_file_limit(FILES_WANTED)
     for label, function, traits in suite.chosen():
         if traits.get("once"):
             suite.record(label, function)
-    for cores in (int(word) for word in os.environ.get("CORES", "1 2 4").split()):
+    for cores in cores_played():
         on_cores(cores)
     return suite.close()
 
