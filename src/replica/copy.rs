@@ -4,8 +4,8 @@ use crate::protocol::resp::Reply;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Values that came in a reply are shared from this length on.
-const SHARED_BYTES_MIN: usize = 64 * 1024;
+/// Replies from this length on are shared by all who get them.
+pub(super) const SHARED_BYTES_MIN: usize = 64 * 1024;
 
 /// What the key held.
 #[derive(Clone, Debug)]

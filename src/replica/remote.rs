@@ -3,18 +3,16 @@
 //! What a run of many that is refused leaves to be asked again must not be overtaken by the runs behind it, so those are
 //! not asked before it is answered. Reads are not asked again: what refuses one refuses all.
 
-use super::Copy;
+use super::copy::{Copy, SHARED_BYTES_MIN};
 use super::fold::{Fold, Kind, Run};
 use crate::keyspace::command::Request;
 use crate::keyspace::number::parse_i64;
 use crate::protocol::command::{flags::flag, spec};
-use crate::protocol::resp::{Args, Proto, Reply, Shared};
+use crate::protocol::resp::{Args, Proto, Reply};
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Replies from this length on are shared by all who get them.
-const SHARED_BYTES_MIN: usize = 64 * 1024;
 /// A server that keeps to the protocol never makes this necessary.
 const NO_SUM: &[u8] = b"-ERR upstream: a reply that is no sum\r\n";
 const NULL: [&[u8]; 2] = [b"$-1\r\n", b"_\r\n"];
@@ -75,10 +73,7 @@ impl Fold {
             if reply.len() < SHARED_BYTES_MIN || reply[0] != b'$' {
                 return answers.bytes.extend_from_slice(&reply);
             }
-            // A shared value is never at an end.
-            let (at, range) = (answers.bytes.len() + 1, 1..reply.len() - 2);
-            answers.bytes.extend_from_slice(b"$\r\n");
-            answers.shared.push(Shared { at, value: Arc::new(reply.into_owned()), range });
+            answers.push_shared_reply(Arc::new(reply.into_owned()));
         });
         true
     }

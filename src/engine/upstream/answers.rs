@@ -7,7 +7,7 @@ use super::router::{Asked, Loss, Whose};
 use crate::engine::Engine;
 use crate::engine::event::Effects;
 use crate::engine::letter::Ticket;
-use crate::protocol::resp::{Output, Proto, Reply, Shared};
+use crate::protocol::resp::{Output, Proto, Reply};
 use crate::session::Fill;
 use crate::types::{ConnId, Now};
 use crate::upstream::topology::Redirect;
@@ -177,13 +177,8 @@ impl Engine {
     #[cold]
     fn bring_large_home(&mut self, ticket: Ticket, bytes: Vec<u8>) {
         let Some(client) = self.sessions.get_mut(ticket.conn()) else { return };
-        // A shared value is never at an end.
-        let mut reply = Output::default();
-        reply.bytes.extend_from_slice(&bytes[..1]);
-        reply.bytes.extend_from_slice(&bytes[bytes.len() - 2..]);
-        let range = 1..bytes.len() - 2;
-        let value = Arc::new(bytes);
-        reply.shared.push(Shared { at: 1, value: Arc::clone(&value), range });
+        let (mut reply, value) = (Output::default(), Arc::new(bytes));
+        reply.push_shared_reply(Arc::clone(&value));
         let client = &mut **client;
         let part = matches!(client.queue.fill(ticket.slot, &reply, 0..3, &mut client.output), Fill::Part(_));
         self.router.as_deref_mut().expect("there is a router").touched.push(ticket.conn());

@@ -62,6 +62,16 @@ impl Output {
         }
     }
 
+    /// Adds a whole reply, which is sent from where it lies but for its first byte and its line's end: a shared value is never
+    /// at an end.
+    pub fn push_shared_reply(&mut self, reply: Arc<Vec<u8>>) {
+        let range = 1..reply.len() - 2;
+        self.bytes.extend_from_slice(&reply[..range.start]);
+        let at = self.bytes.len();
+        self.bytes.extend_from_slice(&reply[range.end..]);
+        self.shared.push(Shared { at, value: reply, range });
+    }
+
     /// Empties it, keeping its memory for the next replies unless it grew large.
     pub fn clear(&mut self) {
         self.clear_keeping(BYTES_KEEP_MAX);
