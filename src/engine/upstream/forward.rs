@@ -271,7 +271,7 @@ pub(super) fn encode(args: &mut Args, out: &mut Output) {
     if let Some(bytes) = args.as_received() {
         return out.bytes.extend_from_slice(bytes);
     }
-    push_length(out, b'*', args.len());
+    push_length(&mut out.bytes, b'*', args.len());
     for index in 0..args.len() {
         encode_arg(args, index, out);
     }
@@ -279,10 +279,8 @@ pub(super) fn encode(args: &mut Args, out: &mut Output) {
 
 /// Writes a request whose name stands for itself.
 pub(super) fn encode_as(name: &[u8], args: &mut Args, out: &mut Output) {
-    push_length(out, b'*', args.len());
-    push_length(out, b'$', name.len());
-    out.bytes.extend_from_slice(name);
-    out.bytes.extend_from_slice(b"\r\n");
+    push_length(&mut out.bytes, b'*', args.len());
+    push_word(&mut out.bytes, name);
     for index in 1..args.len() {
         encode_arg(args, index, out);
     }
@@ -290,22 +288,17 @@ pub(super) fn encode_as(name: &[u8], args: &mut Args, out: &mut Output) {
 
 /// Writes some of a request's arguments as a request; of SCAN, with a cursor in the place of the one that came.
 fn encode_part(args: &mut Args, part: &Part, cursor: Option<u64>, out: &mut Output) {
-    push_length(out, b'*', part.args.len());
+    push_length(&mut out.bytes, b'*', part.args.len());
     for index in &part.args {
         match cursor {
-            Some(cursor) if *index == 1 => {
-                let digits = cursor.to_string();
-                push_length(out, b'$', digits.len());
-                out.bytes.extend_from_slice(digits.as_bytes());
-                out.bytes.extend_from_slice(b"\r\n");
-            }
+            Some(cursor) if *index == 1 => push_word(&mut out.bytes, cursor.to_string().as_bytes()),
             _ => encode_arg(args, *index, out),
         }
     }
 }
 
 fn encode_arg(args: &mut Args, index: usize, out: &mut Output) {
-    push_length(out, b'$', args.get(index).len());
+    push_length(&mut out.bytes, b'$', args.get(index).len());
     match args.take_body(index) {
         Some(body) => {
             let (at, range) = (out.bytes.len(), 0..body.len());
@@ -317,17 +310,19 @@ fn encode_arg(args: &mut Args, index: usize, out: &mut Output) {
 }
 
 /// Writes a request of the router's own.
-pub(super) fn push_words(out: &mut Output, words: &[&[u8]]) {
-    push_length(out, b'*', words.len());
-    for word in words {
-        push_length(out, b'$', word.len());
-        out.bytes.extend_from_slice(word);
-        out.bytes.extend_from_slice(b"\r\n");
-    }
+pub(super) fn push_words(bytes: &mut Vec<u8>, words: &[&[u8]]) {
+    push_length(bytes, b'*', words.len());
+    words.iter().for_each(|word| push_word(bytes, word));
 }
 
-fn push_length(out: &mut Output, kind: u8, length: usize) {
-    out.bytes.push(kind);
-    out.bytes.extend_from_slice(length.to_string().as_bytes());
-    out.bytes.extend_from_slice(b"\r\n");
+fn push_word(bytes: &mut Vec<u8>, word: &[u8]) {
+    push_length(bytes, b'$', word.len());
+    bytes.extend_from_slice(word);
+    bytes.extend_from_slice(b"\r\n");
+}
+
+fn push_length(bytes: &mut Vec<u8>, kind: u8, length: usize) {
+    bytes.push(kind);
+    bytes.extend_from_slice(length.to_string().as_bytes());
+    bytes.extend_from_slice(b"\r\n");
 }

@@ -1,5 +1,6 @@
 //! Which servers there are, as the configuration names them.
 
+use super::forward::push_words;
 use crate::protocol::resp::{Proto, ReplyBounds};
 use crate::routing::{Layout, Routes, Server};
 use crate::upstream::{HealthPolicy, LinkOptions};
@@ -114,7 +115,7 @@ impl PoolOptions {
     /// A link on which the server says what has changed of what it was asked for, but for what was changed by it.
     pub(super) fn tracking_link(&self) -> LinkOptions {
         let mut link = self.link(Proto::Resp3);
-        push_request(&mut link.greeting, &[b"CLIENT", b"TRACKING", b"ON", b"NOLOOP"]);
+        push_words(&mut link.greeting, &[b"CLIENT", b"TRACKING", b"ON", b"NOLOOP"]);
         link.greeting_replies += 1;
         link
     }
@@ -146,22 +147,13 @@ impl PoolOptions {
         let mut replies = 0;
         if !words.is_empty() {
             replies += 1;
-            push_request(&mut greeting, &words);
+            push_words(&mut greeting, &words);
         }
         if matches!(self.kind, PoolKind::Cluster(ReadPolicy::Replica | ReadPolicy::Nearest)) {
             replies += 1;
-            push_request(&mut greeting, &[b"READONLY"]);
+            push_words(&mut greeting, &[b"READONLY"]);
         }
         (greeting, replies)
-    }
-}
-
-pub(super) fn push_request(bytes: &mut Vec<u8>, words: &[&[u8]]) {
-    bytes.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
-    for word in words {
-        bytes.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
-        bytes.extend_from_slice(word);
-        bytes.extend_from_slice(b"\r\n");
     }
 }
 

@@ -5,9 +5,8 @@ use super::{Leg, Made};
 use crate::engine::Engine;
 use crate::engine::event::Effects;
 use crate::engine::hot::Home;
-use crate::engine::upstream::forward::encode_as;
+use crate::engine::upstream::forward::{encode_as, push_words};
 use crate::engine::upstream::join::number as number_of;
-use crate::engine::upstream::options::push_request;
 use crate::protocol::command::spec;
 use crate::protocol::resp::{Output, Proto};
 use crate::replica::{Cell, Copy, Fold};
@@ -186,7 +185,7 @@ impl Engine {
         }
         if asks_life {
             let key = flight.fold.key();
-            let encode = |out: &mut Output| push_request(&mut out.bytes, &[b"PTTL", key]);
+            let encode = |out: &mut Output| push_words(&mut out.bytes, &[b"PTTL", key]);
             router.ask(now.mono_us, row, asked(Leg::Life, true), encode, effects);
         }
         router.hot.flights[number as usize] = Some(flight);

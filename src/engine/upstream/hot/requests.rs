@@ -78,7 +78,7 @@ impl Engine {
             Goes::Any | Goes::Channels | Goes::Patterns | Goes::Nowhere | Goes::Never => return Meets::Nothing,
         };
         if concerns_all {
-            cells.extend(self.hot.upstream.iter().map(|entry| Arc::clone(entry.cell())));
+            cells = self.cells_of_all();
         }
         for key in keys {
             let key = args.get(key);
@@ -93,14 +93,11 @@ impl Engine {
             return wait(client);
         }
         if writes {
-            let router = self.router.as_deref_mut().expect("requests are passed on where there is a router");
-            router.hot.bar = router.hot.bar(cells);
+            self.begin_bar(cells);
         }
         Meets::HotKeys
     }
-}
 
-impl Engine {
     /// A request goes over its client's own connection: a transaction may write any hot key, and so may what is known to
     /// write. What blocks is left to its server to tell of: no copy would be made for as long as anybody waits.
     pub(in super::super) fn bar_for_own(&mut self, client: &mut Client, holds: Holds, reads: bool) {
@@ -109,10 +106,18 @@ impl Engine {
         }
         client.hold_copies();
         if holds == Holds::Ends || holds == Holds::Nothing && !reads {
-            let cells = self.hot.upstream.iter().map(|entry| Arc::clone(entry.cell())).collect();
-            let hot = &mut self.router.as_deref_mut().expect("there is a router").hot;
-            hot.bar = hot.bar(cells);
+            self.begin_bar(self.cells_of_all());
         }
+    }
+
+    fn cells_of_all(&self) -> Vec<Arc<Cell>> {
+        self.hot.upstream.iter().map(|entry| Arc::clone(entry.cell())).collect()
+    }
+
+    /// What is asked from here on, until [`Engine::end_bar`], is a write on these.
+    fn begin_bar(&mut self, cells: Vec<Arc<Cell>>) {
+        let hot = &mut self.router.as_deref_mut().expect("requests are passed on where there is a router").hot;
+        hot.bar = hot.bar(cells);
     }
 
     /// All requests of a write are sent.

@@ -257,7 +257,7 @@ impl Engine {
         let (name, ending) = (name.to_string(), if fails { &b"ERROR"[..] } else { b"TIMEOUT" });
         let asked = Asked { whose: Whose::Asking, again: true, ..Asked::default() };
         let words = [b"CLIENT", &b"UNBLOCK"[..], name.as_bytes(), ending];
-        router.ask(now.mono_us, link, asked, |out| push_words(out, &words), effects);
+        router.ask(now.mono_us, link, asked, |out| push_words(&mut out.bytes, &words), effects);
         true
     }
 
@@ -298,7 +298,7 @@ impl Engine {
     fn ask_own_silently(&mut self, call: &mut Call, client: &mut Client, row: u32, kind: Kind, words: &[&[u8]]) {
         // The reply slot of what comes behind: messages before it may stand in front of that.
         let of = (Ticket::new(call.conn, client.queue.numbers().end, 0), kind, false);
-        self.ask_own(call, client, (row, Slot(0)), of, |out| push_words(out, words));
+        self.ask_own(call, client, (row, Slot(0)), of, |out| push_words(&mut out.bytes, words));
     }
 
     fn ask_own(
