@@ -41,6 +41,8 @@ impl Fsync {
 const DIRT_BYTES_MAX: usize = 8 << 20;
 /// A frame takes no more values once it is so large. What is left is in the next.
 const FRAME_BYTES: usize = 256 << 20;
+/// Lists of segments whose memory is kept.
+const LISTS_KEPT_MAX: usize = 2;
 
 pub(super) const LOADING: &str = "LOADING Redis is loading the dataset in memory";
 
@@ -73,6 +75,8 @@ pub struct Journal {
     age: u64,
     /// What was written in this run, and was not cleaned yet.
     listed: VecDeque<Listed>,
+    /// The memory of lists that were forgotten, for those to come: a list that grows anew is moved and cleared many times.
+    lists: Vec<Vec<ItemRef>>,
     /// Frames that were handed out, and up to which they are durable.
     sealed: u64,
     durable: u64,
@@ -149,7 +153,8 @@ impl Engine {
 
     /// Frames that are written from now on are this segment's.
     pub fn begin_segment(&mut self, number: u64) {
-        self.journal.listed.push_back(Listed { segment: number, items: Vec::new(), seen: 0 });
+        let items = self.journal.lists.pop().unwrap_or_default();
+        self.journal.listed.push_back(Listed { segment: number, items, seen: 0 });
     }
 
     /// The frame was written.
@@ -277,7 +282,13 @@ impl Engine {
 
     /// A segment has been cleaned.
     pub fn forget_segment(&mut self, number: u64) {
-        self.journal.listed.retain(|listed| listed.segment != number);
+        let Journal { listed, lists, .. } = &mut self.journal;
+        let Some(at) = listed.iter().position(|listed| listed.segment == number) else { return };
+        let mut items = listed.remove(at).expect("it was found there").items;
+        if lists.len() < LISTS_KEPT_MAX {
+            items.clear();
+            lists.push(items);
+        }
     }
 
     /// Of what age is what is logged from now on.
