@@ -266,7 +266,7 @@ impl Engine {
         let seeks = item.may_wait && self.must_seek(call.conn, client, item.spec, &source.args(group, item));
         let waits = seeks || item.may_wait && self.must_follow(client, item.spec);
         let passed = match client.is_routed && !waits {
-            true => self.pass_on(call, client, item.place, source.args(group, item)),
+            true => self.pass_on(call, client, (item.spec, item.place), source.args(group, item)),
             false => Passed::No,
         };
         if waits || passed == Passed::Waits {

@@ -11,7 +11,7 @@ use crate::engine::group::Place;
 use crate::engine::ingress::Call;
 use crate::engine::letter::Ticket;
 use crate::engine::sessions::Client;
-use crate::protocol::command::passage::{Holds, Passage, passage};
+use crate::protocol::command::passage::{Holds, Passage, of as passage_of, passage};
 use crate::protocol::command::{Command, CommandError, Spec};
 use crate::protocol::resp::{Args, Output, Proto, Reply, Shared};
 use crate::types::Slot;
@@ -31,13 +31,13 @@ impl Engine {
         &mut self,
         call: &mut Call,
         client: &mut Client,
-        place: Option<Place>,
+        (spec, place): (Option<&'static Spec>, Option<Place>),
         mut args: Args,
     ) -> Passed {
         if !client.authenticated {
             return Passed::No;
         }
-        let passage = match passage(&args) {
+        let passage = match spec.map_or_else(|| passage(&args), |spec| Ok(passage_of(spec.command))) {
             Ok(passage) => passage,
             Err(error) => {
                 self.shard.counts.tally.error(&error.text());
