@@ -37,6 +37,7 @@ mod scatter;
 mod sessions;
 mod settings;
 mod slow;
+mod snapshot;
 mod stats;
 mod transaction;
 mod upstream;
@@ -58,6 +59,7 @@ pub use percentiles::Percentiles;
 pub use pubsub::Fault as MessageFault;
 pub use pubsub::OutputLimits;
 pub use settings::{DebugAccess, SettingError, Settings, Standing};
+pub use snapshot::Snapshot;
 pub use stats::Stats;
 #[cfg(feature = "faults")]
 pub use transaction::Fault as TransactionFault;

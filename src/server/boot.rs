@@ -3,6 +3,7 @@
 use super::config::{Config, Loaded, redis_parameters, rewrite, warnings};
 use super::host::Host;
 use super::logs::Logs;
+use super::metrics::{self, MetricsError};
 use super::storage::StorageError;
 use super::upstreams::{UpstreamError, links_per_core, secure, upstreams};
 use super::{loading, logger, notify};
@@ -12,14 +13,15 @@ use crate::routing::{RoutingError, SlotTable, slot_of};
 use crate::runtime::tls::Secure;
 use crate::runtime::uring::{self, Features, RingConfig, RingError, SqPoll};
 use crate::runtime::{
-    Bound, Clock, Control, ListenError, Listener, Listening, Mailbox, Worker, WorkerError, WorkerOptions, listen,
-    mailboxes,
+    Bound, Clock, Control, ListenError, Listener, Listening, Mailbox, Scrape, Worker, WorkerError, WorkerOptions,
+    listen, mailboxes,
 };
 use crate::types::{CoreId, Now};
 use crossbeam_channel::{Sender, bounded};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io::{self, PipeWriter, Read, Write, pipe};
+use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -50,6 +52,8 @@ pub enum BootError {
     Storage(#[from] StorageError),
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     #[error("starting: {0}")]
     System(#[from] io::Error),
 }
@@ -147,10 +151,12 @@ pub fn serve(loaded: &Loaded, config_file: Option<PathBuf>) -> Result<(), BootEr
     let descriptors = u64::from(maxclients) + DESCRIPTORS_RESERVED + of_cores;
     uring::raise_descriptor_limit(descriptors).map_err(|source| BootError::Descriptors { maxclients, source })?;
     let bound = open_listeners(config)?;
+    let metrics = config.metrics.addresses().map(metrics::bind).collect::<Result<Vec<_>, _>>()?;
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     let house = build_house(config, cores, config_file.unwrap_or_default().display().to_string())?;
     let (features, running) = start_cores(config, &house, &bound)?;
     log::info!("Linux {}; {features:?}", kernel.release);
+    show_metrics(metrics, &house, &running)?;
     let mut signal = loading::await_keys(&house.ledger, &mut signals);
     if signal.is_none() {
         println!("{}", banner(config));
@@ -206,6 +212,7 @@ fn build_house(config: &Config, cores: usize, config_file: String) -> Result<Hou
         logs: Arc::clone(&logs),
     };
     let turns = (0..cores).map(|_| AtomicU64::new(0)).collect();
+    let scrape = config.metrics.addresses().next().map(|_| Scrape::new(cores));
     Ok(House {
         logs,
         table,
@@ -215,7 +222,7 @@ fn build_house(config: &Config, cores: usize, config_file: String) -> Result<Hou
         secure: secure(config)?,
         hash_seed: [random()?, random()?, random()?, random()?],
         clock,
-        control: Arc::new(Control { turns, ..Control::default() }),
+        control: Arc::new(Control { turns, scrape, ..Control::default() }),
     })
 }
 
@@ -392,10 +399,25 @@ fn banner(config: &Config) -> String {
     )
 }
 
+/// Answers metrics from here on, where somebody wants them.
+fn show_metrics(listeners: Vec<TcpListener>, house: &House, running: &[Core]) -> io::Result<()> {
+    if listeners.is_empty() {
+        return Ok(());
+    }
+    let control = Arc::clone(&house.control);
+    let host = Arc::clone(&house.host) as Arc<dyn engine::Host + Send + Sync>;
+    metrics::start(listeners, metrics::Source::new(control, alarms(running)?, host))
+}
+
+/// What wakes each core.
+fn alarms(running: &[Core]) -> io::Result<Vec<PipeWriter>> {
+    running.iter().map(|core| core.alarm.try_clone()).collect()
+}
+
 /// Feeds systemd's watchdog as long as every core turns its loop when it is called.
 fn start_watchdog(control: &Arc<Control>, running: &[Core]) -> Result<(), BootError> {
     let Some(interval) = notify::watchdog_interval() else { return Ok(()) };
-    let mut alarms = running.iter().map(|core| core.alarm.try_clone()).collect::<io::Result<Vec<_>>>()?;
+    let mut alarms = alarms(running)?;
     let control = Arc::clone(control);
     std::thread::Builder::new().name("watchdog".into()).spawn(move || {
         loop {

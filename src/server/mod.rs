@@ -15,6 +15,7 @@ mod loading;
 pub mod log_tool;
 mod logger;
 mod logs;
+mod metrics;
 pub mod notify;
 mod storage;
 mod upstreams;

@@ -38,14 +38,21 @@ const MACHINE: [&str; 14] = [
 ];
 
 /// A package, and the files or folders that may name it.
-const ADDRESSES: [(&str, &[&str]); 23] = [
+const ADDRESSES: [(&str, &[&str]); 25] = [
     ("io_uring", &["src/runtime/uring/"]),
     ("core_affinity", &["src/runtime/worker/mod.rs"]),
     // boot.rs: each core's thread reports once whether it could start. That is no mail, and mailboxes do not exist yet.
-    // disk/ and storage.rs: the thread that keeps the log's files is asked, and answers.
+    // disk/ and storage.rs: the thread that keeps the log's files is asked, and answers. scrape.rs: cores are, by a thread
+    // that is none.
     (
         "crossbeam_channel",
-        &["src/runtime/mailbox.rs", "src/runtime/disk/", "src/server/boot.rs", "src/server/storage.rs"],
+        &[
+            "src/runtime/mailbox.rs",
+            "src/runtime/scrape.rs",
+            "src/runtime/disk/",
+            "src/server/boot.rs",
+            "src/server/storage.rs",
+        ],
     ),
     // What travels as plain bytes: letters, and the figures of a core in them; and what the log's files begin with.
     (
@@ -91,6 +98,8 @@ const ADDRESSES: [(&str, &[&str]); 23] = [
     ("crc", &["src/protocol/rdb/checksum.rs", "src/routing/pool/hash.rs"]),
     ("md5", &["src/routing/pool/"]),
     ("crc32c", &["src/log/"]),
+    ("httparse", &["src/server/metrics/http.rs"]),
+    ("prometheus_client", &["src/server/metrics/exposition.rs"]),
 ];
 
 fn rank(layer: &str) -> Option<usize> {

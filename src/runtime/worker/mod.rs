@@ -3,6 +3,7 @@
 //! Must never know: what is in the bytes that it carries.
 //! Read first: this file, then `storage.rs` (what it does for the log) and `drain.rs` (how it ends).
 
+mod alarm;
 mod dials;
 mod drain;
 mod sealed;
@@ -17,6 +18,7 @@ use super::disk::{Disk, DiskOptions, LoadError, Loader, Switch};
 use super::listener::Listener;
 use super::mailbox::{Mail, Mailbox};
 use super::pace::{Gather, Pace};
+use super::scrape::Scrape;
 use super::sockets::{SendOutcome, Sockets};
 use super::tls::{Secure, Sessions};
 use super::uring::{Chunk, Completion, Features, Payload, RingConfig, RingError, Wait};
@@ -24,7 +26,7 @@ use crate::engine::{Departure, Effects, Engine, Event, Gate, Ledger, ShellCounts
 use crate::types::{ConnId, CoreId, Now};
 use drain::{DRAIN_QUIET_US, Drain};
 use std::collections::VecDeque;
-use std::io::{self, PipeReader, Read};
+use std::io::{self, PipeReader};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -50,6 +52,8 @@ pub struct Control {
     pub failed: AtomicBool,
     /// Turns of all workers, for the watchdog, by core.
     pub turns: Vec<AtomicU64>,
+    /// Where cores put their figures, if anybody may want them.
+    pub scrape: Option<Scrape>,
 }
 
 /// What a worker is made with, besides its engine.
@@ -105,6 +109,8 @@ pub struct Worker {
     spin_us: u32,
     listeners: Vec<Listener>,
     alarm: PipeReader,
+    /// Which question after this core's figures was the last that it has answered.
+    scrapes: u64,
     on_shutdown: Box<dyn Fn() + Send>,
     effects: Effects,
     arrivals: Arrivals,
@@ -163,6 +169,7 @@ impl Worker {
             spin_us: options.spin_us,
             listeners: options.listeners,
             alarm: options.alarm,
+            scrapes: 0,
             on_shutdown: options.on_shutdown,
             effects: Effects::default(),
             arrivals: Arrivals::default(),
@@ -272,19 +279,6 @@ impl Worker {
             }
         }
         self.hand_over(now);
-    }
-
-    fn alarmed(&mut self, now: Now, readable: bool, armed: bool) {
-        if readable {
-            // So this does not block; how often it was written does not matter.
-            let _ = self.alarm.read(&mut [0; 64]);
-        }
-        if !armed {
-            self.ring.poll(self.alarm.as_raw_fd(), TOKEN_CONTROL);
-        }
-        if self.control.stopping.load(Ordering::Acquire) && self.drain == Drain::Serving {
-            self.start_drain(now);
-        }
     }
 
     #[inline]

@@ -9,6 +9,7 @@ mod constraints;
 mod file;
 mod hot;
 mod kind;
+mod metrics;
 mod mistake;
 mod names;
 mod nearest;

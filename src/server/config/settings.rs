@@ -22,6 +22,7 @@ pub struct Config {
     pub limits: Limits,
     pub security: Security,
     pub log: Log,
+    pub metrics: Metrics,
     /// Servers of an existing engine that hold the keys; the first those that no route names. Empty: this server has all.
     pub upstreams: Vec<Upstream>,
     pub routes: Vec<Route>,
@@ -41,6 +42,14 @@ pub struct Network {
     pub tcp_keepalive_s: u32,
     /// 0 never closes an idle client.
     pub timeout_s: u32,
+}
+
+/// Where figures can be read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metrics {
+    pub bind: Vec<IpAddr>,
+    /// 0 means that nothing listens.
+    pub port: u16,
 }
 
 /// Which CPUs serve, and how keys are spread over them.
@@ -230,20 +239,8 @@ pub(super) fn blank() -> Config {
             tracking_table_keys_max: 0,
         },
         security: Security { requirepass: None, debug: DebugAccess::Nobody },
-        log: Log {
-            level: LevelFilter::Off,
-            dir: PathBuf::new(),
-            appendonly: false,
-            fsync: Fsync::EverySecond,
-            segment_bytes: 0,
-            amplification: 0,
-            slowlog_slower_than_us: 0,
-            slowlog_len_max: 0,
-            latency_threshold_ms: 0,
-            latency_tracking: false,
-            key_events: EventClasses::NONE,
-            percents: Percentiles::default(),
-        },
+        log: blank_log(),
+        metrics: Metrics { bind: Vec::new(), port: 0 },
         upstreams: Vec::new(),
         routes: Vec::new(),
     }
@@ -261,5 +258,22 @@ fn blank_ring() -> Ring {
         min_wait_us: 0,
         spin_us: 0,
         zero_copy_bytes_min: 0,
+    }
+}
+
+fn blank_log() -> Log {
+    Log {
+        level: LevelFilter::Off,
+        dir: PathBuf::new(),
+        appendonly: false,
+        fsync: Fsync::EverySecond,
+        segment_bytes: 0,
+        amplification: 0,
+        slowlog_slower_than_us: 0,
+        slowlog_len_max: 0,
+        latency_threshold_ms: 0,
+        latency_tracking: false,
+        key_events: EventClasses::NONE,
+        percents: Percentiles::default(),
     }
 }

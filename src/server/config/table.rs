@@ -3,6 +3,7 @@
 
 use super::hot;
 use super::kind::{Kind, UNBOUNDED};
+use super::metrics;
 use super::names::{DEBUG_ACCESS, ENDPOINTS, FSYNCS, LEVELS, POLICIES};
 use super::parameter::{Parameter, field};
 use super::settings::{self, Config};
@@ -20,6 +21,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("limits", "What clients may take, so that none takes it from the others."),
     ("security", "Who may talk to the server."),
     ("log", "What the server writes down or publishes, and where."),
+    (metrics::SECTION, "Figures for Prometheus and what else reads OpenMetrics."),
 ];
 
 /// Every parameter, section by section.
@@ -461,6 +463,8 @@ pub const TABLE: &[Parameter] = &[
         .redis("latency-tracking-info-percentiles")
         .live()
         .why("The percentiles that INFO latencystats shows."),
+    metrics::BIND,
+    metrics::PORT,
 ];
 
 /// What every row has until a file or a flag says otherwise.

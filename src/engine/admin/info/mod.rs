@@ -10,6 +10,8 @@ mod commands;
 mod process;
 mod upstream;
 
+pub use upstream::Servers;
+
 use super::hotkeys::{HotKey, hottest_first, read_keys};
 use crate::engine::census::{Census, Wanted};
 use crate::engine::event::HostReport;
@@ -61,7 +63,7 @@ pub struct InfoRequest {
     tracking: Option<bool>,
     hot_keys: Vec<HotKey>,
     /// Servers that requests are passed on to; without any the section is left out.
-    pub servers: upstream::Servers,
+    pub servers: Servers,
     /// Hashes of the names that clients listen to: channels, patterns, shard channels.
     listened: [Vec<u64>; 3],
     /// How often DEBUG CHANGE-REPL-ID was called.
@@ -105,7 +107,7 @@ impl InfoRequest {
             hot: settings.hot.on,
             tracking: None,
             hot_keys: Vec::new(),
-            servers: upstream::Servers::default(),
+            servers: Servers::default(),
             listened: Default::default(),
             replication_changes: 0,
             loading: Progress::default(),

@@ -19,6 +19,11 @@ impl Servers {
         self.0.is_empty()
     }
 
+    /// Pool, name, figures, and how long it took to answer.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8], &ServerFigures, &Histogram)> {
+        self.0.iter().map(|((pool, name), (row, times))| (&pool[..], &name[..], row, times))
+    }
+
     /// Takes one core's servers off the front of its answer.
     pub fn add(&mut self, bytes: &mut &[u8]) {
         let servers: u64 = figures::read(bytes);
@@ -37,7 +42,7 @@ impl Servers {
 }
 
 pub fn section(text: &mut String, request: &InfoRequest, _: &[Stats], _: &Stats, _: &HostReport) -> std::fmt::Result {
-    for (number, ((pool, name), (row, times))) in request.servers.0.iter().enumerate() {
+    for (number, (pool, name, row, times)) in request.servers.iter().enumerate() {
         write!(
             text,
             "server{number}:pool={},name={},requests={},errors={},unanswered={},redirects={},in_flight={},connections={},\

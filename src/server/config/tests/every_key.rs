@@ -75,6 +75,8 @@ const SAMPLES: &[(&str, &str, &str, &str)] = &[
     ("log.latency_tracking", "false", "no", "off"),
     ("log.notify_keyspace_events", "\"KA\"", "AK", "AK"),
     ("log.latency_percentiles", "\"0.5 1e1\"", "0.5 10", "0.5 10"),
+    ("metrics.bind", "[\"::1\"]", "::1", "::1"),
+    ("metrics.port", "9121", "9121", "9121"),
 ];
 
 #[test]
