@@ -103,6 +103,22 @@ impl Ejecting {
         keys.find(|key| self.placement.place(key.as_bytes()) == server).expect("each has keys")
     }
 
+    /// A server fails as often as it takes; one of its keys, and where that is then.
+    fn eject(&mut self, server: usize) -> (String, usize) {
+        let key = self.key_of(server);
+        self.rig.lose(self.links[server]);
+        for _ in 0..3 {
+            self.rig.tell(A, &format!("GET {key}"));
+            let dial = self.rig.dials.pop().expect("it is tried again");
+            self.rig.refuse(&dial);
+            assert_eq!(self.rig.take(A), format!("-ERR upstream {} unreachable", SERVERS[server]));
+            self.rig.wait(100_000);
+        }
+        let left = self.placement.among(|other| other != server).expect("two are left");
+        let elsewhere = left.place(key.as_bytes());
+        (key, elsewhere)
+    }
+
     fn answer(&mut self, server: usize, heard: &str, reply: &str) {
         assert_eq!(self.rig.heard(self.links[server]), heard);
         self.rig.send(self.links[server], reply.as_bytes());
@@ -115,17 +131,7 @@ impl Ejecting {
 #[test]
 fn keys_of_a_failing_server_are_placed_on_others() {
     let mut pooled = Ejecting::new();
-    let key = pooled.key_of(1);
-    pooled.rig.lose(pooled.links[1]);
-    for _ in 0..3 {
-        pooled.rig.tell(A, &format!("GET {key}"));
-        let dial = pooled.rig.dials.pop().expect("it is tried again");
-        pooled.rig.refuse(&dial);
-        assert_eq!(pooled.rig.take(A), "-ERR upstream 10.0.0.2:6379 unreachable");
-        pooled.rig.wait(100_000);
-    }
-    let left = pooled.placement.among(|server| server != 1).expect("two are left");
-    let elsewhere = left.place(key.as_bytes());
+    let (key, elsewhere) = pooled.eject(1);
     pooled.rig.tell(A, &format!("GET {key}\nDBSIZE"));
     pooled.answer(elsewhere, &[text(&["GET", &key]), text(&["DBSIZE"])].concat(), "$1\r\nv\r\n:1\r\n");
     pooled.answer(2 - elsewhere, &text(&["DBSIZE"]), ":1\r\n");
@@ -150,6 +156,22 @@ fn keys_of_a_failing_server_are_placed_on_others() {
     assert_eq!(pooled.rig.take(A), "$-1");
     let info = pooled.rig.say(A, "INFO upstream");
     assert!(info.contains("name=10.0.0.2:6379") && info.contains(",ejections=1,ejected=0,"), "{info}");
+}
+
+/// Proves that a server that is back, but loads its keys yet, does not have its keys again, whatever it says to a greeting.
+#[test]
+fn a_server_that_loads_is_still_left_out() {
+    let mut pooled = Ejecting::new();
+    let (key, elsewhere) = pooled.eject(1);
+    for reply in ["-LOADING Redis is loading the dataset in memory\r\n", "+PONG\r\n"] {
+        pooled.rig.pass(1_300_000);
+        pooled.links[1] = pooled.accept(1);
+        pooled.answer(1, &text(&["PING"]), reply);
+        let owner = if reply.starts_with('-') { elsewhere } else { 1 };
+        pooled.rig.tell(A, &format!("GET {key}"));
+        pooled.answer(owner, &text(&["GET", &key]), "$1\r\nv\r\n");
+        assert_eq!(pooled.rig.take(A), "$1 v", "{reply}");
+    }
 }
 
 /// Proves that where every server has failed, keys stay where they were, and come back with the servers.

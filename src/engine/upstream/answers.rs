@@ -72,6 +72,10 @@ impl Engine {
                         }
                         Whose::Fold(flight, leg) => self.flight_answered(&of, (flight, leg), row, bytes.as_slice()),
                         Whose::Map => rest.map = Some(bytes.as_slice().to_vec()),
+                        Whose::Asking if self.is_no_return(server, bytes.as_slice()) => {
+                            rest.failure = Some("it loads its keys yet".into());
+                            break;
+                        }
                         Whose::Asking | Whose::Own(..) => {}
                     }
                 }
@@ -95,8 +99,11 @@ impl Engine {
     pub(super) fn finish_receiving(&mut self, now: Now, row: u32, mut rest: Rest, effects: &mut Effects) {
         let router = self.router.as_deref_mut().expect("there is a router");
         let link_row = &mut router.rows[row as usize];
-        let (server, first) = (link_row.server, (rest.answered || rest.greeted) && !link_row.proven);
-        link_row.proven |= rest.answered || rest.greeted;
+        let server = link_row.server;
+        // To a greeting a server answers also while it loads its keys: one that is left out has to answer a request.
+        let proves = rest.answered && rest.failure.is_none() || rest.greeted && !router.left_out.contains(&server);
+        let first = proves && !link_row.proven;
+        link_row.proven |= proves;
         router.end_fences();
         router.servers[server as usize].figures.errors += rest.errors;
         if first {

@@ -54,6 +54,12 @@ impl Router {
 }
 
 impl Engine {
+    /// Whether a server that was asked if it is back says that it is not yet.
+    pub(super) fn is_no_return(&self, server: u32, reply: &[u8]) -> bool {
+        let router = self.router.as_deref().expect("there is a router");
+        router.left_out.contains(&server) && reply.starts_with(b"-LOADING")
+    }
+
     /// Asks servers that are left out whether they are back; nobody else asks them anything.
     pub(super) fn probe_left_out(&mut self, now: Now, effects: &mut Effects) {
         let router = self.router.as_deref_mut().expect("there is a router");
