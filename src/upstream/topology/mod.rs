@@ -84,13 +84,15 @@ pub struct Change {
 pub struct Topology {
     /// By slot, the number of its primary.
     owners: Vec<u16>,
+    /// How many each number has, so that nobody looks at all of them each turn.
+    shares: Vec<u16>,
     /// By number; `None` where a server is gone.
     nodes: Vec<Option<Node>>,
 }
 
 impl Default for Topology {
     fn default() -> Topology {
-        Topology { owners: vec![NOBODY; SLOTS], nodes: Vec::new() }
+        Topology { owners: vec![NOBODY; SLOTS], shares: Vec::new(), nodes: Vec::new() }
     }
 }
 
@@ -127,14 +129,13 @@ impl Topology {
 
     /// The servers that have slots, each once.
     pub fn primaries(&self) -> impl Iterator<Item = NodeId> {
-        let mut seen = vec![false; self.nodes.len()];
-        self.owners.iter().filter(|owner| **owner != NOBODY).for_each(|owner| seen[usize::from(*owner)] = true);
-        seen.into_iter().enumerate().filter(|(_, has)| *has).map(|(place, _)| NodeId(place as u16))
+        (0..).zip(&self.shares).filter(|(_, slots)| **slots > 0).map(|(place, _)| NodeId(place))
     }
 
     /// Each slot has a primary that can answer, as far as is known.
     pub fn is_settled(&self) -> bool {
-        self.owners.iter().all(|owner| *owner != NOBODY) && self.primaries().all(|primary| self.can_answer(primary))
+        let slots: usize = self.shares.iter().map(|slots| usize::from(*slots)).sum();
+        slots == SLOTS && self.primaries().all(|primary| self.can_answer(primary))
     }
 
     fn can_answer(&self, node: NodeId) -> bool {
@@ -195,13 +196,22 @@ impl Topology {
         }
         change.slots_moved = owners.iter().zip(&self.owners).filter(|(new, old)| new != old).count();
         self.owners = owners;
+        self.shares = vec![0; self.nodes.len()];
+        for owner in self.owners.iter().filter(|owner| **owner != NOBODY) {
+            self.shares[usize::from(*owner)] += 1;
+        }
         change
     }
 
     /// Takes the word of a server that another one has a slot. `None`: the address says nothing, or too many came.
     fn assign(&mut self, slot: Slot, host: &str, port: u16, asked: NodeId) -> Option<NodeId> {
         let node = self.place(host, port, asked)?;
-        self.owners[slot.index()] = node.0;
+        let before = std::mem::replace(&mut self.owners[slot.index()], node.0);
+        self.shares.resize(self.nodes.len(), 0);
+        self.shares[usize::from(node.0)] += 1;
+        if before != NOBODY {
+            self.shares[usize::from(before)] -= 1;
+        }
         if let Some(node) = &mut self.nodes[usize::from(node.0)] {
             node.is_primary = true;
         }
