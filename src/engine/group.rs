@@ -177,8 +177,8 @@ impl Engine {
         let mut limits = self.limits;
         limits.authenticated = authenticated;
         let paused = self.waits.pause.is_some();
-        // Of held ones only the last can be put back, and any may have to wait while keys of other servers are hot.
-        let single = matches!(source, Source::Held(_)) && !self.hot.upstream.is_empty();
+        // Of held ones only the last can be put back, and any may have to wait on its way to another server.
+        let single = matches!(source, Source::Held(_)) && self.router.is_some();
         for _ in 0..if single { 1 } else { SOURCE_REQUESTS_MAX } {
             let first = group.args.len();
             let at = match source {

@@ -263,6 +263,10 @@ impl Engine {
             client.stalled = true;
             return Ran::Waits;
         }
+        if client.is_routed && client.stalled {
+            source.put_back(group, item);
+            return Ran::Waits;
+        }
         let seeks = item.may_wait && self.must_seek(call.conn, client, item.spec, &source.args(group, item));
         let waits = seeks || item.may_wait && self.must_follow(client, item.spec);
         let passed = match client.is_routed && !waits {
@@ -320,7 +324,7 @@ impl Engine {
             || post_full
             || client.parked
             || client.seeks
-            || client.congested
+            || client.congested > 0
             || client.settles
             || client.transaction.is_some()
     }

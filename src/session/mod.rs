@@ -110,8 +110,8 @@ pub struct Session<G> {
     pub is_tied: bool,
     /// What it has not asked for comes on that connection.
     pub hears: bool,
-    /// It waits for room on the way to a server; stalled meanwhile.
-    pub congested: bool,
+    /// So many links to servers have no room for what it asks; stalled meanwhile.
+    pub congested: u32,
     /// Its keys may have another server than before: stalled until it has all replies.
     pub settles: bool,
     /// The server is not ready: keys are being loaded.
@@ -170,7 +170,7 @@ impl<G> Session<G> {
             is_routed: false,
             is_tied: false,
             hears: false,
-            congested: false,
+            congested: 0,
             settles: false,
             server_loads: false,
             hears_heat: false,

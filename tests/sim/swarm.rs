@@ -64,10 +64,12 @@ pub enum Hazard {
     Outage,
     /// The log is switched off and on.
     Switches,
+    /// Of servers behind the cores: slots change their owner at once, and come to none twice.
+    Onward,
 }
 
 impl Hazard {
-    pub const ALL: [Hazard; 28] = [
+    pub const ALL: [Hazard; 29] = [
         Hazard::ManyCores,
         Hazard::Crumbs,
         Hazard::Resets,
@@ -96,6 +98,7 @@ impl Hazard {
         Hazard::Circles,
         Hazard::Outage,
         Hazard::Switches,
+        Hazard::Onward,
     ];
 
     pub fn named(name: &str) -> Option<Hazard> {
@@ -113,7 +116,7 @@ impl Hazard {
             let several = setup.is_cluster() && setup.shards > 1;
             return match self {
                 Hazard::Crumbs | Hazard::Resets | Hazard::SlowMail | Hazard::FullMail | Hazard::Stalls => true,
-                Hazard::Moves | Hazard::Migration | Hazard::Circles => several,
+                Hazard::Moves | Hazard::Migration | Hazard::Circles | Hazard::Onward => several,
                 Hazard::Failover => setup.replicas > 0,
                 _ => self.is_of_servers(),
             };
@@ -139,7 +142,7 @@ impl Hazard {
 
     /// Whether it besets servers behind the cores.
     fn is_of_servers(self) -> bool {
-        (Hazard::Moves..=Hazard::Outage).contains(&self)
+        (Hazard::Moves..=Hazard::Outage).contains(&self) || self == Hazard::Onward
     }
 
     fn apply(self, scenario: &mut Scenario, rng: &mut Rng) {

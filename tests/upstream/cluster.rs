@@ -2,11 +2,11 @@
 
 use super::{A, B, LINK, accept_at, before, pool, text};
 use crate::rig::{Client, Rig};
-use coldplate::engine::{PoolKind, ReadPolicy};
+use coldplate::engine::{PoolKind, PoolOptions, ReadPolicy};
 use coldplate::routing::slot_of;
 use coldplate::types::SLOTS;
 
-const NODES: [&str; 3] = ["10.0.0.1:7000", "10.0.0.2:7000", "10.0.0.3:7000"];
+pub const NODES: [&str; 3] = ["10.0.0.1:7000", "10.0.0.2:7000", "10.0.0.3:7000"];
 
 /// CLUSTER SHARDS: each node with its slots, then replicas.
 fn shards(owners: &[(usize, usize, usize)]) -> String {
@@ -22,15 +22,20 @@ fn shards(owners: &[(usize, usize, usize)]) -> String {
     reply
 }
 
-struct Clustered {
-    rig: Rig,
-    links: Vec<Client>,
+pub struct Clustered {
+    pub rig: Rig,
+    pub links: Vec<Client>,
 }
 
 impl Clustered {
     /// A cluster of three, whose map is known and all of whose nodes are connected to.
-    fn new() -> Clustered {
-        let main = pool("main", PoolKind::Cluster(ReadPolicy::Primary), &NODES[..1]);
+    pub fn new() -> Clustered {
+        Clustered::with(|_| {})
+    }
+
+    pub fn with(change: impl FnOnce(&mut PoolOptions)) -> Clustered {
+        let mut main = pool("main", PoolKind::Cluster(ReadPolicy::Primary), &NODES[..1]);
+        change(&mut main);
         let mut clustered = Clustered { rig: before(vec![main], &[]), links: Vec::new() };
         let seed = accept_at(&mut clustered.rig, NODES[0], LINK);
         assert_eq!(clustered.rig.heard(seed), text(&["CLUSTER", "SHARDS"]));
@@ -51,21 +56,21 @@ impl Clustered {
         clustered
     }
 
-    fn key(&self, node: usize, nth: usize) -> String {
+    pub fn key(&self, node: usize, nth: usize) -> String {
         let keys = (0..).map(|number| format!("key:{number}"));
         keys.filter(|key| slot_of(key.as_bytes()).index() / (SLOTS / 3) == node).nth(nth).expect("each has keys")
     }
 
-    fn heard(&mut self, node: usize) -> String {
+    pub fn heard(&mut self, node: usize) -> String {
         self.rig.heard(self.links[node])
     }
 
-    fn answer(&mut self, node: usize, reply: &str) {
+    pub fn answer(&mut self, node: usize, reply: &str) {
         self.rig.send(self.links[node], reply.as_bytes());
         self.rig.settle();
     }
 
-    fn moved(&self, key: &str, to: usize) -> String {
+    pub fn moved(&self, key: &str, to: usize) -> String {
         format!("-MOVED {} {}\r\n", slot_of(key.as_bytes()).index(), NODES[to])
     }
 }

@@ -8,6 +8,7 @@ mod all;
 mod cluster;
 mod figures;
 mod hot;
+mod order;
 mod own;
 mod pool;
 mod scripted;

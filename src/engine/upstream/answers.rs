@@ -1,6 +1,7 @@
 //! A server's replies on their way home: each to the slot that waits for it, byte for byte.
 
 use super::cluster::Next;
+use super::detours::Stray;
 use super::fault::Fault;
 use super::own::Kind;
 use super::router::{Asked, Loss, Whose};
@@ -65,6 +66,9 @@ impl Engine {
                         }
                         self.shard.counts.tally.error(&error[1..error.len() - 2]);
                     }
+                    if of.hops.any() {
+                        self.detour_ends(&of);
+                    }
                     match of.whose {
                         Whose::Client(ticket) => {
                             self.release_bar(&of);
@@ -104,7 +108,6 @@ impl Engine {
         let proves = rest.answered && rest.failure.is_none() || rest.greeted && !router.left_out.contains(&server);
         let first = proves && !link_row.proven;
         link_row.proven |= proves;
-        router.end_fences();
         router.servers[server as usize].figures.errors += rest.errors;
         if first {
             router.servers[server as usize].health.succeeded();
@@ -125,17 +128,15 @@ impl Engine {
         }
         for (asked, request, next) in rest.moves {
             match next {
-                Next::Ask { server, asking } => self.ask_again(now, server, asked, asking, &request, effects),
-                Next::Later { due_us } => {
-                    let router = self.router.as_deref_mut().expect("there is a router");
-                    if !router.commits(Fault::ForgetLater) {
-                        router.later.push((due_us, asked, request));
-                    }
+                Next::Ask { .. } | Next::Later { .. } => {
+                    self.send_around(now, Stray { asked, request, next }, effects);
                 }
                 Next::Error(text) => self.answer_error(&asked, &text),
                 Next::Reply => unreachable!("the client has it"),
             }
         }
+        self.go_round(now, effects);
+        self.router.as_deref_mut().expect("there is a router").end_fences();
     }
 
     /// Whether an error sends its request elsewhere.
@@ -224,6 +225,9 @@ impl Engine {
     pub(super) fn answer_error(&mut self, asked: &Asked, text: &str) {
         let mut error = Output::default();
         Reply { out: &mut error, proto: Proto::Resp2 }.error(text);
+        if asked.hops.any() {
+            self.detour_ends(asked);
+        }
         match asked.whose {
             Whose::Client(ticket) | Whose::Own(ticket, Kind::Reply(_)) => {
                 self.shard.counts.tally.error(text.as_bytes());
@@ -232,6 +236,14 @@ impl Engine {
             }
             Whose::Fold(flight, leg) => self.flight_unanswered(flight, leg, &error.bytes),
             Whose::Own(..) | Whose::Asking | Whose::Map => {}
+        }
+    }
+
+    /// A request that was sent around has ended.
+    #[cold]
+    fn detour_ends(&mut self, asked: &Asked) {
+        if asked.whose.is_a_clients() {
+            self.router.as_deref_mut().expect("there is a router").detours.answered(asked);
         }
     }
 
@@ -278,8 +290,10 @@ impl Engine {
         }
         for conn in waiting {
             if let Some(client) = self.sessions.get_mut(conn) {
-                client.congested = false;
-                self.resume(now, conn, effects);
+                client.congested -= 1;
+                if client.congested == 0 {
+                    self.resume(now, conn, effects);
+                }
             }
         }
     }

@@ -66,8 +66,8 @@ impl Router {
             ReadPolicy::Replica | ReadPolicy::Nearest if reads => self.reader(cluster, slot),
             _ => cluster.map.owner(slot),
         };
-        let server = node.and_then(|node| cluster.row_of(node)).unwrap_or_else(|| self.any_server(pool));
-        Spot { server, slot }
+        let known = node.and_then(|node| cluster.row_of(node));
+        Spot { server: known.unwrap_or_else(|| self.any_server(pool)), slot, is_guess: known.is_none() }
     }
 
     /// Who is asked to read a slot.
@@ -273,6 +273,7 @@ impl Engine {
             let server = router.spot_of_slot(pool, asked.slot, asked.reads).server;
             self.ask_again(now, server, asked, false, &request, effects);
         }
+        self.go_round(now, effects);
         self.settle_touched(now, effects);
     }
 
@@ -281,11 +282,12 @@ impl Engine {
         &mut self,
         now: Now,
         server: u32,
-        asked: Asked,
+        mut asked: Asked,
         asking: bool,
         request: &Output,
         effects: &mut Effects,
     ) {
+        self.widen_bar(&mut asked);
         let router = self.router.as_deref_mut().expect("there is a router");
         let way = asked.way();
         let Some(row) = router.link_to(now.mono_us, server, way, effects) else {
@@ -293,11 +295,18 @@ impl Engine {
             return self.answer_error(&asked, &text);
         };
         if asking && !router.commits(Fault::ForgetAsking) {
-            let before = Asked { whose: Whose::Asking, bar: 0, ..asked };
+            let before = Asked { whose: Whose::Asking, bar: 0, hops: Hops::default(), ..asked };
             let encode = |out: &mut Output| out.bytes.extend_from_slice(b"*1\r\n$6\r\nASKING\r\n");
             router.ask(now.mono_us, row, before, encode, effects);
         }
-        router.ask(now.mono_us, row, asked, |out| out.append(request, 0..request.bytes.len()), effects);
+        let full = router.ask(now.mono_us, row, asked, |out| out.append(request, 0..request.bytes.len()), effects);
+        if let (true, Whose::Client(ticket)) = (full, asked.whose)
+            && let Some(client) = self.sessions.get_mut(ticket.conn())
+        {
+            router.rows[row as usize].waiting.push(ticket.conn());
+            client.stalled = true;
+            client.congested += 1;
+        }
     }
 }
 

@@ -125,6 +125,9 @@ impl Engine {
         };
         let ticket = Ticket::new(call.conn, client.queue.wait(client.is_muted()), 0);
         self.ask(call, client, (row, spot.slot), ticket, passage, |out| encode(args, out));
+        if spot.is_guess {
+            wait_for_word(client);
+        }
     }
 
     /// Asks by a link; the client waits if that has no room for more.
@@ -148,7 +151,7 @@ impl Engine {
         if router.ask(call.now.mono_us, row, asked, encode, call.effects) {
             router.rows[row as usize].waiting.push(call.conn);
             client.stalled = true;
-            client.congested = true;
+            client.congested += 1;
         }
     }
 
@@ -227,6 +230,9 @@ impl Engine {
             self.ask_cores(call, client, command, args, (slot, parts.len() as u32));
         }
         client.queue.settle(&mut client.output);
+        if parts.iter().any(|part| part.spot.is_guess) {
+            wait_for_word(client);
+        }
     }
 
     /// A part of a reply is an error.
@@ -255,6 +261,14 @@ impl Router {
     }
 }
 
+/// Whoever is asked because nobody knows better may come to have the slot itself, after it has sent the first of two requests
+/// elsewhere and before it sees the second. So there is no second.
+#[cold]
+fn wait_for_word(client: &mut Client) {
+    client.stalled = true;
+    client.settles = true;
+}
+
 fn end_of_scan(reply: &mut Reply) {
     reply.array(2);
     reply.bulk(b"0");
@@ -262,7 +276,7 @@ fn end_of_scan(reply: &mut Reply) {
 }
 
 fn part_of(server: u32, args: Vec<usize>) -> Part {
-    Part { spot: Spot { server, slot: Slot(0) }, args }
+    Part { spot: Spot::of(server), args }
 }
 
 /// Writes a request as it came, where that is the usual way; large arguments are sent from where they lie.

@@ -1,6 +1,8 @@
 //! What becomes of links: made, greeted, late, lost. What a lost one owes is asked again if nothing can have changed by
 //! it, and answered an error otherwise.
 
+use super::cluster::Next;
+use super::detours::Stray;
 use super::fault::Fault;
 use super::router::{Asked, LOOK_US, LinkWay, Loss, Router, Server, Whose};
 use crate::engine::Engine;
@@ -195,18 +197,20 @@ impl Engine {
             log::warn!("upstream {}: {}", of.name, loss.text());
             router.reached(server, false);
         }
-        router.end_fences();
         if fails && router.place_anew(server) {
             self.keys_have_moved();
         }
         let router = self.router.as_deref_mut().expect("there is a router");
         if router.rows[row as usize].own.is_some() {
+            router.end_fences();
             self.own_lost(now, row, unanswered, effects);
             return self.let_go_on(now, waiting, effects);
         }
         for left in unanswered {
             self.make_good(now, row, left, loss, effects);
         }
+        self.go_round(now, effects);
+        self.router.as_deref_mut().expect("there is a router").end_fences();
         self.settle_touched(now, effects);
         self.let_go_on(now, waiting, effects);
     }
@@ -236,6 +240,11 @@ impl Engine {
             let way = again.way();
             // At once, though a server that fails rests: this is how one that was started anew is found.
             router.dial_anyway(now.mono_us, server, way, effects);
+            if asked.hops.any() || router.detours.concern(&asked) {
+                again.hops.resend();
+                let next = Next::Ask { server, asking: false };
+                return self.send_around(now, Stray { asked: again, request, next }, effects);
+            }
             return self.ask_again(now, server, again, false, &request, effects);
         }
         let text = router.lost(server, sent && !asked.reads);
@@ -254,6 +263,8 @@ impl Engine {
             let link = router.rows[row as usize].link.as_mut().expect("it is there between events");
             link.lose(|_| {});
         }
+        router.detours.clear();
+        router.later.clear();
         router.next_look_us = None;
     }
 

@@ -2,12 +2,13 @@
 //! Knows: pools, servers and this core's links to them; reply slots, and where each awaited reply belongs.
 //! Must never know: sockets and addresses beyond their text; what a command does to a key.
 //! Read first: `places.rs` (whom a request is for), `forward.rs` (on its way out), `answers.rs` (its reply), `links.rs` (what
-//! becomes of links), `cluster.rs` (servers that say themselves which keys they have), `all.rs` (requests about all keys),
-//! `own/` (connections of one client), `hot/` (hot keys).
+//! becomes of links), `cluster.rs` (servers that say themselves which keys they have), `detours.rs` (requests that they send
+//! around), `all.rs` (requests about all keys), `own/` (connections of one client), `hot/` (hot keys).
 
 mod all;
 mod answers;
 mod cluster;
+mod detours;
 mod eject;
 mod fault;
 mod forward;

@@ -70,6 +70,8 @@ pub struct Spot {
     pub server: u32,
     /// In a cluster; the first one elsewhere.
     pub slot: Slot,
+    /// Nobody is known to have the slot: this one may know who has.
+    pub is_guess: bool,
 }
 
 impl Router {
@@ -86,14 +88,14 @@ impl Router {
     }
 
     pub(super) fn way_to_any(&self) -> Way {
-        Way::To(Spot { server: self.any_server(0), slot: Slot(0) })
+        Way::To(Spot::of(self.any_server(0)))
     }
 
     /// `reads`: a replica will do.
     #[inline]
     pub fn way_of_keys(&self, passage: &'static Passage, args: &Args, reads: bool) -> Way {
         if self.is_one {
-            return Way::To(Spot { server: self.pools[0].servers[0], slot: Slot(0) });
+            return Way::To(Spot::of(self.pools[0].servers[0]));
         }
         let mut keys = passage.keys(args);
         let Some(first) = keys.next() else { return self.way_to_any() };
@@ -150,11 +152,16 @@ impl Router {
             return self.spot_of_slot(pool, slot_of(key), reads);
         }
         let server = of.placement.as_ref().map_or(0, |placement| placement.place(key));
-        Spot { server: of.servers[server], slot: Slot(0) }
+        Spot::of(of.servers[server])
     }
 }
 
 impl Spot {
+    /// Where slots do not matter.
+    pub fn of(server: u32) -> Spot {
+        Spot { server, slot: Slot(0), is_guess: false }
+    }
+
     /// Whether keys of both may stand in one request.
     #[inline]
     fn shares(self, other: Spot) -> bool {
@@ -216,14 +223,10 @@ mod tests {
     #[test]
     fn keys_are_put_together_by_server_in_order() {
         let spots = |servers: &[u32], stride: usize| -> Vec<(Spot, usize)> {
-            servers
-                .iter()
-                .zip((1..).step_by(stride))
-                .map(|(server, key)| (Spot { server: *server, slot: Slot(0) }, key))
-                .collect()
+            servers.iter().zip((1..).step_by(stride)).map(|(server, key)| (Spot::of(*server), key)).collect()
         };
         let (parts, places) = split(spots(&[7, 3, 7, 3, 5], 1), 1);
-        let part = |server, args: &[usize]| Part { spot: Spot { server, slot: Slot(0) }, args: args.to_vec() };
+        let part = |server, args: &[usize]| Part { spot: Spot::of(server), args: args.to_vec() };
         assert_eq!(parts, [part(3, &[2, 4]), part(5, &[5]), part(7, &[1, 3])]);
         assert_eq!(places, [(2, 0), (0, 0), (2, 1), (0, 1), (1, 0)]);
         let (parts, _) = split(spots(&[7, 3, 7], 2), 2);

@@ -2,6 +2,7 @@
 
 use super::all::Reach;
 use super::cluster::ClusterPool;
+use super::detours::Detours;
 use super::fault::Fault;
 use super::hot::{Hot, Leg};
 use super::options::{PoolKind, PoolOptions, Upstreams};
@@ -241,6 +242,7 @@ pub struct Router {
     pub touched: Vec<ConnId>,
     /// Requests that are asked once more, and when; in no order.
     pub later: Vec<(u64, Asked, Output)>,
+    pub detours: Detours,
     pub hot: Hot,
     /// Clients with connections of their own.
     pub own: Own,
@@ -270,6 +272,7 @@ impl Router {
             next_look_us: None,
             touched: Vec::new(),
             later: Vec::new(),
+            detours: Detours::default(),
             hot: Hot::default(),
             own: Own::default(),
             #[cfg(feature = "faults")]
@@ -373,7 +376,7 @@ impl Router {
     }
 
     #[inline]
-    fn row_to(&mut self, server: u32, way: LinkWay) -> u32 {
+    pub fn row_to(&mut self, server: u32, way: LinkWay) -> u32 {
         let links = &self.servers[server as usize].links;
         let number = way.number(links.len());
         links[number].unwrap_or_else(|| self.add_row(server, way, number))

@@ -119,6 +119,22 @@ impl Topology {
 }
 
 impl Hops {
+    /// Whether it was sent elsewhere, or to wait, at all.
+    #[inline]
+    pub fn any(self) -> bool {
+        self != Hops::default()
+    }
+
+    /// Whether it was for the first time.
+    pub fn is_first(self) -> bool {
+        u32::from(self.sent) + u32::from(self.waited) == 1
+    }
+
+    /// It goes elsewhere though no server has said so.
+    pub fn resend(&mut self) {
+        self.sent = (self.sent + 1).min(HOPS_MAX);
+    }
+
     fn hop(&mut self, node: Option<NodeId>, asking: bool) -> Step {
         if self.sent == HOPS_MAX {
             return Step::Lost;

@@ -38,6 +38,9 @@ pub struct Place {
     pub moving: Option<usize>,
     /// It has moved, and does not again.
     pub settled: bool,
+    /// Shards that have had it, and those to which it has moved key by key.
+    pub been: Vec<usize>,
+    pub awaited: Vec<usize>,
 }
 
 /// What happens by itself at some time.
@@ -49,6 +52,10 @@ pub enum Deed {
     },
     Rise {
         node: usize,
+    },
+    /// A slot goes on to the next.
+    MoveOn {
+        slot: usize,
     },
     Loaded {
         node: usize,
@@ -129,7 +136,8 @@ impl Fleet {
             fleet.shards.push(Shard { store: BTreeMap::new(), primary: shard, members });
         }
         for key in KEYS {
-            let place = Place { owner: rng.below(shards), moving: None, settled: false };
+            let owner = rng.below(shards);
+            let place = Place { owner, moving: None, settled: false, been: vec![owner], awaited: Vec::new() };
             fleet.places.insert(slot_of(key.as_bytes()).index(), place);
         }
         for node in 0..count {
@@ -227,6 +235,7 @@ impl World {
             match deed {
                 Deed::Hear { node } => fleet.hear(node),
                 Deed::Loaded { node } => fleet.nodes[node].loading = false,
+                Deed::MoveOn { slot } => fleet.move_on(slot, event, now_us, &mut self.rng),
                 Deed::Promote { shard } => fleet.promote(shard, event),
                 Deed::Rise { node } => fleet.rise(node, event),
                 Deed::Connect { link, made } => self.connect_wire(link, made),

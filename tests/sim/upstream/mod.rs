@@ -140,9 +140,11 @@ impl Setup {
         }
     }
 
-    /// What of one connection happens in its order.
+    /// What of one connection happens in its order. A slot that comes back to a server between two requests that are on
+    /// their way there has the second done first.
     pub fn order(&self) -> Order {
-        if self.reads_anywhere() || self.has_any(&[Hazard::Moves, Hazard::Circles]) {
+        let misled = self.has(Hazard::Circles) && self.has_any(&[Hazard::Migration, Hazard::Onward, Hazard::Failover]);
+        if self.reads_anywhere() || self.has(Hazard::Moves) || misled {
             return Order::None;
         }
         if self.has(Hazard::Migration) { Order::Singles } else { Order::Answered }
@@ -150,7 +152,7 @@ impl Setup {
 
     /// What an error of the router, or of a cluster, says of its request, if it is one and may come up in this run.
     fn fate(&self, request: &Request, reply: &Reply, calm: bool) -> Option<Fate> {
-        use Hazard::{Circles, Failover, Late, Loading, Migration, Moves, Outage, Severed, Undialled};
+        use Hazard::{Circles, Failover, Late, Loading, Migration, Moves, Onward, Outage, Severed, Undialled};
         let Reply::Error(text) = reply else { return None };
         let several = request.parts.len() > 1;
         let not_done = if several { Fate::Unknown } else { Fate::NotDone };
@@ -164,7 +166,7 @@ impl Setup {
             }
             _ if text.starts_with("ERR upstream ") && text.ends_with(" unreachable") => (loses, not_done),
             _ if text.starts_with("ERR upstream main sent ") && text.contains(" around 8 times") => {
-                (!calm && self.has_any(&[Moves, Migration, Circles, Failover]), not_done)
+                (!calm && self.has_any(&[Moves, Onward, Migration, Circles, Failover]), not_done)
             }
             _ if text.starts_with("CLUSTERDOWN ") => (!calm && self.has_any(&[Failover, Outage]), not_done),
             _ if text.starts_with("LOADING ") => (!calm && self.has_any(&[Loading, Failover, Outage]), not_done),

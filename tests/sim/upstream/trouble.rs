@@ -17,6 +17,7 @@ impl World {
             let (event, now_us, rng) = (self.event, self.clock_us, &mut self.rng);
             match trouble {
                 Hazard::Moves if rng.chance(2) => fleet.move_slot(event, now_us, rng),
+                Hazard::Onward if rng.chance(3) => fleet.move_on(Fleet::some_slot(rng), event, now_us, rng),
                 Hazard::Migration if rng.chance(3) => fleet.migrate(event, now_us, rng),
                 Hazard::Circles if rng.chance(1) => fleet.mislead(event, now_us, rng),
                 Hazard::Loading if rng.chance(1) && rng.chance(50) => fleet.load(event, now_us, rng),
@@ -121,6 +122,16 @@ impl Fleet {
         self.hand_over(slot, to, event, now_us, rng);
     }
 
+    /// The same, to one that has not had it yet, and soon to the next.
+    pub fn move_on(&mut self, slot: usize, event: u64, now_us: u64, rng: &mut Rng) {
+        let place = &self.places[&slot];
+        let Some(to) = self.other_shard(place.owner, rng).filter(|to| !place.been.contains(to)) else { return };
+        if place.moving.is_none() {
+            self.hand_over(slot, to, event, now_us, rng);
+            self.plan(now_us + rng.between(0, 3_000) as u64, Deed::MoveOn { slot });
+        }
+    }
+
     fn hand_over(&mut self, slot: usize, to: usize, event: u64, now_us: u64, rng: &mut Rng) {
         let from = self.owner(slot);
         for key in self.keys_of(from, slot) {
@@ -128,22 +139,26 @@ impl Fleet {
         }
         let place = self.places.get_mut(&slot).expect("it has keys");
         (place.owner, place.moving, place.settled) = (to, None, true);
+        place.been.push(to);
         self.note(event, format!("slot {slot} is shard {to}'s, and was {from}'s"));
         self.shard_hears(from);
         self.shard_hears(to);
         self.spread(now_us, rng);
     }
 
-    /// A slot's keys move one by one, each slot's once.
+    /// A slot's keys move one by one, each slot's once, and never to where they have once come from elsewhere in this way: who
+    /// was sent there the first time could come too late, and be taken for one that was sent the second time.
     fn migrate(&mut self, event: u64, now_us: u64, rng: &mut Rng) {
         let slot = Fleet::some_slot(rng);
         let (from, place) = (self.owner(slot), &self.places[&slot]);
         let Some(to) = place.moving else {
             let moves = self.setup.has(Hazard::Moves);
-            let to = self.other_shard(from, rng).filter(|_| moves || !place.settled);
-            let Some(to) = to.filter(|_| rng.chance(30)) else { return };
+            let may = |to: &usize| (moves || !place.settled) && !place.awaited.contains(to);
+            let Some(to) = self.other_shard(from, rng).filter(may).filter(|_| rng.chance(30)) else { return };
             self.note(event, format!("slot {slot} begins to move from shard {from} to {to}"));
-            self.places.get_mut(&slot).expect("it has keys").moving = Some(to);
+            let place = self.places.get_mut(&slot).expect("it has keys");
+            place.moving = Some(to);
+            place.awaited.push(to);
             return;
         };
         let keys = self.keys_of(from, slot);

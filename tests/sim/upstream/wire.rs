@@ -227,7 +227,8 @@ impl World {
             return Ok(());
         }
         // What was asked for clients that have left is still awaited.
-        let clients = self.links.iter().filter(|link| link.dial.is_none()).count().max(self.scenario.clients + 1);
+        let core = self.links[fleet.wires[number].link].core;
+        let clients = self.links.iter().filter(|link| link.dial.is_none() && link.core == core).count();
         let (waiting, most) = (fleet.wires[number].out.len(), fleet.in_flight_max(clients));
         match waiting > most {
             true => Err(failed(format!("{waiting} requests are under way, where {most} may be"))),
@@ -274,12 +275,16 @@ impl World {
     }
 }
 
+/// Slots of one request at most.
+const SLOTS_MAX: usize = 5;
+
 impl Fleet {
-    /// Requests that a server may owe on one connection. Who finds no room has asked; whose request was for several servers
-    /// goes on when one of them has room.
+    /// Requests that a server may owe on one connection. Who finds no room has asked by then, in a cluster for each slot of
+    /// his; and besides clients the router asks for the map, once more after two seconds.
     fn in_flight_max(&self, clients: usize) -> usize {
-        let parts = if self.nodes.len() > 1 { 5 } else { 1 };
-        let own = self.setup.in_flight_max.saturating_add(parts * clients + 2 + crate::request::KEYS.len());
+        let maps = 1 + self.setup.request_timeout_ms as usize / 2000;
+        let (parts, maps) = if self.setup.is_cluster() { (SLOTS_MAX, maps) } else { (1, 0) };
+        let own = self.setup.in_flight_max.saturating_add(parts * clients + maps - 1);
         // What goes elsewhere does not ask for room there.
         if self.setup.troubles.is_empty() { own } else { own.saturating_mul(2 * self.nodes.len()) }
     }

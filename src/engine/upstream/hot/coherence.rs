@@ -11,9 +11,10 @@
 //! first core that hears of a change moves the version for all. With the link its copies go.
 //!
 //! **A key turns hot.** What was asked before went its own way, and is in no count. So a cell begins with one write under
-//! way for each core, which that core ends when all that it had asked by then is answered.
+//! way for each core, which that core ends when all that it had asked by then is answered. A write that is asked once more
+//! is in that count no longer: it is one on all keys that are hot by then.
 
-use super::super::router::{Router, Row};
+use super::super::router::{Asked, Router, Row, Whose};
 use super::Made;
 use crate::engine::Engine;
 use crate::protocol::resp::Value;
@@ -28,6 +29,13 @@ const PUSH_BYTES_MAX: usize = 64 * 1024;
 pub struct Fence {
     cell: Arc<Cell>,
     rows: Vec<(u32, u64)>,
+}
+
+impl Asked {
+    /// Whether it may change hot keys, by no fold.
+    fn may_write_past(&self) -> bool {
+        !self.reads && matches!(self.whose, Whose::Client(_))
+    }
 }
 
 impl Router {
@@ -60,8 +68,22 @@ impl Engine {
         let busy = |row: &Row| is_busy(row) && !(row.own.is_some() && router.own.is_patient(row));
         let rows = router.rows.iter().zip(0..).filter(|(row, _)| busy(row)).map(|(row, number)| (number, row.asked));
         router.hot.fences.push(Fence { cell: Arc::clone(&news.cell), rows: rows.collect() });
+        let Router { hot, detours, later, .. } = router;
+        for asked in detours.waiting().chain(later.iter_mut().map(|(_, asked, _)| asked)) {
+            if asked.may_write_past() {
+                asked.bar = hot.widen(asked.bar, vec![Arc::clone(&news.cell)]);
+            }
+        }
         router.end_fences();
         self.hot.upstream.install(news);
+    }
+
+    /// A request is asked once more, elsewhere or later.
+    pub(in super::super) fn widen_bar(&mut self, asked: &mut Asked) {
+        if !self.hot.upstream.is_empty() && asked.may_write_past() {
+            let cells = self.hot.upstream.iter().map(|entry| Arc::clone(entry.cell())).collect();
+            asked.bar = self.router.as_deref_mut().expect("there is a router").hot.widen(asked.bar, cells);
+        }
     }
 
     /// It is hot no more.

@@ -72,6 +72,18 @@ impl Hot {
         number
     }
 
+    /// A write is on these too, or begins with it; answers the number of its bar.
+    pub fn widen(&mut self, bar: u32, cells: Vec<Arc<Cell>>) -> u32 {
+        let Some(of) = bar.checked_sub(1).map(|row| &mut self.bars[row as usize]) else { return self.bar(cells) };
+        for cell in cells {
+            if !of.cells.iter().any(|known| Arc::ptr_eq(known, &cell)) {
+                cell.begin_write();
+                of.cells.push(cell);
+            }
+        }
+        bar
+    }
+
     /// Another request belongs to it.
     #[inline]
     pub fn hold(&mut self, bar: u32) {

@@ -316,9 +316,9 @@ impl Engine {
         let bar = router.hot.bar;
         router.hot.hold(bar);
         let asked = Asked { whose, reads, again: true, pool, slot, hops: Hops::default(), proto, tracks: false, bar };
-        if router.ask(call.now.mono_us, row, asked, encode, call.effects) && !client.congested {
+        if router.ask(call.now.mono_us, row, asked, encode, call.effects) && client.congested == 0 {
             router.rows[row as usize].waiting.push(call.conn);
-            (client.stalled, client.congested) = (true, true);
+            (client.stalled, client.congested) = (true, 1);
         }
     }
 }
