@@ -203,7 +203,8 @@ impl<S: Copy + PartialEq> Tie<S> {
     fn ask_plainly(&mut self, call: &Call<S>) -> Turn<S> {
         let is_elsewhere = match call.server {
             Target::One(server) => self.server != Some(server),
-            Target::Any | Target::Several => true,
+            Target::Any => !self.is_told_first(call),
+            Target::Several => true,
         };
         // A read behind a watch is read behind it also where only a part of it is of that server.
         if self.watches > 0 && self.awaited > 0 && call.server == Target::Several {
@@ -216,6 +217,11 @@ impl<S: Copy + PartialEq> Tie<S> {
         }
         self.awaited += 1;
         Turn::Own { server: self.server, begins: false }
+    }
+
+    /// What the server has said before it answers this, the client has to hear before the answer.
+    fn is_told_first(&self, call: &Call<S>) -> bool {
+        self.is_subscribed() && call.passage.command == Some(Command::Ping)
     }
 
     fn ask_inside(&mut self, call: &Call<S>) -> Turn<S> {

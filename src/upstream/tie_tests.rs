@@ -203,6 +203,14 @@ fn any_server_is_one_server_from_then_on() {
     assert_eq!(ask(&mut tie, "EXEC"), Turn::Discard { begins: false });
 }
 
+#[test]
+fn messages_come_before_the_answer_to_a_ping() {
+    let mut tie = Tie::default();
+    assert_eq!(ask(&mut tie, "SUBSCRIBE a"), own(b'a'));
+    let third = |request| Call { is_resp3: true, ..call_of(request) };
+    assert_eq!([tie.ask(&third("PING")), tie.ask(&third("ECHO x"))], [own(b'a'), Turn::Shared]);
+}
+
 /// Proves what a lost connection leaves: no transaction that runs in half, no client that waits for messages for ever.
 #[test]
 fn a_lost_connection_is_noticed() {
