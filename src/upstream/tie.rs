@@ -3,7 +3,8 @@
 //! Nearly all requests share links. A transaction, a watch, a subscription and a request that blocks make something of the
 //! connection that they travel on, so a client that sends one is tied to a connection of its own, to one server: that of
 //! the first key. What this says of a request is decided when it is sent, not when it is answered: requests of one
-//! connection are run in order, so their effects are known, but for subscriptions, which are counted by their replies.
+//! connection are run in order, so their effects are known, but for subscriptions, which are counted by their replies, and
+//! for CLIENT TRACKING, which a server may refuse.
 //!
 //! | while | a request for the tied server | for another server |
 //! |---|---|---|
@@ -13,6 +14,7 @@
 //! | it is subscribed, RESP2 | goes there, which refuses most | goes there, which refuses it |
 //! | it is subscribed, RESP3 | goes there | shares a link |
 //! | MONITOR | shares a link | shares a link |
+//! | CLIENT TRACKING | goes there | there is none |
 
 use crate::protocol::command::Command;
 use crate::protocol::command::passage::{Goes, Holds, Passage};
@@ -102,12 +104,16 @@ pub struct Tie<S> {
     /// Requests to watch since the last end of all watches.
     watches: u32,
     is_monitor: bool,
+    /// The server has said that it tracks.
+    is_tracked: bool,
     /// Of SUBSCRIBE and PSUBSCRIBE together, and of SSUBSCRIBE, as the last confirmation counts them.
     subscriptions: [u64; 2],
     /// Requests that have not been answered: all, those that block, those that subscribe or unsubscribe.
     awaited: u32,
     blocking: u32,
     subscribing: u32,
+    /// The same of those that switch tracking.
+    switching: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -130,10 +136,12 @@ impl<S> Default for Tie<S> {
             multi: Multi::No,
             watches: 0,
             is_monitor: false,
+            is_tracked: false,
             subscriptions: [0; 2],
             awaited: 0,
             blocking: 0,
             subscribing: 0,
+            switching: 0,
         }
     }
 }
@@ -149,7 +157,7 @@ impl<S: Copy + PartialEq> Tie<S> {
     /// each answer has it back as soon as can be.
     pub fn can_be_given_back(&self) -> bool {
         let is_idle = self.awaited == 0 && self.multi == Multi::No && self.watches == 0;
-        self.is_taken && is_idle && self.subscriptions == [0; 2] && !self.is_monitor
+        self.is_taken && is_idle && self.subscriptions == [0; 2] && !self.is_monitor && !self.is_tracked
     }
 
     /// The connection is no longer this client's.
@@ -188,6 +196,8 @@ impl<S: Copy + PartialEq> Tie<S> {
             Holds::Ends => Turn::Error(if is_exec(call) { EXEC_ALONE } else { DISCARD_ALONE }),
             Holds::Unwatches if self.watches == 0 => Turn::Ok,
             Holds::Unlistens if !self.is_taken => Turn::Unsubscribed,
+            Holds::Untracks if !self.tracks() => Turn::Ok,
+            Holds::OfTracking if !self.tracks() => Turn::Shared,
             Holds::Nothing => self.ask_plainly(call),
             holds => {
                 let turn = self.own(call);
@@ -221,7 +231,8 @@ impl<S: Copy + PartialEq> Tie<S> {
 
     /// What the server has said before it answers this, the client has to hear before the answer.
     fn is_told_first(&self, call: &Call<S>) -> bool {
-        self.is_subscribed() && call.passage.command == Some(Command::Ping)
+        let is_ping = call.passage.command == Some(Command::Ping);
+        self.tracks() && (is_ping || call.passage.goes != Goes::Nowhere) || self.is_subscribed() && is_ping
     }
 
     fn ask_inside(&mut self, call: &Call<S>) -> Turn<S> {
@@ -231,7 +242,7 @@ impl<S: Copy + PartialEq> Tie<S> {
             (Holds::Watches, Multi::Held | Multi::Spoiled { .. }) => Turn::Error(WATCH_INSIDE),
             (Holds::Begins | Holds::Watches, _) => self.own(call),
             (Holds::Listens | Holds::Unlistens | Holds::Monitors, _) => self.spoil(UNFIT),
-            _ if !is_fit(call) => self.spoil(UNFIT),
+            _ if !(is_fit(call) || call.holds == Holds::OfTracking && self.tracks()) => self.spoil(UNFIT),
             // It is refused with all that follows, whatever it is.
             (_, Multi::Spoiled { .. }) => Turn::Error(ABORTED),
             (_, multi) => match self.own(call) {
@@ -295,6 +306,7 @@ impl<S: Copy + PartialEq> Tie<S> {
             Holds::Monitors => self.is_monitor = true,
             Holds::Blocks => self.blocking += 1,
             Holds::Listens | Holds::Unlistens => self.subscribing += 1,
+            Holds::Tracks | Holds::Untracks => self.switching += 1,
             _ => {}
         }
     }
@@ -318,6 +330,16 @@ impl<S: Copy + PartialEq> Tie<S> {
         match holds {
             Holds::Blocks => self.blocking = self.blocking.saturating_sub(1),
             Holds::Listens | Holds::Unlistens => self.subscribing = self.subscribing.saturating_sub(1),
+            Holds::Tracks | Holds::Untracks => self.switching = self.switching.saturating_sub(1),
+            _ => {}
+        }
+    }
+
+    /// A request is about to be answered, and the server has done what it asked for.
+    pub fn does(&mut self, holds: Holds) {
+        match holds {
+            Holds::Tracks => self.is_tracked = true,
+            Holds::Untracks => self.is_tracked = false,
             _ => {}
         }
     }
@@ -333,7 +355,7 @@ impl<S: Copy + PartialEq> Tie<S> {
         let is_alone = self.awaited == 1 && !matches!(self.multi, Multi::Sent | Multi::Spoiled { sent: true });
         is_alone
             && self.subscriptions == [0; 2]
-            && !self.is_monitor
+            && !(self.is_monitor || self.tracks())
             && match holds {
                 Holds::Blocks | Holds::Nothing | Holds::Listens => self.watches == 0,
                 Holds::Watches => self.watches == 1,
@@ -349,7 +371,7 @@ impl<S: Copy + PartialEq> Tie<S> {
 
     /// The connection is lost. What was watched may have changed: a transaction will not run.
     pub fn lost(&mut self) -> Loss {
-        let heard = self.is_monitor || self.is_subscribed();
+        let heard = self.hears() || self.tracks();
         let multi = match self.multi {
             Multi::No => Multi::No,
             Multi::Held if self.watches == 0 => Multi::Held,
@@ -378,6 +400,11 @@ impl<S: Copy + PartialEq> Tie<S> {
     /// Channels and patterns that were confirmed; `shard`: those of SSUBSCRIBE.
     pub fn subscriptions(&self, shard: bool) -> u64 {
         self.subscriptions[usize::from(shard)]
+    }
+
+    /// The server says what has changed of what it was asked for, or soon may.
+    fn tracks(&self) -> bool {
+        self.is_tracked || self.switching > 0
     }
 
     fn is_subscribed(&self) -> bool {

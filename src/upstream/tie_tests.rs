@@ -203,6 +203,47 @@ fn any_server_is_one_server_from_then_on() {
     assert_eq!(ask(&mut tie, "EXEC"), Turn::Discard { begins: false });
 }
 
+/// Proves that what is read stays on one connection while a server says what has changed of it, as far as it has agreed to,
+/// and that what it says comes before the answers behind it.
+#[test]
+fn tracking_begins_and_ends_when_the_server_says_so() {
+    let mut tie = Tie::default();
+    let (on, off) = ("CLIENT TRACKING ON BCAST", "CLIENT TRACKING OFF");
+    play(&mut tie, &[(off, Turn::Ok), ("CLIENT GETREDIR", Turn::Shared)]);
+    assert_eq!(ask(&mut tie, on), Turn::Own { server: None, begins: false });
+    tie.took(b'a');
+    assert_eq!(ask(&mut tie, "GET a"), own(b'a'));
+    tie.answered(Holds::Tracks);
+    tie.answered(Holds::Nothing);
+    assert!(tie.can_be_given_back(), "it was refused");
+    tie.gave_back();
+    ask(&mut tie, on);
+    tie.took(b'a');
+    tie.does(Holds::Tracks);
+    tie.answered(Holds::Tracks);
+    let own = own(b'a');
+    play(
+        &mut tie,
+        &[("GET a", own), ("PING", own), ("CLIENT CACHING YES", own), ("EVAL x 0", own), ("TIME", Turn::Shared)],
+    );
+    play(
+        &mut tie,
+        &[
+            ("MULTI", Turn::Ok),
+            ("CLIENT CACHING NO", begins(b'a')),
+            (off, Turn::Error(UNFIT)),
+            ("GET a", Turn::Error(ABORTED)),
+        ],
+    );
+    play(&mut tie, &[("EXEC", Turn::Discard { begins: false })]);
+    assert!(!tie.can_be_given_back() && !tie.is_blocking() && !tie.hears());
+    assert_eq!(tie.clone().lost(), Loss::Client);
+    assert_eq!(ask(&mut tie, off), own);
+    tie.does(Holds::Untracks);
+    tie.answered(Holds::Untracks);
+    assert!(tie.can_be_given_back());
+}
+
 #[test]
 fn messages_come_before_the_answer_to_a_ping() {
     let mut tie = Tie::default();

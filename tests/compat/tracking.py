@@ -1,15 +1,17 @@
-"""CLIENT TRACKING as Redis's own tests for it ask, on raw connections over RESP3, and redis-py.
+"""CLIENT TRACKING as Redis's own tests for it ask, on raw connections over RESP3, and redis-py; most of it also in front of
+a redis-server, which then does the tracking.
 
 Each case reads what must come next on a connection, so a word too many, too few or too early shows.
 """
 
 import time
 from contextlib import ExitStack
+from functools import partial
 
 import redis
 
 from compat.suite import suite
-from lib import resp
+from lib import backends, resp
 from lib.cases import check, check_equal
 
 FORGET = [b"invalidate", None]
@@ -38,20 +40,32 @@ class Peer:
         check_equal(self.ask("PING"), b"+PONG")
 
 
-def case(function):
+def played(function, server):
     """A case with two connections that speak RESP3 and one that does not; the last writes."""
+    with ExitStack() as stack:
+        one, two = Peer(stack, server), Peer(stack, server)
+        writer = Peer(stack, server, resp3=False)
+        function(one, two, writer)
 
-    def play(server):
-        with ExitStack() as stack:
-            one, two = Peer(stack, server), Peer(stack, server)
-            writer = Peer(stack, server, resp3=False)
-            function(one, two, writer)
 
-    suite.case(f"tracking_{function.__name__}")(play)
+def case(function):
+    suite.case(f"tracking_{function.__name__}")(partial(played, function))
+    return function
+
+
+def routed(function):
+    """The same with a redis-server behind Coldplate."""
+
+    def play(cores):
+        with backends.single(cores=cores) as (_, router):
+            played(function, router)
+
+    suite.case(f"tracking_routed_{function.__name__}", servers="own")(play)
     return function
 
 
 @case
+@routed
 def keys_that_were_read(one, two, writer):
     check_equal(one.ask("CLIENT TRACKING ON"), b"+OK")
     writer.ask("MSET a 1 b 2")
@@ -73,6 +87,7 @@ def keys_that_were_read(one, two, writer):
 
 
 @case
+@routed
 def noloop(one, two, writer):
     one.ask("CLIENT TRACKING ON NOLOOP")
     one.ask("MGET k1 loop k2")
@@ -93,6 +108,7 @@ def noloop(one, two, writer):
 
 
 @case
+@routed
 def prefixes(one, two, writer):
     one.ask("CLIENT TRACKING ON BCAST")
     two.ask("CLIENT TRACKING ON BCAST PREFIX a: PREFIX b:")
@@ -113,6 +129,7 @@ def prefixes(one, two, writer):
 
 
 @case
+@routed
 def optin_and_optout(one, two, writer):
     one.ask("CLIENT TRACKING ON OPTIN")
     two.ask("CLIENT TRACKING ON OPTOUT")
@@ -165,6 +182,7 @@ def redirection(one, two, writer):
 
 
 @case
+@routed
 def flushes(one, two, writer):
     one.ask("CLIENT TRACKING ON")
     two.ask("CLIENT TRACKING ON BCAST")
@@ -182,6 +200,7 @@ def flushes(one, two, writer):
 
 
 @case
+@routed
 def transactions(one, two, writer):
     writer.ask("MSET a 1 b 2 c 3")
     one.ask("CLIENT TRACKING ON")
@@ -220,6 +239,7 @@ def table_and_figures(one, two, writer):
 
 
 @case
+@routed
 def mistakes(one, two, writer):
     """In Redis's words and in its order."""
     needs_bcast = "PREFIX option requires BCAST mode to be enabled"
@@ -245,6 +265,12 @@ def mistakes(one, two, writer):
     check_equal(one.ask("CLIENT TRACKINGINFO"), [b"flags", flags, b"redirect", 0, b"prefixes", []])
     check_equal(one.ask("RESET"), b"+RESET")
     check_equal(one.ask("CLIENT GETREDIR"), -1)
+
+
+@suite.case(servers="own")
+def tracking_routed_redis_py(cores):
+    with backends.single(cores=cores) as (_, router):
+        tracking_redis_py(router)
 
 
 @suite.case()

@@ -13,6 +13,7 @@ mod own;
 mod pool;
 mod scripted;
 mod single;
+mod tracking;
 
 use coldplate::engine::{PoolKind, PoolOptions, ServerOptions, Settings, Upstreams};
 use coldplate::routing::{Routes, Server};

@@ -8,9 +8,9 @@ use coldplate::routing::{Distribution, Hash, Layout};
 const SERVER: &str = "10.0.0.9:6379";
 const LAYOUT: Layout = Layout { distribution: Distribution::Ketama, hash: Hash::Fnv1aWith64, hash_tag: None };
 /// The first connection that is a client's own.
-const OWN: u32 = 200;
+pub const OWN: u32 = 200;
 
-fn single(change: impl FnOnce(&mut PoolOptions)) -> (Rig, Client) {
+pub fn single(change: impl FnOnce(&mut PoolOptions)) -> (Rig, Client) {
     let mut main = pool("main", PoolKind::Single, &[SERVER]);
     change(&mut main);
     let mut rig = before(vec![main], &[]);
@@ -22,11 +22,11 @@ fn single(change: impl FnOnce(&mut PoolOptions)) -> (Rig, Client) {
     (rig, link)
 }
 
-fn accept(rig: &mut Rig, index: u32) -> Client {
+pub fn accept(rig: &mut Rig, index: u32) -> Client {
     accept_at(rig, SERVER, index)
 }
 
-fn texts(requests: &[&[&str]]) -> String {
+pub fn texts(requests: &[&[&str]]) -> String {
     requests.iter().map(|words| text(words)).collect()
 }
 

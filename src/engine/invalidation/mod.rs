@@ -30,6 +30,7 @@ mod seek;
 pub use command::redirect_of;
 pub use delivery::What;
 pub use fault::Fault;
+pub use options::redirect_in;
 
 use super::Engine;
 use super::event::Effects;

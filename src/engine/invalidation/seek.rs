@@ -42,7 +42,8 @@ impl Engine {
         spec: Option<&'static Spec>,
         args: &Args,
     ) -> bool {
-        if spec.is_none_or(|spec| spec.command != Command::ClientTracking) || !client.authenticated {
+        let is_another = spec.is_none_or(|spec| spec.command != Command::ClientTracking);
+        if is_another || client.is_routed || !client.authenticated {
             return false;
         }
         let Some(id) = redirect_in(args).filter(|id| *id > 0).map(|id| id as u64) else { return false };

@@ -2,7 +2,6 @@
 
 use super::join::How;
 use super::router::{Pool, Router};
-use crate::protocol::command::Command;
 use crate::protocol::command::passage::{Goes, Join, Passage, Split};
 use crate::protocol::resp::Args;
 use crate::routing::{Distribution, slot_of};
@@ -13,6 +12,8 @@ use crate::types::Slot;
 pub enum Refusal {
     /// Who keeps what it has read would have to hear of changes from all servers.
     Tracking,
+    /// A server knows none of the clients' connections but those that it has for them.
+    Redirection,
     /// Its patterns may match channels of all servers.
     Patterns,
     /// It would bind keys of this server to those of another.
@@ -78,7 +79,6 @@ impl Router {
     pub fn way_of(&self, passage: &'static Passage, args: &Args) -> Way {
         match passage.goes {
             Goes::Keys => self.way_of_keys(passage, args, passage.is_read()),
-            Goes::Nowhere if passage.command == Some(Command::ClientTracking) => Way::Refused(Refusal::Tracking),
             Goes::Nowhere => Way::Here,
             Goes::Never => Way::Refused(Refusal::OneServer),
             Goes::Channels if self.pools[0].cluster.is_none() => Way::To(self.place(0, args.get(1), false)),
@@ -200,6 +200,9 @@ impl Refusal {
                 format!(
                     "ERR upstream {pool}: '{name}' would have to hear of keys from all servers and is not passed on"
                 )
+            }
+            Refusal::Redirection => {
+                format!("ERR upstream {pool}: '{name}' cannot redirect to a connection that the server does not know")
             }
             Refusal::Patterns => {
                 format!("ERR upstream {pool}: '{name}' would have to hear all servers, on one connection")

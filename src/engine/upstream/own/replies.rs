@@ -209,6 +209,7 @@ impl Engine {
             Kind::Reply(holds) => holds,
         };
         if !is_error {
+            bond.tie.does(holds);
             bond.tie.answered(holds);
             self.bring_home(ticket, bytes);
             return Taken::Answered;

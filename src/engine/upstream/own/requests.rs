@@ -7,6 +7,7 @@ use super::{Kind, NoRow};
 use crate::engine::Engine;
 use crate::engine::event::Effects;
 use crate::engine::ingress::Call;
+use crate::engine::invalidation::redirect_in;
 use crate::engine::letter::Ticket;
 use crate::engine::sessions::Client;
 use crate::protocol::command::Command;
@@ -43,6 +44,8 @@ impl Router {
         let is_several = only.cluster.is_some() || only.servers.len() > 1;
         match passage.goes {
             Goes::Never => Err(Refusal::OneServer),
+            Goes::Nowhere if holds == Holds::Tracks && !self.is_one => Err(Refusal::Tracking),
+            Goes::Nowhere if holds == Holds::Tracks && redirect_in(args).is_some() => Err(Refusal::Redirection),
             Goes::Any if holds == Holds::Monitors && is_several => Err(Refusal::OneServer),
             Goes::Patterns if holds == Holds::Listens && only.placement.is_some() && is_several => {
                 Err(Refusal::Patterns)

@@ -114,6 +114,13 @@ pub enum Holds {
     Unlistens,
     /// MONITOR.
     Monitors,
+    /// CLIENT TRACKING. [`Passage::holds`] tells which of the next two.
+    TracksIfTold,
+    /// The server says what has changed of what it was asked for.
+    Tracks,
+    Untracks,
+    /// It says or asks something of tracking.
+    OfTracking,
     /// RESET: what the connection was, is forgotten.
     Resets,
 }
@@ -157,12 +164,14 @@ impl Passage {
         self.place.positions(args)
     }
 
-    /// What this request makes of its connection; never [`Holds::BlocksIfTold`].
+    /// What this request makes of its connection; never one that ends in `IfTold`.
     #[inline]
     pub fn holds(&self, args: &Args<'_>) -> Holds {
         match self.holds {
             Holds::BlocksIfTold if place::says_block(args) => Holds::Blocks,
             Holds::BlocksIfTold => Holds::Nothing,
+            Holds::TracksIfTold if args.get(2).eq_ignore_ascii_case(b"OFF") => Holds::Untracks,
+            Holds::TracksIfTold => Holds::Tracks,
             holds => holds,
         }
     }

@@ -75,6 +75,8 @@ const fn holds(command: Command) -> Holds {
         Subscribe | PSubscribe | SSubscribe => Holds::Listens,
         Unsubscribe | PUnsubscribe | SUnsubscribe => Holds::Unlistens,
         Monitor => Holds::Monitors,
+        ClientTracking => Holds::TracksIfTold,
+        ClientCaching | ClientTrackingInfo | ClientGetRedir => Holds::OfTracking,
         Reset => Holds::Resets,
         _ => Holds::Nothing,
     }
