@@ -12,7 +12,6 @@ import subprocess
 import time
 from pathlib import Path
 
-from lib.server import Server
 from suites import sources
 from suites.verdicts import Outcome
 
@@ -42,7 +41,7 @@ def prepare():
 def play(tally, cores, _is_quick):
     folder = prepare()
     start = time.monotonic()
-    with Server(cores=cores) as server:
+    with tally.served(cores) as server:
         outcomes = run(tally.expected.left_out(cores), folder, server)
     tally.take("test/functional", cores, outcomes, time.monotonic() - start)
 

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Other projects' test suites against the server on 1 and 2 cores: Redis's own, redis-py's, redis-rs's, ioredis's.
+"""Other projects' test suites against the server on 1 and 2 cores: Redis's own, redis-py's, redis-rs's, ioredis's. Each is
+also played as `routed-` with a redis-server that has the keys behind Coldplate, on 2 cores.
 
 Two of them are played at a time: Redis's mostly waits for time to pass, the others compute.
 
-Environment: CORES ("1 2"), SUITES ("redis redis-rs ioredis redis-py routed-redis"), QUICK (a subset of Redis's), UNITS (of
-Redis's), WHOLE (all units of routed-redis, about four minutes), COLDPLATE_BIN. Needs
-the network once, for the sources; they stay under target/suites/.
+Environment: CORES ("1 2"), SUITES ("redis redis-rs ioredis redis-py", and each with `routed-` in front), QUICK (a subset of
+Redis's), UNITS (of Redis's), WHOLE (of routed suites all units and files, and on 1 core too, about ten minutes),
+COLDPLATE_BIN. Needs the network once, for the sources; they stay under target/suites/.
 """
 
 import os
@@ -25,13 +26,13 @@ from suites.verdicts import ROUTED, Tally, say
 FILES_WANTED = 8192
 PLAYERS = {"redis": tcl.play, "redis-rs": redis_rs.play, "ioredis": ioredis.play, "redis-py": redis_py.play}
 # The same with a redis-server that has the keys, behind Coldplate.
-PLAYERS |= {f"{ROUTED}redis": tcl.play}
+PLAYERS |= {f"{ROUTED}{label}": player for label, player in PLAYERS.items()}
 
 
 def play(tally, cores, is_quick):
     start = time.monotonic()
     try:
-        for count in cores:
+        for count in filter(tally.is_played_on, cores):
             PLAYERS[tally.label](tally, count, is_quick)
     except (SourceError, ServerError, OSError) as error:
         tally.surprise("not played to its end", str(error))

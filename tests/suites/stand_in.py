@@ -2,7 +2,8 @@
 """Started by a suite as `redis-server`, with Redis's configuration file and flags; becomes Coldplate.
 
 Settings that Coldplate has under the same name are handed on, the others are left out: a test that depends on one
-fails, and is listed. It prints the two lines that Redis's suite waits for.
+fails, and is listed. It prints the two lines that Redis's suite waits for. BEHIND is the server that it stands in front of,
+if there is to be one.
 """
 
 import os
@@ -49,6 +50,8 @@ def main():
     for name in HANDED_ON:
         if wanted.get(name) and f"--{name} " in known:
             command += [f"--{name}", wanted[name]]
+    if upstream := os.environ.get("BEHIND"):
+        command += ["--upstream", upstream]
     print(f"1:M 01 Jan 2026 00:00:00.000 * Server initialized, PID: {os.getpid()}", flush=True)
     print("1:M 01 Jan 2026 00:00:00.000 * Ready to accept connections", flush=True)
     os.execv(command[0], command)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from lib.server import Server, cpu_list, default_binary
 from suites import sources
-from suites.verdicts import Outcome
+from suites.verdicts import IS_WHOLE, Outcome
 
 # With a tag in `also`, a unit that is marked slow as a whole.
 EXTERNAL = """
@@ -81,10 +81,7 @@ def folder():
 
 def play(tally, cores, is_quick):
     where = folder()
-    is_whole = bool(os.environ.get("WHOLE"))
-    if tally.is_routed and cores == 1 and not is_whole:
-        return
-    units = ROUTED + (ROUTED_WHOLE if is_whole else []) if tally.is_routed else EXTERNAL
+    units = ROUTED + (ROUTED_WHOLE if IS_WHOLE else []) if tally.is_routed else EXTERNAL
     for unit in os.environ.get("UNITS", "").split() or (QUICK if is_quick and not tally.is_routed else units):
         start = time.monotonic()
         with tally.served(cores) as server:

@@ -16,6 +16,7 @@ Reasons come first, then what they explain. A line that starts with # is a comme
 
 import contextlib
 import fnmatch
+import os
 import re
 import threading
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ from lib.server import Server
 EXPECTED = Path(__file__).with_name("expected")
 # A suite that is played against redis-server with Coldplate in front of it.
 ROUTED = "routed-"
+# Such suites are played on one core too, and with what is left out otherwise.
+IS_WHOLE = bool(os.environ.get("WHOLE"))
 # How that server is started.
 BEHIND = {"enable_debug_command": "yes"}
 UNKNOWN = re.compile(r"unknown command '([^'\s]+)'", re.IGNORECASE)
@@ -135,6 +138,9 @@ class Tally:
     @property
     def is_routed(self):
         return self.label.startswith(ROUTED)
+
+    def is_played_on(self, cores):
+        return cores > 1 or IS_WHOLE or not self.is_routed
 
     @contextlib.contextmanager
     def served(self, cores):
