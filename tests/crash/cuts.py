@@ -165,8 +165,7 @@ class Judge:
                 wrong = self.again(subject, ledger, kept, home)
             return wrong
         finally:
-            subject.crash()
-            shutil.rmtree(subject.dir, ignore_errors=True)
+            subject.vanish()
 
     def again(self, subject, ledger, kept, home):
         """Writes behind what was found, and looks once more after a kill."""

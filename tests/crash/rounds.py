@@ -9,13 +9,11 @@ while a flush is under way it answers and writes up to two seconds later, so for
 
 import shutil
 import subprocess
-import tempfile
 import time
-from pathlib import Path
 
 from crash.ledger import NEVER, Ledger
 from crash.load import Load
-from crash.stage import CLIENTS, CORES, EVERYSEC_NS, SEED, draw, fail_if, need_log, number, start, suite, unexpected
+from crash.stage import CLIENTS, CORES, EVERYSEC_NS, SEED, Home, draw, fail_if, need_log, number, suite, unexpected
 
 ROUNDS = number("ROUNDS", 5, 2)
 LOAD_S_MAX = 2.5
@@ -57,30 +55,20 @@ def one_round(subject, ledger, rng, label, may_rewrite=True):
 
 def kill_rounds(policy):
     need_log()
-    ledger, notes, answered = Ledger(), {}, 0
-    folder = Path(tempfile.mkdtemp(prefix="coldplate-crash-"))
-    subject = start(folder, notes, appendfsync=policy)
-    try:
+    ledger, answered = Ledger(), 0
+    with Home() as home:
+        subject = home.start(appendfsync=policy)
         for turn in range(ROUNDS):
             rng = draw("round", policy, turn)
             crash_ns = one_round(subject, ledger, rng, f"{policy}{turn}")
             is_late = subject.is_redis and policy == "everysec"
             answered_ns = crash_ns - EVERYSEC_NS if is_late else NEVER
-            shutil.rmtree(subject.dir, ignore_errors=True)
-            subject = start(folder, notes, appendfsync=policy, cores=rng.randrange(1, CORES + 2))
+            subject = home.start(appendfsync=policy, cores=rng.randrange(1, CORES + 2))
             kept = subject.kept(ledger.keys())
             fail_if(ledger.judge(kept, answered_ns) + unexpected(ledger), f"round {turn} of SEED={SEED}")
             answered += ledger.answered()
             ledger.settle(kept)
-    except BaseException:
-        print(f"the log is kept in {folder}", flush=True)
-        raise
-    finally:
-        subject.crash()
-        shutil.rmtree(subject.dir, ignore_errors=True)
-    # Not before the server is gone: it makes segments.
-    shutil.rmtree(folder, ignore_errors=True)
-    repaired = f", {notes['repaired']} logs repaired first" if notes else ""
+    repaired = f", {home.notes['repaired']} logs repaired first" if home.notes else ""
     return f"{ROUNDS} rounds, {answered} answered writes checked, {len(kept)} keys at the end{repaired}"
 
 

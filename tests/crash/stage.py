@@ -6,6 +6,7 @@ import random
 import re
 import shutil
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -93,6 +94,11 @@ class Subject(Server):
         self.kill()
         self.stopped = True
 
+    def vanish(self):
+        """The same, and the folder of its own goes; its log's stays."""
+        self.crash()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
     def kept(self, keys):
         """key -> (value, expiry in ms or -1) of all that is there, keys that nobody asks for included."""
         found = {}
@@ -142,6 +148,36 @@ def start(folder, notes, **options):
             raise
         notes["repaired"] = notes.get("repaired", 0) + 1
         return Subject(folder, **options).__enter__()
+
+
+class Home:
+    """The folder of a log, over which one server after another is started. It stays if the case fails."""
+
+    def __init__(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="coldplate-crash-"))
+        self.subject = None
+        # Of the starts.
+        self.notes = {}
+
+    def __enter__(self):
+        return self
+
+    def start(self, **options):
+        self._clear()
+        self.subject = start(self.folder, self.notes, **options)
+        return self.subject
+
+    def __exit__(self, kind, _value, _trace):
+        # Not the folder before the server is gone: it makes segments.
+        self._clear()
+        if kind is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        else:
+            print(f"the log is kept in {self.folder}", flush=True)
+
+    def _clear(self):
+        if self.subject:
+            self.subject.vanish()
 
 
 def fail_if(complaints, what=""):

@@ -4,19 +4,14 @@ A log that begins while the server runs counts from the moment that INFO says th
 the last log that was whole, as it was when it was switched off, or nothing. Redis's rewrite keeps the same rules.
 """
 
-import contextlib
-import shutil
-import tempfile
 import time
-from pathlib import Path
 
-from crash.disk import Disk, missing
-from crash.faults import DOUBT, MARK
+from crash.faults import CHANGED, LATE, OTHER, left_of_a_failed_write
 from crash.ledger import Ledger
 from crash.load import Load
-from crash.stage import CLIENTS, CORES, SEED, Subject, draw, fail_if, need_log, number, start, suite, unexpected
+from crash.stage import CLIENTS, CORES, SEED, Home, draw, fail_if, need_log, number, suite, unexpected
 from lib import resp
-from lib.cases import Skip, check, check_equal
+from lib.cases import check, check_equal
 
 ROUNDS = number("ROUNDS", 5, 2)
 PHASE_S_MAX = 0.6
@@ -95,24 +90,16 @@ def rounds(policy):
     found = {}
     for turn in range(2 * ROUNDS):
         rng, begins_on = draw("switch", policy, turn), turn % 2 == 1
-        folder, ledger = Path(tempfile.mkdtemp(prefix="coldplate-crash-")), Ledger()
-        subject = start(folder, {}, appendfsync=policy, appendonly="yes" if begins_on else "no")
-        try:
+        ledger = Ledger()
+        with Home() as home:
+            subject = home.start(appendfsync=policy, appendonly="yes" if begins_on else "no")
             ballast(subject)
             whole, ended = one_round(subject, ledger, rng, f"{policy}{turn}", begins_on)
-            shutil.rmtree(subject.dir, ignore_errors=True)
-            subject = start(folder, {}, appendfsync=policy, cores=rng.randrange(1, CORES + 2))
+            subject = home.start(appendfsync=policy, cores=rng.randrange(1, CORES + 2))
             kept = subject.kept(ledger.keys())
             complaints, what = judge(ledger, kept, subject.ask("DBSIZE"), whole, ended)
             fail_if(complaints + unexpected(ledger), f"round {turn} of SEED={SEED}, whole: {whole}, {len(kept)} keys")
             found[what] = found.get(what, 0) + 1
-        except BaseException:
-            print(f"the log is kept in {folder}", flush=True)
-            raise
-        finally:
-            subject.crash()
-            shutil.rmtree(subject.dir, ignore_errors=True)
-        shutil.rmtree(folder, ignore_errors=True)
     return f"{2 * ROUNDS} rounds: {', '.join(f'{count} {what}' for what, count in sorted(found.items()))}"
 
 
@@ -129,33 +116,15 @@ def switch_everysec():
 @suite.case()
 def switch_mends_a_failed_disk():
     """After a write that failed the log is switched off and on: nothing is in doubt, writes are taken, all of it lasts."""
-    need_log()
-    kind = "ext4"
-    if lacking := missing(kind):
-        raise Skip(f"a failing disk needs {lacking}")
-    changed, other = MARK + "}changed", MARK + "}other"
-    with Disk(kind) as disk:
-        home = disk.point / "data"
-        home.mkdir()
-        with Subject(home, appendfsync="always") as subject:
-            if subject.is_redis:
-                raise Skip("it ends itself")
-            for key in (changed, other):
-                check_equal(subject.ask("SET", key, "1"), b"+OK", "SET")
-            disk.order(fail={"write": {"error": "EIO", "holding": MARK}})
-            with contextlib.suppress(resp.Closed):
-                raise AssertionError(f"a write that fails is answered {subject.ask('SET', changed, '2')}")
-            disk.order(fail={})
-            check(subject.ask("GET", changed).startswith(DOUBT), "what may not last is shown")
-            check(subject.ask("SET", other, "2").startswith(b"-MISCONF"), "a write is taken")
-            switch(subject, "no")
-            check_equal(subject.ask("GET", changed), b"2", "what was in doubt is as memory has it")
-            check_equal(subject.ask("SET", other, "3"), b"+OK", "a write without a log")
-            switch(subject, "yes")
-            check(watch(subject, WHOLE_S_MAX), "the log does not become whole")
-            check_equal(subject.ask("SET", MARK + "}late", "4"), b"+OK", "a write to the new log")
-            subject.crash()
-        with Subject(home, appendfsync="always") as subject:
-            kept = {key: subject.ask("GET", key) for key in (changed, other, MARK + "}late")}
-            check_equal(list(kept.values()), [b"2", b"3", b"4"], "what the new log has")
-            subject.crash()
+
+    def mend(disk, subject):
+        disk.order(fail={})
+        check(subject.ask("SET", OTHER, "2").startswith(b"-MISCONF"), "a write is taken")
+        switch(subject, "no")
+        check_equal(subject.ask("GET", CHANGED), b"2", "what was in doubt is as memory has it")
+        check_equal(subject.ask("SET", OTHER, "3"), b"+OK", "a write without a log")
+        switch(subject, "yes")
+        check(watch(subject, WHOLE_S_MAX), "the log does not become whole")
+        check_equal(subject.ask("SET", LATE, "4"), b"+OK", "a write to the new log")
+
+    check_equal(left_of_a_failed_write(mend), [b"2", b"3", b"4"], "what the new log has")
