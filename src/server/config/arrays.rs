@@ -23,7 +23,7 @@ pub(super) struct Array<T: 'static> {
 }
 
 /// A key of such a table.
-pub(super) struct Key<T> {
+pub(super) struct Key<T: 'static> {
     pub key: &'static str,
     pub kind: Kind,
     pub unit: &'static str,
@@ -32,10 +32,38 @@ pub(super) struct Key<T> {
     /// Its value in the example that is printed while there is no table; empty where the example has none.
     pub example: &'static str,
     pub why: &'static str,
+    pub field: Field<T>,
+}
+
+/// The way from a key to its field and back.
+pub(super) struct Field<T: 'static> {
     /// `None`: the key was left out.
     pub get: fn(&T) -> Option<Value>,
     pub set: fn(&mut T, Value),
 }
+
+/// `field!(Upstream.tls.on)`: the accessors of one field; `field!(Upstream.tls.ca_file?)`: of one that may have nothing.
+macro_rules! field {
+    ($row:ident . $($name:ident).+) => {
+        $crate::server::config::arrays::Field {
+            get: |row: &$row| Some($crate::server::config::parameter::Stored::to_value(&row.$($name).+)),
+            set: |row: &mut $row, value| {
+                row.$($name).+ = $crate::server::config::parameter::Stored::from_value(value)
+                    .expect($crate::server::config::arrays::FITS);
+            },
+        }
+    };
+    ($row:ident . $($name:ident).+ ?) => {
+        $crate::server::config::arrays::Field {
+            get: |row: &$row| row.$($name).+.as_ref().map($crate::server::config::parameter::Stored::to_value),
+            set: |row: &mut $row, value| {
+                row.$($name).+ = $crate::server::config::parameter::Stored::from_value(value)
+                    .expect($crate::server::config::arrays::FITS);
+            },
+        }
+    };
+}
+pub(super) use field;
 
 /// Why a value can be stored without a further question.
 pub(super) const FITS: &str = "a key's kind and range fit its field, as a test proves";
@@ -52,7 +80,32 @@ impl<T> Default for Rows<T> {
     }
 }
 
-impl<T> Key<T> {
+impl<T: 'static> Key<T> {
+    pub const fn row(key: &'static str, field: Field<T>) -> Self {
+        Self { key, kind: Kind::Switch, unit: "", absent: "", example: "", why: "", field }
+    }
+
+    pub const fn kind(mut self, kind: Kind, absent: &'static str) -> Self {
+        self.kind = kind;
+        self.absent = absent;
+        self
+    }
+
+    pub const fn unit(mut self, unit: &'static str) -> Self {
+        self.unit = unit;
+        self
+    }
+
+    pub const fn example(mut self, example: &'static str) -> Self {
+        self.example = example;
+        self
+    }
+
+    pub const fn why(mut self, why: &'static str) -> Self {
+        self.why = why;
+        self
+    }
+
     pub fn allowed(&self) -> String {
         let allowed = self.kind.allowed();
         if self.unit.is_empty() { allowed } else { format!("{allowed} ({})", self.unit) }
@@ -61,7 +114,7 @@ impl<T> Key<T> {
     /// Stores the value that a text stands for. `false`: it is none of those that are allowed.
     pub fn store(&self, row: &mut T, text: &str) -> bool {
         let value = self.kind.parse(text);
-        value.map(|value| (self.set)(row, value)).is_some()
+        value.map(|value| (self.field.set)(row, value)).is_some()
     }
 
     fn facts(&self) -> String {
@@ -168,7 +221,7 @@ impl<T: Default> Array<T> {
             out.push('\n');
             comment(out, &format!("Set by: {origin}."));
             let _ = writeln!(out, "[[{}]]", self.path);
-            for (key, value) in self.keys.iter().filter_map(|key| Some((key, (key.get)(row)?))) {
+            for (key, value) in self.keys.iter().filter_map(|key| Some((key, (key.field.get)(row)?))) {
                 match key.kind {
                     Kind::Secret => comment(out, &format!("{} is set, and not shown.", key.key)),
                     kind => _ = writeln!(out, "{} = {}", key.key, kind.print_toml(&value)),
@@ -191,10 +244,10 @@ pub(super) fn assert_sound<T: Default>(array: &Array<T>) {
         }
         for value in values {
             let mut row = T::default();
-            (key.set)(&mut row, value.clone());
-            assert_eq!((key.get)(&row), Some(value), "{}", key.key);
+            (key.field.set)(&mut row, value.clone());
+            assert_eq!((key.field.get)(&row), Some(value), "{}", key.key);
         }
-        if let Some(left_out) = (key.get)(&T::default()).filter(|_| !key.absent.is_empty()) {
+        if let Some(left_out) = (key.field.get)(&T::default()).filter(|_| !key.absent.is_empty()) {
             assert_eq!(Some(left_out), key.kind.parse(key.absent), "{}", key.key);
         }
     }

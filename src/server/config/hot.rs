@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::arrays::{Array, FITS, Key};
+use super::arrays::{Array, FITS, Field, Key, field};
 use super::kind::Kind;
 use super::parameter::Stored;
 use super::settings::{Hot, PatternPolicy};
@@ -26,57 +26,39 @@ pub(super) const ARRAY: Array<PatternPolicy> = Array {
     keys: KEYS,
 };
 
+const OPS: Field<PatternPolicy> = Field {
+    get: |policy| policy.promote_ops.as_ref().map(Stored::to_value),
+    set: |policy, value| policy.promote_ops = Some(Stored::from_value(value).expect(FITS)),
+};
+
+const SHARE: Field<PatternPolicy> = Field {
+    get: |policy| policy.promote_share_permille.as_ref().map(Stored::to_value),
+    set: |policy, value| policy.promote_share_permille = Some(Stored::from_value(value).expect(FITS)),
+};
+
 const KEYS: &[Key<PatternPolicy>] = &[
-    Key {
-        key: "match",
-        kind: Kind::Pattern { bytes_max: KEY_BYTES_MAX as u64 },
-        unit: "",
-        absent: "",
-        example: "session:*",
-        why: "The keys that this is about.",
-        get: |policy| Some(policy.pattern.to_value()),
-        set: |policy, value| policy.pattern = Stored::from_value(value).expect(FITS),
-    },
-    Key {
-        key: "replicate",
-        kind: Kind::Switch,
-        unit: "",
-        absent: "on",
-        example: "on",
-        why: "Whether every core may answer reads from a copy of its own.",
-        get: |policy| Some(policy.replicate.to_value()),
-        set: |policy, value| policy.replicate = Stored::from_value(value).expect(FITS),
-    },
-    Key {
-        key: "fold",
-        kind: Kind::Switch,
-        unit: "",
-        absent: "on",
-        example: "off",
-        why: "Whether operations that wait for the key's core may be combined into one.",
-        get: |policy| Some(policy.fold.to_value()),
-        set: |policy, value| policy.fold = Stored::from_value(value).expect(FITS),
-    },
-    Key {
-        key: "promote_ops",
-        kind: PROMOTE_OPS,
-        unit: "operations per second",
-        absent: "the section's",
-        example: "500",
-        why: "Overrides the section's key of that name.",
-        get: |policy| policy.promote_ops.as_ref().map(Stored::to_value),
-        set: |policy, value| policy.promote_ops = Some(Stored::from_value(value).expect(FITS)),
-    },
-    Key {
-        key: "promote_share_permille",
-        kind: PROMOTE_SHARE,
-        unit: "thousandths of a core's load",
-        absent: "the section's",
-        example: "5",
-        why: "Overrides the section's key of that name.",
-        get: |policy| policy.promote_share_permille.as_ref().map(Stored::to_value),
-        set: |policy, value| policy.promote_share_permille = Some(Stored::from_value(value).expect(FITS)),
-    },
+    Key::row("match", field!(PatternPolicy.pattern))
+        .kind(Kind::Pattern { bytes_max: KEY_BYTES_MAX as u64 }, "")
+        .example("session:*")
+        .why("The keys that this is about."),
+    Key::row("replicate", field!(PatternPolicy.replicate))
+        .kind(Kind::Switch, "on")
+        .example("on")
+        .why("Whether every core may answer reads from a copy of its own."),
+    Key::row("fold", field!(PatternPolicy.fold))
+        .kind(Kind::Switch, "on")
+        .example("off")
+        .why("Whether operations that wait for the key's core may be combined into one."),
+    Key::row("promote_ops", OPS)
+        .kind(PROMOTE_OPS, "the section's")
+        .unit("operations per second")
+        .example("500")
+        .why("Overrides the section's key of that name."),
+    Key::row("promote_share_permille", SHARE)
+        .kind(PROMOTE_SHARE, "the section's")
+        .unit("thousandths of a core's load")
+        .example("5")
+        .why("Overrides the section's key of that name."),
 ];
 
 /// What the section and a policy ask alike.

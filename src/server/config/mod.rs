@@ -25,8 +25,6 @@ mod settings;
 mod table;
 mod units;
 mod upstream;
-mod upstream_bounds;
-mod upstream_tls;
 mod url;
 
 #[cfg(test)]
@@ -48,8 +46,7 @@ pub use servers::{Address, UpstreamServer};
 pub use settings::{Cluster, Config, Cores, Hot, Limits, Log, Memory, Network, PatternPolicy, Ring, Security};
 pub use table::{SECTIONS, TABLE};
 pub use units::{bytes_parse, bytes_print, cpus_parse, cpus_print};
-pub use upstream::{EMBEDDED, Password, ReadFrom, Route, Upstream, UpstreamKind};
-pub use upstream_tls::UpstreamTls;
+pub use upstream::{EMBEDDED, Password, ReadFrom, Route, Upstream, UpstreamKind, UpstreamTls};
 
 /// What the command line said: where to look, and what wins over it.
 #[derive(Default)]

@@ -3,8 +3,7 @@
 use super::kind::quote;
 use super::mistake::{Mistake, Place};
 use super::settings::Config;
-use super::upstream::{EMBEDDED, ROUTES, ReadFrom, UPSTREAMS, Upstream, UpstreamKind};
-use super::upstream_tls::UpstreamTls;
+use super::upstream::{EMBEDDED, ROUTES, ReadFrom, UPSTREAMS, Upstream, UpstreamKind, UpstreamTls};
 use super::{Origins, servers};
 use crate::routing::{Distribution, Hash, Pool, Routes, RoutingError};
 

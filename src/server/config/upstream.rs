@@ -3,13 +3,11 @@
 use std::path::PathBuf;
 use std::{fmt, io};
 
-use super::arrays::{Array, FITS, Key};
+use super::arrays::{Array, FITS, Field, Key, field};
 use super::kind::Kind;
 use super::names::{DISTRIBUTIONS, HASHES, READS, UPSTREAM_KINDS};
 use super::parameter::Stored;
 use super::servers::UpstreamServer;
-use super::upstream_bounds as bounds;
-use super::upstream_tls::{self as tls, UpstreamTls};
 use crate::heat::KEY_BYTES_MAX;
 use crate::routing::{Distribution, Hash, Layout, Server};
 
@@ -86,6 +84,16 @@ pub struct Upstream {
     pub in_flight_bytes_max: u64,
     pub value_bytes_max: u64,
     pub reply_bytes_max: u64,
+}
+
+/// How connections to an upstream are made secret.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct UpstreamTls {
+    pub on: bool,
+    pub ca_file: Option<PathBuf>,
+    pub cert_file: Option<PathBuf>,
+    pub key_file: Option<PathBuf>,
+    pub server_name: Option<String>,
 }
 
 /// What keys a pattern leads to.
@@ -186,247 +194,151 @@ pub(super) const ROUTES: Array<Route> = Array {
 
 const NAME: Kind = Kind::Label { bytes_max: 64 };
 
+const HASH_TAG: Field<Upstream> = Field {
+    get: |upstream| Some(upstream.hash_tag.to_value()).filter(|_| !upstream.hash_tag.is_empty()),
+    set: |upstream, value| upstream.hash_tag = Stored::from_value(value).expect(FITS),
+};
+
+const PASSWORD: Field<Upstream> = Field {
+    get: |upstream| upstream.password.as_ref().map(|password| password.0.to_value()),
+    set: |upstream, value| upstream.password = <Option<String>>::from_value(value).expect(FITS).map(Password),
+};
+
 const UPSTREAM_KEYS: &[Key<Upstream>] = &[
-    Key {
-        key: "name",
-        kind: NAME,
-        unit: "",
-        absent: "",
-        example: "main",
-        why: "What routes, messages and statistics call it.",
-        get: |upstream| Some(upstream.name.to_value()),
-        set: |upstream, value| upstream.name = Stored::from_value(value).expect(FITS),
-    },
-    Key {
-        key: "kind",
-        kind: Kind::OneOf(UPSTREAM_KINDS),
-        unit: "",
-        absent: "",
-        example: "pool",
-        why: "cluster is a Redis or Valkey Cluster, which places keys itself; pool is independent servers; single is one \
-              server.",
-        get: |upstream| Some(upstream.kind.to_value()),
-        set: |upstream, value| upstream.kind = Stored::from_value(value).expect(FITS),
-    },
-    Key {
-        key: "servers",
-        kind: Kind::Servers,
-        unit: "",
-        absent: "",
-        example: "10.0.0.1:6379,10.0.0.2:6379:2",
-        why: "Its servers; of a cluster some nodes, from which the others are learned. In a pool their order, addresses \
-              and weights say where keys lie; a name behind a blank does so in the place of the address.",
-        get: |upstream| Some(upstream.servers.to_value()),
-        set: |upstream, value| upstream.servers = Stored::from_value(value).expect(FITS),
-    },
-    Key {
-        key: "distribution",
-        kind: Kind::OneOf(DISTRIBUTIONS),
-        unit: "",
-        absent: "ketama",
-        example: "ketama",
-        why: "How a pool places keys. ketama, modula and random as twemproxy, whose ketama is libmemcached's with \
-              weights; consistent and modula_listed as libmemcached's without; crc16, rendezvous and bounded by the slots of Redis \
-              Cluster; jump by hash.",
-        get: |upstream| Some(upstream.distribution.to_value()),
-        set: |upstream, value| upstream.distribution = Stored::from_value(value).expect(FITS),
-    },
-    Key {
-        key: "hash",
-        kind: Kind::OneOf(HASHES),
-        unit: "",
-        absent: "fnv1a_64",
-        example: "fnv1a_64",
-        why: "The function over keys, by twemproxy's names. libmemcached's default is one_at_a_time, and its crc is \
-              crc32. Placement by slots and at random does without.",
-        get: |upstream| Some(upstream.hash.to_value()),
-        set: |upstream, value| upstream.hash = Stored::from_value(value).expect(FITS),
-    },
-    Key {
-        key: "hash_tag",
-        kind: Kind::Tag,
-        unit: "",
-        absent: "none",
-        example: "{}",
-        why: "Two characters: of a key that has both only what stands between them is hashed, so that related keys lie \
-              together. A cluster's is {} always.",
-        get: |upstream| Some(upstream.hash_tag.to_value()).filter(|_| !upstream.hash_tag.is_empty()),
-        set: |upstream, value| upstream.hash_tag = Stored::from_value(value).expect(FITS),
-    },
-    Key {
-        key: "read",
-        kind: Kind::OneOf(READS),
-        unit: "",
-        absent: "primary",
-        example: "",
-        why: "Which nodes of a cluster are asked to read. Replicas may be behind.",
-        get: |upstream| Some(upstream.read.to_value()),
-        set: |upstream, value| upstream.read = Stored::from_value(value).expect(FITS),
-    },
-    Key {
-        key: "username",
-        kind: Kind::Text,
-        unit: "",
-        absent: "none",
-        example: "",
-        why: "The user that its servers know, if not the default one.",
-        get: |upstream| upstream.username.as_ref().map(Stored::to_value),
-        set: |upstream, value| upstream.username = Stored::from_value(value).expect(FITS),
-    },
-    Key {
-        key: "password",
-        kind: Kind::Secret,
-        unit: "",
-        absent: "none",
-        example: "",
-        why: "The password that its servers ask for. It is never printed.",
-        get: |upstream| upstream.password.as_ref().map(|password| password.0.to_value()),
-        set: |upstream, value| upstream.password = <Option<String>>::from_value(value).expect(FITS).map(Password),
-    },
-    Key {
-        key: "password_file",
-        kind: Kind::Path,
-        unit: "",
-        absent: "none",
-        example: "",
-        why: "A file whose first line is the password, in its place.",
-        get: |upstream| upstream.password_file.as_ref().map(Stored::to_value),
-        set: |upstream, value| upstream.password_file = Stored::from_value(value).expect(FITS),
-    },
-    Key {
-        key: "connect_timeout_ms",
-        kind: Kind::Count { min: 1, max: 600_000 },
-        unit: "milliseconds",
-        absent: "1000",
-        example: "",
-        why: "How long connecting to a server and logging in may take. Clients that wait get an error then.",
-        get: |upstream| Some(upstream.connect_timeout_ms.to_value()),
-        set: |upstream, value| upstream.connect_timeout_ms = Stored::from_value(value).expect(FITS),
-    },
-    Key {
-        key: "request_timeout_ms",
-        kind: Kind::Count { min: 1, max: 600_000 },
-        unit: "milliseconds",
-        absent: "5000",
-        example: "",
-        why: "How long a server may be silent while it owes a reply. Then its connection is closed.",
-        get: |upstream| Some(upstream.request_timeout_ms.to_value()),
-        set: |upstream, value| upstream.request_timeout_ms = Stored::from_value(value).expect(FITS),
-    },
-    Key {
-        key: "idle_timeout_ms",
-        kind: Kind::Count { min: 0, max: 86_400_000 },
-        unit: "milliseconds",
-        absent: "0",
-        example: "",
-        why: "Closes a connection that nobody has used for so long. 0 never does.",
-        get: |upstream| Some(upstream.idle_timeout_ms.to_value()),
-        set: |upstream, value| upstream.idle_timeout_ms = Stored::from_value(value).expect(FITS),
-    },
-    Key {
-        key: "links_per_core",
-        kind: Kind::Count { min: 1, max: 64 },
-        unit: "connections to each server",
-        absent: "1",
-        example: "",
-        why: "Connections of each core. All clients of a core share them, so one is enough unless a server is far away.",
-        get: |upstream| Some(upstream.links_per_core.to_value()),
-        set: |upstream, value| upstream.links_per_core = Stored::from_value(value).expect(FITS),
-    },
-    Key {
-        key: "in_flight_max",
-        kind: Kind::Count { min: 1, max: 1_000_000 },
-        unit: "requests of each connection",
-        absent: "16384",
-        example: "",
-        why: "Requests that may wait for a server's replies. Past it the clients that ask for more wait.",
-        get: |upstream| Some(upstream.in_flight_max.to_value()),
-        set: |upstream, value| upstream.in_flight_max = Stored::from_value(value).expect(FITS),
-    },
-    Key {
-        key: "hot_copy_ms",
-        kind: Kind::Count { min: 0, max: 3_600_000 },
-        unit: "milliseconds",
-        absent: "0",
-        example: "",
-        why: "How long copies of hot keys live where a server does not say what has changed, as Redis does from 6.0 \
-              on. 0: no copies then.",
-        get: |upstream| Some(upstream.hot_copy_ms.to_value()),
-        set: |upstream, value| upstream.hot_copy_ms = Stored::from_value(value).expect(FITS),
-    },
-    Key {
-        key: "hot_stale_ms",
-        kind: Kind::Count { min: 0, max: 86_400_000 },
-        unit: "milliseconds",
-        absent: "0",
-        example: "",
-        why: "How long the last value of a hot key is answered while its server cannot be reached. 0: an error is.",
-        get: |upstream| Some(upstream.hot_stale_ms.to_value()),
-        set: |upstream, value| upstream.hot_stale_ms = Stored::from_value(value).expect(FITS),
-    },
-    Key {
-        key: "own_connections_max",
-        kind: Kind::Count { min: 0, max: 1_000_000 },
-        unit: "connections of each core",
-        absent: "1024",
-        example: "",
-        why: "Connections that one client has for itself while it is in a transaction, watches, blocks, subscribes or \
-              monitors. Past it such requests are errors.",
-        get: |upstream| Some(upstream.own_connections_max.to_value()),
-        set: |upstream, value| upstream.own_connections_max = Stored::from_value(value).expect(FITS),
-    },
-    Key {
-        key: "eject_after",
-        kind: Kind::Count { min: 1, max: 1000 },
-        unit: "failures in a row",
-        absent: "3",
-        example: "",
-        why: "After so many a server is left alone for a while.",
-        get: |upstream| Some(upstream.eject_after.to_value()),
-        set: |upstream, value| upstream.eject_after = Stored::from_value(value).expect(FITS),
-    },
-    Key {
-        key: "eject_ms",
-        kind: Kind::Count { min: 1, max: 3_600_000 },
-        unit: "milliseconds",
-        absent: "1000",
-        example: "",
-        why: "How long that is, before it is tried again.",
-        get: |upstream| Some(upstream.eject_ms.to_value()),
-        set: |upstream, value| upstream.eject_ms = Stored::from_value(value).expect(FITS),
-    },
-    tls::TLS,
-    tls::TLS_CA_FILE,
-    tls::TLS_CERT_FILE,
-    tls::TLS_KEY_FILE,
-    tls::TLS_SERVER_NAME,
-    bounds::AUTO_EJECT,
-    bounds::IN_FLIGHT_BYTES_MAX,
-    bounds::VALUE_BYTES_MAX,
-    bounds::REPLY_BYTES_MAX,
+    Key::row("name", field!(Upstream.name))
+        .kind(NAME, "")
+        .example("main")
+        .why("What routes, messages and statistics call it."),
+    Key::row("kind", field!(Upstream.kind)).kind(Kind::OneOf(UPSTREAM_KINDS), "").example("pool").why(
+        "cluster is a Redis or Valkey Cluster, which places keys itself; pool is independent servers; single \
+              is one server.",
+    ),
+    Key::row("servers", field!(Upstream.servers)).kind(Kind::Servers, "").example("10.0.0.1:6379,10.0.0.2:6379:2").why(
+        "Its servers; of a cluster some nodes, from which the others are learned. In a pool their order, \
+              addresses and weights say where keys lie; a name behind a blank does so in the place of the address.",
+    ),
+    Key::row("distribution", field!(Upstream.distribution))
+        .kind(Kind::OneOf(DISTRIBUTIONS), "ketama")
+        .example("ketama")
+        .why(
+            "How a pool places keys. ketama, modula and random as twemproxy, whose ketama is libmemcached's with \
+              weights; consistent and modula_listed as libmemcached's without; crc16, rendezvous and bounded by \
+              the slots of Redis Cluster; jump by hash.",
+        ),
+    Key::row("hash", field!(Upstream.hash)).kind(Kind::OneOf(HASHES), "fnv1a_64").example("fnv1a_64").why(
+        "The function over keys, by twemproxy's names. libmemcached's default is one_at_a_time, and its crc \
+              is crc32. Placement by slots and at random does without.",
+    ),
+    Key::row("hash_tag", HASH_TAG).kind(Kind::Tag, "none").example("{}").why(
+        "Two characters: of a key that has both only what stands between them is hashed, so that related keys \
+              lie together. A cluster's is {} always.",
+    ),
+    Key::row("read", field!(Upstream.read))
+        .kind(Kind::OneOf(READS), "primary")
+        .why("Which nodes of a cluster are asked to read. Replicas may be behind."),
+    Key::row("username", field!(Upstream.username?))
+        .kind(Kind::Text, "none")
+        .why("The user that its servers know, if not the default one."),
+    Key::row("password", PASSWORD)
+        .kind(Kind::Secret, "none")
+        .why("The password that its servers ask for. It is never printed."),
+    Key::row("password_file", field!(Upstream.password_file?))
+        .kind(Kind::Path, "none")
+        .why("A file whose first line is the password, in its place."),
+    Key::row("connect_timeout_ms", field!(Upstream.connect_timeout_ms))
+        .kind(Kind::Count { min: 1, max: 600_000 }, "1000")
+        .unit("milliseconds")
+        .why("How long connecting to a server and logging in may take. Clients that wait get an error then."),
+    Key::row("request_timeout_ms", field!(Upstream.request_timeout_ms))
+        .kind(Kind::Count { min: 1, max: 600_000 }, "5000")
+        .unit("milliseconds")
+        .why("How long a server may be silent while it owes a reply. Then its connection is closed."),
+    Key::row("idle_timeout_ms", field!(Upstream.idle_timeout_ms))
+        .kind(Kind::Count { min: 0, max: 86_400_000 }, "0")
+        .unit("milliseconds")
+        .why("Closes a connection that nobody has used for so long. 0 never does."),
+    Key::row("links_per_core", field!(Upstream.links_per_core))
+        .kind(Kind::Count { min: 1, max: 64 }, "1")
+        .unit("connections to each server")
+        .why(
+            "Connections of each core. All clients of a core share them, so one is enough unless a server is far \
+              away.",
+        ),
+    Key::row("in_flight_max", field!(Upstream.in_flight_max))
+        .kind(Kind::Count { min: 1, max: 1_000_000 }, "16384")
+        .unit("requests of each connection")
+        .why("Requests that may wait for a server's replies. Past it the clients that ask for more wait."),
+    Key::row("hot_copy_ms", field!(Upstream.hot_copy_ms))
+        .kind(Kind::Count { min: 0, max: 3_600_000 }, "0")
+        .unit("milliseconds")
+        .why(
+            "How long copies of hot keys live where a server does not say what has changed, as Redis does from \
+              6.0 on. 0: no copies then.",
+        ),
+    Key::row("hot_stale_ms", field!(Upstream.hot_stale_ms))
+        .kind(Kind::Count { min: 0, max: 86_400_000 }, "0")
+        .unit("milliseconds")
+        .why("How long the last value of a hot key is answered while its server cannot be reached. 0: an error is."),
+    Key::row("own_connections_max", field!(Upstream.own_connections_max))
+        .kind(Kind::Count { min: 0, max: 1_000_000 }, "1024")
+        .unit("connections of each core")
+        .why(
+            "Connections that one client has for itself while it is in a transaction, watches, blocks, subscribes \
+              or monitors. Past it such requests are errors.",
+        ),
+    Key::row("eject_after", field!(Upstream.eject_after))
+        .kind(Kind::Count { min: 1, max: 1000 }, "3")
+        .unit("failures in a row")
+        .why("After so many a server is left alone for a while."),
+    Key::row("eject_ms", field!(Upstream.eject_ms))
+        .kind(Kind::Count { min: 1, max: 3_600_000 }, "1000")
+        .unit("milliseconds")
+        .why("How long that is, before it is tried again."),
+    Key::row("tls", field!(Upstream.tls.on)).kind(Kind::Switch, "off").why(
+        "Whether its servers speak TLS, 1.2 or 1.3. Their certificates have to be for the name or address \
+              that they are called by here.",
+    ),
+    Key::row("tls_ca_file", field!(Upstream.tls.ca_file?)).kind(Kind::Path, "none").why(
+        "The authorities that may vouch for its servers, as a PEM file. Without one it is those that the \
+              system trusts.",
+    ),
+    Key::row("tls_cert_file", field!(Upstream.tls.cert_file?))
+        .kind(Kind::Path, "none")
+        .why("The certificate that is shown to servers that ask for one, as a PEM file."),
+    Key::row("tls_key_file", field!(Upstream.tls.key_file?))
+        .kind(Kind::Path, "none")
+        .why("That certificate's private key, as a PEM file."),
+    Key::row("tls_server_name", field!(Upstream.tls.server_name?))
+        .kind(Kind::Host, "none")
+        .why("The name that all its servers' certificates are for, if not that of their addresses."),
+    Key::row("auto_eject", field!(Upstream.auto_eject)).kind(Kind::Switch, "off").why(
+        "Places the keys of a server that fails on the others of its pool until it answers again, as \
+              twemproxy's auto_eject_hosts. For caches only: what is written meanwhile stays behind.",
+    ),
+    Key::row("in_flight_bytes_max", field!(Upstream.in_flight_bytes_max))
+        .kind(Kind::Bytes { min: 1 << 10, max: 4 << 30 }, "64mb")
+        .unit("of each connection")
+        .why("Bytes of requests that may wait for a server's replies, as for their number."),
+    Key::row("value_bytes_max", field!(Upstream.value_bytes_max))
+        .kind(Kind::Bytes { min: 1 << 10, max: 4 << 30 }, "512mb")
+        .why("The largest value of a reply. A server that sends more is disconnected."),
+    Key::row("reply_bytes_max", field!(Upstream.reply_bytes_max))
+        .kind(Kind::Bytes { min: 64 << 10, max: 64 << 30 }, "1gb")
+        .why(
+            "The largest reply, with all that it is made of. It is in memory before the client gets it if it \
+              comes in pieces.",
+        ),
 ];
 
 const ROUTE_KEYS: &[Key<Route>] = &[
-    Key {
-        key: "match",
-        kind: Kind::Pattern { bytes_max: KEY_BYTES_MAX as u64 },
-        unit: "",
-        absent: "",
-        example: "user:*",
-        why: "The keys that this is about.",
-        get: |route| Some(route.pattern.to_value()),
-        set: |route, value| route.pattern = Stored::from_value(value).expect(FITS),
-    },
-    Key {
-        key: "pool",
-        kind: NAME,
-        unit: "",
-        absent: "",
-        example: "embedded",
-        why: "Where they lie: the name of an upstream, or embedded for this server itself.",
-        get: |route| Some(route.pool.to_value()),
-        set: |route, value| route.pool = Stored::from_value(value).expect(FITS),
-    },
+    Key::row("match", field!(Route.pattern))
+        .kind(Kind::Pattern { bytes_max: KEY_BYTES_MAX as u64 }, "")
+        .example("user:*")
+        .why("The keys that this is about."),
+    Key::row("pool", field!(Route.pool))
+        .kind(NAME, "")
+        .example("embedded")
+        .why("Where they lie: the name of an upstream, or embedded for this server itself."),
 ];
 
 #[cfg(test)]
