@@ -52,8 +52,9 @@ impl Engine {
                 return Passed::Yes;
             }
         };
-        let alone = match client.is_tied || passage.holds(&args) != Holds::Nothing {
-            true => self.pass_on_alone(call, client, passage, &mut args),
+        let holds = passage.holds(&args);
+        let alone = match client.is_tied || holds != Holds::Nothing {
+            true => self.pass_on_alone(call, client, (passage, holds), &mut args),
             false => None,
         };
         match alone {

@@ -103,14 +103,13 @@ impl Engine {
         &mut self,
         call: &mut Call,
         client: &mut Client,
-        passage: &'static Passage,
+        (passage, holds): (&'static Passage, Holds),
         args: &mut Args,
     ) -> Option<Passed> {
         if passage.command == Some(Command::Quit) {
             return Some(Passed::No);
         }
         let router = self.router.as_deref_mut().expect("there is a router");
-        let holds = passage.holds(args);
         if matches!(passage.goes, Goes::All(_)) && !(client.is_tied || router.is_one) {
             return None;
         }
