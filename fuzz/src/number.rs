@@ -1,6 +1,7 @@
 //! Numbers: integers, the floats of INCRBYFLOAT, bytes with units, lists of CPUs. What is read is printed and read back.
 
-use coldplate::keyspace::number::{Float80, parse_i64};
+use coldplate::keyspace::number::Float80;
+use coldplate::protocol::resp::parse_i64;
 use coldplate::server::config::{bytes_parse, bytes_print, cpus_parse, cpus_print};
 
 /// Digits of the largest float, its sign, its point, and the digits behind that.

@@ -7,11 +7,13 @@ use super::event::HostReport;
 use super::stats::Stats;
 use crate::keyspace::command::is_part;
 use crate::protocol::command::Command;
-use crate::protocol::resp::{Output, Proto, Reply};
+use crate::protocol::resp::{Output, Proto, Reply, number_of};
 use std::ops::Range;
 
 /// What stands in front of a line for its order.
 pub const ORDER_BYTES: usize = 20;
+/// Why a part of a count or an array begins with a number: our own encoder wrote it.
+const OURS: &str = "a part of a count is a number";
 
 /// What the parts add up to.
 enum Sum {
@@ -129,11 +131,11 @@ impl Gather {
             _ if bytes.first() == Some(&b'-') => {
                 self.error.get_or_insert_with(|| bytes.to_vec());
             }
-            Sum::Count(sum) | Sum::Killed(sum) => *sum += number_of(bytes),
+            Sum::Count(sum) | Sum::Killed(sum) => *sum += number_of(bytes, b':').expect(OURS),
             Sum::Ok => {}
             Sum::Array { elements, body } => {
                 let header_bytes = bytes.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-                *elements += number_of(&bytes[..header_bytes]) as usize;
+                *elements += number_of(&bytes[..header_bytes], b'*').expect(OURS) as usize;
                 body.append(output, range.start + header_bytes..range.end);
             }
             Sum::Any { wanted, found } => {
@@ -179,12 +181,6 @@ impl Gather {
             }
         }
     }
-}
-
-/// The number of a `:n` or `*n` line, as our own encoder wrote it.
-fn number_of(line: &[u8]) -> i64 {
-    let digits = line.get(1..).unwrap_or_default().split(|byte| *byte == b'\r').next().unwrap_or_default();
-    crate::keyspace::number::parse_i64(digits).expect("a part of a count is a number")
 }
 
 #[cfg(test)]

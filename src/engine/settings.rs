@@ -10,8 +10,8 @@ use super::percentiles::Percentiles;
 use super::pubsub::OutputLimits;
 use super::upstream::Upstreams;
 use crate::heat::WARM_MAX;
-use crate::keyspace::number::parse_i64;
 use crate::keyspace::{EventClasses, Policy};
+use crate::protocol::resp::parse_i64;
 use std::sync::Arc;
 
 /// The settings of one core that can change while it runs.

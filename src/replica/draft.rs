@@ -10,9 +10,8 @@
 
 use super::fold::{Fold, Kind};
 use crate::keyspace::command::Request;
-use crate::keyspace::number::parse_i64;
 use crate::protocol::command::Command;
-use crate::protocol::resp::{Arg, Args, Output, Proto, Reply};
+use crate::protocol::resp::{Arg, Args, Output, Proto, Reply, number_of, parse_i64};
 use crate::types::{KeyHash, Slot};
 use std::ops::Range;
 
@@ -204,10 +203,7 @@ pub(super) fn reply_of<'a, W>(
     }
     let from = scratch.bytes.len();
     let mut reply = Reply { out: scratch, proto: member.proto };
-    let total = |range: Range<usize>| {
-        let digits = &answers.bytes[range.start + 1..range.end - 2];
-        parse_i64(digits).expect("a sum answers a number")
-    };
+    let total = |range: Range<usize>| number_of(&answers.bytes[range], b':').expect("a sum answers a number");
     match member.part {
         // A null is the only reply that differs by version; reads are asked for in the older one.
         Part::Read if member.proto == Proto::Resp3 && answers.bytes[range.clone()] == *b"$-1\r\n" => reply.null(),

@@ -6,9 +6,8 @@
 use super::copy::{Copy, SHARED_BYTES_MIN};
 use super::fold::{Fold, Kind, Run};
 use crate::keyspace::command::Request;
-use crate::keyspace::number::parse_i64;
 use crate::protocol::command::{flags::flag, spec};
-use crate::protocol::resp::{Args, Proto, Reply};
+use crate::protocol::resp::{Args, Proto, Reply, number_of};
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
@@ -63,7 +62,7 @@ impl Fold {
         if refused && run.crowd.is_many() && run.kind != Kind::Reads {
             return false;
         }
-        if run.kind == Kind::Sum && reply[0] != b'-' && number_of(reply).is_none() {
+        if run.kind == Kind::Sum && reply[0] != b'-' && number_of(reply, b':').is_none() {
             self.fail_next(NO_SUM);
             return true;
         }
@@ -89,10 +88,6 @@ impl Fold {
     pub fn fail_next(&mut self, error: &[u8]) {
         self.serve_next(|answers| answers.bytes.extend_from_slice(error));
     }
-}
-
-fn number_of(reply: &[u8]) -> Option<i64> {
-    parse_i64(reply.strip_prefix(b":")?.strip_suffix(b"\r\n")?)
 }
 
 /// A reply of a command on strings in another version of the protocol: nulls differ, alone and in an array.

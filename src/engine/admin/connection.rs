@@ -4,9 +4,8 @@ use super::SYNTAX;
 use super::client::valid_name;
 use crate::engine::Engine;
 use crate::engine::sessions::Client;
-use crate::keyspace::number::parse_i64;
 use crate::protocol::command::{Command, arity_text, spec};
-use crate::protocol::resp::{Args, Proto, Reply, quoting};
+use crate::protocol::resp::{Args, Proto, Reply, parse_i64, quoting};
 use crate::session::ReplyMode;
 use crate::types::{ConnId, Now};
 

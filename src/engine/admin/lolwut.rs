@@ -2,8 +2,7 @@
 
 use super::connection::REDIS_VERSION;
 use crate::engine::sessions::Client;
-use crate::keyspace::number::parse_i64;
-use crate::protocol::resp::Args;
+use crate::protocol::resp::{Args, parse_i64};
 
 const COLUMNS: usize = 40;
 /// Redis takes arguments for its own pictures; these bound ours.

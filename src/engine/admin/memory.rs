@@ -6,9 +6,8 @@ use super::super::sessions::Client;
 use super::SYNTAX;
 use crate::engine::event::HostReport;
 use crate::engine::{Engine, Stats};
-use crate::keyspace::number::parse_i64;
 use crate::protocol::command::Command;
-use crate::protocol::resp::{Args, Reply};
+use crate::protocol::resp::{Args, Reply, parse_i64};
 
 /// Below this there is nothing to say about memory.
 const LITTLE_BYTES: u64 = 5 << 20;

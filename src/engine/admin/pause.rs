@@ -4,9 +4,8 @@ use super::replication::timeout_ms;
 use crate::engine::Engine;
 use crate::engine::event::Effects;
 use crate::engine::waits::{Ending, Pause};
-use crate::keyspace::number::parse_i64;
 use crate::protocol::command::Command;
-use crate::protocol::resp::{Args, Reply};
+use crate::protocol::resp::{Args, Reply, parse_i64};
 use crate::types::Now;
 
 /// CLIENT PAUSE timeout [WRITE|ALL]: for how long, and whether all requests wait.

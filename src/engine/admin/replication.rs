@@ -4,8 +4,7 @@ use super::SYNTAX;
 use crate::engine::Engine;
 use crate::engine::ingress::Call;
 use crate::engine::sessions::Client;
-use crate::keyspace::number::parse_i64;
-use crate::protocol::resp::Args;
+use crate::protocol::resp::{Args, parse_i64};
 
 const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
 const NO_REPLICATION: &str = "ERR replication is not supported: this server has no replicas and cannot be one";

@@ -2,8 +2,7 @@
 
 use super::SYNTAX;
 use crate::keyspace::command::{ScanFilter, ScanPlace};
-use crate::keyspace::number::parse_i64;
-use crate::protocol::resp::Args;
+use crate::protocol::resp::{Args, parse_i64};
 use crate::types::{CoreId, SLOTS};
 
 const COUNT_DEFAULT: usize = 10;

@@ -11,9 +11,8 @@ use super::super::scatter::CHECKED;
 use super::super::sessions::Client;
 use super::super::slow::Entry;
 use crate::engine::Engine;
-use crate::keyspace::number::parse_i64;
 use crate::protocol::command::Command;
-use crate::protocol::resp::{Args, Reply, quoting};
+use crate::protocol::resp::{Args, Reply, parse_i64, quoting};
 
 const COUNT_DEFAULT: usize = 10;
 const BAD_COUNT: &str = "ERR count should be greater than or equal to -1";

@@ -1,7 +1,6 @@
 //! The words of CLIENT TRACKING: what they ask for, and how Redis refuses them.
 
-use crate::keyspace::number::parse_i64;
-use crate::protocol::resp::{Args, quoting};
+use crate::protocol::resp::{Args, parse_i64, quoting};
 use crate::session::Tracker;
 use std::collections::BTreeSet;
 

@@ -8,8 +8,7 @@ use super::super::Engine;
 use super::super::event::Effects;
 use super::super::sessions::Client;
 use super::super::settings::{SettingError, parse_bytes};
-use crate::keyspace::number::parse_i64;
-use crate::protocol::resp::Output;
+use crate::protocol::resp::{Output, parse_i64};
 use crate::types::{ConnId, Now};
 use std::collections::VecDeque;
 

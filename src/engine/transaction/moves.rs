@@ -4,9 +4,8 @@
 //! between is decided here. The keys are this command's alone meanwhile: all are on this core, or their slots are locked.
 
 use crate::keyspace::command::{BitOp, LcsOptions, bitop, lcs};
-use crate::keyspace::number::parse_i64;
 use crate::protocol::command::{Command, Spec, arity_text};
-use crate::protocol::resp::{Args, Output, OwnedArgs, Reply};
+use crate::protocol::resp::{Args, Output, OwnedArgs, Reply, number_of, parse_i64};
 
 const SYNTAX: &str = "ERR syntax error";
 const NO_SUCH_KEY: &str = "ERR no such key";
@@ -213,7 +212,7 @@ fn is_one(answer: &Output) -> bool {
 fn bulk(answer: &Output, at: usize) -> Option<(&[u8], usize)> {
     let bytes = answer.bytes.get(at..)?;
     let line = bytes.iter().position(|byte| *byte == b'\n')? + 1;
-    let length = parse_i64(bytes[..line].strip_prefix(b"$")?.strip_suffix(b"\r\n")?)?;
+    let length = number_of(&bytes[..line], b'$')?;
     let (length, from) = (usize::try_from(length).ok()?, at + line);
     // A large value stands beside the bytes.
     if let Some(shared) = answer.shared.iter().find(|shared| shared.at == from) {

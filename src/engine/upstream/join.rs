@@ -2,9 +2,8 @@
 
 use crate::engine::event::HostReport;
 use crate::engine::gather::Report;
-use crate::keyspace::number::parse_i64;
 use crate::protocol::command::passage::Join;
-use crate::protocol::resp::{Framed, Framing, Reply};
+use crate::protocol::resp::{Framed, Framing, Reply, number_of, parse_i64};
 
 /// The servers are told apart by the highest bits of a cursor.
 const CURSOR_BITS: u32 = 48;
@@ -82,7 +81,7 @@ impl Joined {
     }
 
     fn numbers(&self) -> Option<Vec<i64>> {
-        self.parts.iter().map(|part| number(part)).collect()
+        self.parts.iter().map(|part| number_of(part, b':')).collect()
     }
 
     fn lists(&self) -> Option<Vec<Vec<&[u8]>>> {
@@ -95,12 +94,12 @@ impl Joined {
         let (first, others) = lists.split_first()?;
         let mut folded = Vec::new();
         for (at, value) in first.iter().enumerate() {
-            let Some(mut sum) = number(value) else {
+            let Some(mut sum) = number_of(value, b':') else {
                 folded.push(value.to_vec());
                 continue;
             };
             for other in others {
-                sum = fold(at, sum, number(other.get(at)?)?)?;
+                sum = fold(at, sum, number_of(other.get(at)?, b':')?)?;
             }
             folded.push(integer(sum));
         }
@@ -137,10 +136,6 @@ impl Report for Joined {
 
 fn integer(value: i64) -> Vec<u8> {
     format!(":{value}\r\n").into_bytes()
-}
-
-pub(super) fn number(reply: &[u8]) -> Option<i64> {
-    parse_i64(reply.strip_prefix(b":")?.strip_suffix(b"\r\n")?)
 }
 
 fn array<'a>(elements: impl Iterator<Item = &'a [u8]>, count: usize) -> Vec<u8> {

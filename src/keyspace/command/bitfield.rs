@@ -4,10 +4,9 @@ use super::bits::{BAD_OFFSET, parse_offset, within_value};
 use super::string::grow;
 use super::{NOT_AN_INTEGER, Request, SYNTAX};
 use crate::keyspace::event::EventClasses;
-use crate::keyspace::number::parse_i64;
 use crate::keyspace::shard::Shard;
 use crate::protocol::command::Command;
-use crate::protocol::resp::Reply;
+use crate::protocol::resp::{Reply, parse_i64};
 
 const BAD_TYPE: &str =
     "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.";

@@ -3,9 +3,8 @@
 use super::string::grow;
 use super::{NOT_AN_INTEGER, Request, SYNTAX};
 use crate::keyspace::event::EventClasses;
-use crate::keyspace::number::parse_i64;
 use crate::keyspace::shard::Shard;
-use crate::protocol::resp::Reply;
+use crate::protocol::resp::{Reply, parse_i64};
 use crate::types::VALUE_BYTES_MAX;
 use std::ops::Range;
 

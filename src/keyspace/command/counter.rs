@@ -2,10 +2,10 @@
 
 use super::{NOT_A_FLOAT, NOT_AN_INTEGER, Request};
 use crate::keyspace::event::EventClasses;
-use crate::keyspace::number::{Float80, parse_i64};
+use crate::keyspace::number::Float80;
 use crate::keyspace::shard::{NewValue, Shard};
 use crate::protocol::command::Command;
-use crate::protocol::resp::Reply;
+use crate::protocol::resp::{Reply, parse_i64};
 
 /// INCR key, DECR key, INCRBY key n, DECRBY key n
 pub fn add(shard: &mut Shard, now_ms: u64, request: &Request, reply: &mut Reply) {

@@ -6,10 +6,9 @@
 
 use super::{NOT_AN_INTEGER, Request, SYNTAX};
 use crate::keyspace::event::EventClasses;
-use crate::keyspace::number::parse_i64;
 use crate::keyspace::shard::{NewValue, Shard};
 use crate::protocol::rdb::{Form, INT_8, INT_16, INT_32, LENGTH_32, LZF, TYPE_STRING, checksum, lzf};
-use crate::protocol::resp::Reply;
+use crate::protocol::resp::{Reply, parse_i64};
 use crate::types::VALUE_BYTES_MAX;
 use std::sync::Arc;
 

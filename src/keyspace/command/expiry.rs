@@ -3,10 +3,9 @@
 use super::options::invalid_expire_time;
 use super::{NOT_AN_INTEGER, Request};
 use crate::keyspace::event::EventClasses;
-use crate::keyspace::number::parse_i64;
 use crate::keyspace::shard::Shard;
 use crate::protocol::command::Command;
-use crate::protocol::resp::{Reply, quoting};
+use crate::protocol::resp::{Reply, parse_i64, quoting};
 use std::borrow::Cow;
 
 #[derive(Default)]

@@ -4,8 +4,7 @@
 //! way the walk back goes. That is a 32nd of the memory; what is refused is still what Redis refuses.
 
 use super::{NOT_AN_INTEGER, SYNTAX};
-use crate::keyspace::number::parse_i64;
-use crate::protocol::resp::{Args, Reply};
+use crate::protocol::resp::{Args, Reply, parse_i64};
 use crate::types::VALUE_BYTES_MAX;
 
 /// Redis keeps so many bytes for each pair of prefixes.

@@ -3,10 +3,9 @@
 
 use super::{Request, string};
 use crate::keyspace::event::EventClasses;
-use crate::keyspace::number::parse_i64;
 use crate::keyspace::shard::Shard;
 use crate::protocol::command::Command;
-use crate::protocol::resp::Reply;
+use crate::protocol::resp::{Reply, parse_i64};
 
 /// `_ key`: answers null, or the value and the expiry in milliseconds since 1970, empty if there is none.
 /// `_ key away`: removes the key. `_ key value expiry`: writes it.

@@ -2,11 +2,10 @@
 
 use super::Request;
 use crate::keyspace::item::{Header, LARGE, RAW};
-use crate::keyspace::number::parse_i64;
 use crate::keyspace::shard::Shard;
 use crate::keyspace::slab::ItemRef;
 use crate::protocol::command::Command;
-use crate::protocol::resp::Reply;
+use crate::protocol::resp::{Reply, parse_i64};
 
 const NO_LFU: &str = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when \
                       switching between policies at runtime LRU and LFU data will take some time to adjust.";

@@ -1,8 +1,8 @@
 //! Options of SET and GETEX, and expiries as arguments.
 
 use super::{NOT_AN_INTEGER, Request, SYNTAX};
-use crate::keyspace::number::parse_i64;
 use crate::protocol::command::Command;
+use crate::protocol::resp::parse_i64;
 use std::borrow::Cow;
 
 /// An expiry as an argument gave it.

@@ -3,11 +3,10 @@
 use super::options::{self, Expiry};
 use super::{IN_DOUBT, NOT_AN_INTEGER, Request, TOO_LONG, refuse};
 use crate::keyspace::event::EventClasses;
-use crate::keyspace::number::parse_i64;
 use crate::keyspace::shard::{Key, Shard, Value};
 use crate::keyspace::slab::ItemRef;
 use crate::protocol::command::Command;
-use crate::protocol::resp::Reply;
+use crate::protocol::resp::{Reply, parse_i64};
 use crate::types::VALUE_BYTES_MAX;
 use std::ops::Range;
 use std::sync::Arc;

@@ -6,12 +6,10 @@
 use std::ops::Range;
 
 use super::inline::{self, LINE_FEED};
-use super::{Arg, Limits, ProtocolError};
+use super::{Arg, Limits, ProtocolError, parse_i64};
 
 /// Bytes that end a line or an argument. Redis skips two without looking what they are, and so does this.
 const LINE_END_BYTES: usize = 2;
-/// A 64-bit number with its sign is no longer; Redis refuses a longer one unread.
-const NUMBER_BYTES_MAX: usize = 20;
 
 /// How one request stands after its bytes so far.
 pub(super) enum Step {
@@ -165,7 +163,7 @@ impl Progress {
 
 /// The count in `*N`; none and fewer are the same.
 fn args_count(line: &[u8], limits: &Limits) -> Result<usize, ProtocolError> {
-    let count = number(&line[1..]).ok_or(ProtocolError::InvalidCount)?;
+    let count = parse_i64(&line[1..]).ok_or(ProtocolError::InvalidCount)?;
     let count = usize::try_from(count).unwrap_or(0);
     if count > limits.args_max {
         return Err(ProtocolError::InvalidCount);
@@ -178,27 +176,10 @@ fn args_count(line: &[u8], limits: &Limits) -> Result<usize, ProtocolError> {
 
 /// The length in `$N`; unlike in replies, -1 is none.
 fn bulk_bytes(line: &[u8], limits: &Limits) -> Result<usize, ProtocolError> {
-    let bytes = number(&line[1..]).and_then(|bytes| usize::try_from(bytes).ok());
+    let bytes = parse_i64(&line[1..]).and_then(|bytes| usize::try_from(bytes).ok());
     let bytes = bytes.filter(|&bytes| bytes <= limits.bulk_bytes_max).ok_or(ProtocolError::InvalidBulk)?;
     if bytes > limits.bulk_open_max() {
         return Err(ProtocolError::UnauthenticatedBulk);
     }
     Ok(bytes)
-}
-
-/// A number as Redis's `string2ll` takes it: `0`, or digits that start with none, with `-` at most before them.
-fn number(text: &[u8]) -> Option<i64> {
-    if text.len() > NUMBER_BYTES_MAX {
-        return None;
-    }
-    let digits = text.strip_prefix(b"-").unwrap_or(text);
-    let canonical = match digits {
-        [b'0'] => digits.len() == text.len(),
-        [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
-        _ => false,
-    };
-    if !canonical {
-        return None;
-    }
-    str::from_utf8(text).ok()?.parse().ok()
 }

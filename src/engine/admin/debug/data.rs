@@ -6,9 +6,8 @@ use crate::engine::Engine;
 use crate::engine::event::HostReport;
 use crate::engine::scatter::CHECKED;
 use crate::keyspace::digest::{Digest, combine, database};
-use crate::keyspace::number::parse_i64;
 use crate::keyspace::{Key, NewValue};
-use crate::protocol::resp::{Args, Reply};
+use crate::protocol::resp::{Args, Reply, parse_i64};
 use crate::types::Now;
 use std::collections::BTreeMap;
 

@@ -7,8 +7,7 @@ use crate::engine::event::HostReport;
 use crate::engine::figures::{self, Tracked, TrackedKey};
 use crate::engine::hot_session::{HotSession, HotSessionOptions, Work};
 use crate::engine::scatter::CHECKED;
-use crate::keyspace::number::parse_i64;
-use crate::protocol::resp::{Args, Reply};
+use crate::protocol::resp::{Args, Reply, parse_i64};
 use crate::types::{Now, SLOTS};
 use std::collections::BTreeMap;
 

@@ -6,9 +6,8 @@ use crate::engine::Engine;
 use crate::engine::event::Effects;
 use crate::engine::hot::Home;
 use crate::engine::upstream::forward::{encode_as, push_words};
-use crate::engine::upstream::join::number as number_of;
 use crate::protocol::command::spec;
-use crate::protocol::resp::{Output, Proto};
+use crate::protocol::resp::{Output, Proto, number_of};
 use crate::replica::{Cell, Copy, Fold};
 use crate::types::Now;
 use crate::upstream::topology::Hops;
@@ -209,7 +208,7 @@ impl Engine {
             }
             Leg::Life => {
                 flight.is_stale |= flight.row != Some(row);
-                flight.life_ms = number_of(reply);
+                flight.life_ms = number_of(reply, b':');
             }
         }
         self.leg_shrinks(number);

@@ -11,9 +11,8 @@ use super::{Bond, Kind};
 use crate::engine::Engine;
 use crate::engine::event::Effects;
 use crate::engine::letter::Ticket;
-use crate::keyspace::number::parse_i64;
 use crate::protocol::command::passage::Holds;
-use crate::protocol::resp::{Input, Output, Proto};
+use crate::protocol::resp::{Input, Output, Proto, number_of};
 use crate::types::{ConnId, Now};
 use crate::upstream::topology::Redirect;
 use crate::upstream::{Heard, Link, Loss, MOVED_AWAY, Unanswered};
@@ -195,8 +194,7 @@ impl Engine {
                 return Taken::Answered;
             }
             Kind::Names => {
-                let id = bytes.strip_prefix(b":").and_then(|id| parse_i64(id.strip_suffix(b"\r\n")?));
-                if let (Some(own), Some(id)) = (&mut router.rows[row as usize].own, id) {
+                if let (Some(own), Some(id)) = (&mut router.rows[row as usize].own, number_of(bytes, b':')) {
                     own.id = u64::try_from(id).ok();
                 }
                 return Taken::Answered;
@@ -384,16 +382,14 @@ fn is_shown_request(line: &[u8]) -> bool {
 fn first_words(frame: &[u8]) -> Option<(&[u8], &[u8])> {
     let line = |bytes: &[u8]| bytes.iter().position(|byte| *byte == b'\n').map(|end| end + 1);
     let rest = &frame[line(frame)?..];
-    let digits = rest.strip_prefix(b"$")?;
-    let end = line(digits)?;
-    let bytes = usize::try_from(parse_i64(digits[..end].strip_suffix(b"\r\n")?)?).ok()?;
-    let rest = &digits[end..];
+    let end = line(rest)?;
+    let bytes = usize::try_from(number_of(&rest[..end], b'$')?).ok()?;
+    let rest = &rest[end..];
     Some((rest.get(..bytes)?, rest.get(bytes + 2..)?))
 }
 
 /// The integer at the end of a confirmation.
 fn last_number(rest: &[u8]) -> Option<u64> {
-    let line = rest.strip_suffix(b"\r\n")?;
-    let from = line.iter().rposition(|byte| *byte == b':')?;
-    u64::try_from(parse_i64(&line[from + 1..])?).ok()
+    let from = rest.iter().rposition(|byte| *byte == b':')?;
+    u64::try_from(number_of(&rest[from..], b':')?).ok()
 }
