@@ -1,12 +1,11 @@
 //! Requests about all keys, over several pools and this server's own keys; and keys of a server that is left out.
 
-use super::{A, LINK, accept_at, before, pool, text};
+use super::{A, LAYOUT, LINK, accept_at, before, pool, text};
 use crate::rig::{Client, Rig};
 use coldplate::engine::{PoolKind, PoolOptions, ReadPolicy};
-use coldplate::routing::{Distribution, Hash, Layout, Pool, Server};
+use coldplate::routing::{Pool, Server};
 
 const SERVERS: [&str; 3] = ["10.0.0.1:6379", "10.0.0.2:6379", "10.0.0.3:6379"];
-const LAYOUT: Layout = Layout { distribution: Distribution::Ketama, hash: Hash::Fnv1aWith64, hash_tag: None };
 
 /// Two servers in pools of their own, and keys that are here.
 fn three_ways() -> (Rig, [Client; 2]) {

@@ -1,18 +1,11 @@
 //! What INFO tells of servers.
 
-use super::{A, LINK, accept_at, before, pool};
-use coldplate::engine::PoolKind;
-
-const SERVER: &str = "10.0.0.9:6379";
+use super::{A, connected, single};
 
 /// Proves that INFO upstream shows how long a server takes, of all requests, and that CONFIG RESETSTAT forgets it.
 #[test]
 fn times_are_shown_by_server() {
-    let mut rig = before(vec![pool("main", PoolKind::Single, &[SERVER])], &[]);
-    rig.tell(A, "GET warm");
-    let link = accept_at(&mut rig, SERVER, LINK);
-    rig.heard(link);
-    rig.send(link, b"$-1\r\n");
+    let (mut rig, link) = connected(|_| {});
     for (us, times) in [(100, 98), (3000, 1)] {
         for _ in 0..times {
             rig.tell(A, "GET k");
@@ -46,7 +39,7 @@ fn times_are_shown_by_server() {
 /// Proves that the router is one node that has all slots, at the address that is asked.
 #[test]
 fn the_router_is_a_node() {
-    let mut rig = before(vec![pool("main", PoolKind::Single, &[SERVER])], &[]);
+    let mut rig = single(|_| {});
     let client = rig.open_between((0, 9), "10.1.1.1:5000", "10.1.1.2:7000");
     let id = rig.ask(client, &["CLUSTER", "MYID"]);
     let id = id.strip_prefix("$40 ").expect("an id");

@@ -1,13 +1,12 @@
 //! Hot keys that a server has: which requests it still sees, and that nobody is told what is no longer so.
 
-use super::pool;
 use super::scripted::Scripted;
+use super::{SERVER, pool};
 use crate::rig::{Client, Rig, conn, lines};
 use coldplate::engine::{Event, PoolKind, PoolOptions, Settings, Upstreams};
 use coldplate::routing::Routes;
 use std::sync::Arc;
 
-const SERVER: &str = "10.0.0.9:6379";
 /// Clients, two on each core.
 const ONE: [Client; 2] = [(0, 1), (0, 2)];
 const TWO: [Client; 2] = [(1, 1), (1, 2)];

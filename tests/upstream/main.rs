@@ -16,7 +16,7 @@ mod single;
 mod tracking;
 
 use coldplate::engine::{PoolKind, PoolOptions, ServerOptions, Settings, Upstreams};
-use coldplate::routing::{Routes, Server};
+use coldplate::routing::{Distribution, Hash, Layout, Routes, Server};
 use rig::{Client, Rig, request};
 use std::sync::Arc;
 
@@ -24,6 +24,9 @@ const A: Client = (0, 1);
 const B: Client = (0, 2);
 /// The first connection to a server; others follow.
 const LINK: u32 = 100;
+/// Where there is one server.
+const SERVER: &str = "10.0.0.9:6379";
+const LAYOUT: Layout = Layout { distribution: Distribution::Ketama, hash: Hash::Fnv1aWith64, hash_tag: None };
 
 /// A server at an address that is its name as well.
 fn server(address: &str) -> ServerOptions {
@@ -45,6 +48,30 @@ fn before(pools: Vec<PoolOptions>, routes: &[(&str, Option<usize>)]) -> Rig {
     rig.open(A);
     rig.open(B);
     rig
+}
+
+/// One core before one server.
+fn single(change: impl FnOnce(&mut PoolOptions)) -> Rig {
+    let mut main = pool("main", PoolKind::Single, &[SERVER]);
+    change(&mut main);
+    before(vec![main], &[])
+}
+
+/// The same, and the connection that clients share.
+fn connected(change: impl FnOnce(&mut PoolOptions)) -> (Rig, Client) {
+    let mut rig = single(change);
+    rig.tell(A, "GET warm");
+    let link = accept(&mut rig, LINK);
+    rig.heard(link);
+    rig.send(link, b"$-1\r\n");
+    assert_eq!(rig.take(A), "$-1");
+    (rig, link)
+}
+
+/// Makes the one connection that the core wants.
+fn accept(rig: &mut Rig, index: u32) -> Client {
+    assert_eq!(rig.dials.len(), 1);
+    accept_at(rig, SERVER, index)
 }
 
 /// Makes the connection to a server that the core wants.

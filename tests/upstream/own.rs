@@ -1,30 +1,11 @@
 //! Clients with a connection of their own: transactions, requests that block, subscriptions, MONITOR.
 
-use super::{A, B, LINK, accept_at, before, pool, text};
-use crate::rig::{Client, Rig, request};
-use coldplate::engine::{Event, PoolKind, PoolOptions};
-use coldplate::routing::{Distribution, Hash, Layout};
+use super::{A, B, LAYOUT, LINK, accept, accept_at, before, connected, pool, text};
+use crate::rig::request;
+use coldplate::engine::{Event, PoolKind};
 
-const SERVER: &str = "10.0.0.9:6379";
-const LAYOUT: Layout = Layout { distribution: Distribution::Ketama, hash: Hash::Fnv1aWith64, hash_tag: None };
 /// The first connection that is a client's own.
 pub const OWN: u32 = 200;
-
-pub fn single(change: impl FnOnce(&mut PoolOptions)) -> (Rig, Client) {
-    let mut main = pool("main", PoolKind::Single, &[SERVER]);
-    change(&mut main);
-    let mut rig = before(vec![main], &[]);
-    rig.tell(A, "GET warm");
-    let link = accept(&mut rig, LINK);
-    rig.heard(link);
-    rig.send(link, b"$-1\r\n");
-    assert_eq!(rig.take(A), "$-1");
-    (rig, link)
-}
-
-pub fn accept(rig: &mut Rig, index: u32) -> Client {
-    accept_at(rig, SERVER, index)
-}
 
 pub fn texts(requests: &[&[&str]]) -> String {
     requests.iter().map(|words| text(words)).collect()
@@ -33,7 +14,7 @@ pub fn texts(requests: &[&[&str]]) -> String {
 /// Proves that a transaction goes as it came over a connection of its own, which the next one uses again.
 #[test]
 fn a_transaction_has_a_connection() {
-    let (mut rig, link) = single(|_| {});
+    let (mut rig, link) = connected(|_| {});
     rig.tell(A, "MULTI\nSET a 1\nINCR a\nEXEC\nGET b");
     assert!(rig.dials.len() == 1, "{:?}", rig.dials);
     let own = accept(&mut rig, OWN);
@@ -56,7 +37,7 @@ fn a_transaction_has_a_connection() {
 #[test]
 fn a_transaction_waits_for_what_was_asked_before() {
     for whole in [true, false] {
-        let (mut rig, link) = single(|_| {});
+        let (mut rig, link) = connected(|_| {});
         let lines = ["GET x", "MULTI", "SET a 1", "EXEC", "GET y"];
         if whole {
             rig.tell(A, &lines.join("\n"));
@@ -76,7 +57,7 @@ fn a_transaction_waits_for_what_was_asked_before() {
 
 #[test]
 fn a_transaction_that_is_refused_here_is_discarded_there() {
-    let (mut rig, _) = single(|_| {});
+    let (mut rig, _) = connected(|_| {});
     rig.tell(A, "WATCH w\nMULTI\nSET a\nEXEC\nEXEC");
     let own = accept(&mut rig, OWN);
     assert_eq!(rig.heard(own), texts(&[&["WATCH", "w"], &["MULTI"], &["DISCARD"]]));
@@ -94,7 +75,7 @@ fn a_transaction_that_is_refused_here_is_discarded_there() {
 /// Proves that who blocks waits for as long as it takes, with all that it has asked behind, while others are served.
 #[test]
 fn who_blocks_waits() {
-    let (mut rig, link) = single(|_| {});
+    let (mut rig, link) = connected(|_| {});
     rig.tell(A, "BLPOP l 0\nGET a\nPING");
     rig.tell(B, "GET b");
     let own = accept(&mut rig, OWN);
@@ -132,7 +113,7 @@ fn who_blocks_waits() {
 #[test]
 fn a_client_that_is_gone_blocks_no_more() {
     for hangs_up in [true, false] {
-        let (mut rig, _) = single(|_| {});
+        let (mut rig, _) = connected(|_| {});
         rig.tell(A, "BLPOP l 0");
         let own = accept(&mut rig, OWN);
         if hangs_up {
@@ -146,7 +127,7 @@ fn a_client_that_is_gone_blocks_no_more() {
         assert!(rig.killed.contains(&own), "{:?}", rig.killed);
     }
     // One whose connection is not there yet.
-    let (mut rig, _) = single(|_| {});
+    let (mut rig, _) = connected(|_| {});
     rig.tell(A, "BLPOP l 0");
     let (core, dial) = rig.dials.pop().expect("a connection is wanted");
     rig.lose(A);
@@ -156,7 +137,7 @@ fn a_client_that_is_gone_blocks_no_more() {
 
 #[test]
 fn a_request_that_does_not_block_is_given_up_as_others() {
-    let (mut rig, _) = single(|_| {});
+    let (mut rig, _) = connected(|_| {});
     rig.tell(A, "WATCH a\nGET a");
     let own = accept(&mut rig, OWN);
     rig.send(own, b"+OK\r\n");
@@ -172,7 +153,7 @@ fn a_request_that_does_not_block_is_given_up_as_others() {
 
 #[test]
 fn there_are_only_so_many() {
-    let (mut rig, link) = single(|pool| pool.own_connections_max = 1);
+    let (mut rig, link) = connected(|pool| pool.own_connections_max = 1);
     rig.tell(A, "BLPOP l 0");
     let own = accept(&mut rig, OWN);
     rig.send(own, b":7\r\n");
@@ -198,7 +179,7 @@ fn there_are_only_so_many() {
 fn a_lost_connection_is_told_of() {
     let lost = "-ERR upstream 10.0.0.9:6379 lost: outcome unknown";
     let unreachable = "-ERR upstream 10.0.0.9:6379 unreachable";
-    let (mut rig, _) = single(|_| {});
+    let (mut rig, _) = connected(|_| {});
     rig.tell(A, "BLPOP l 0\nPING");
     let own = accept(&mut rig, OWN);
     rig.lose(own);
@@ -239,7 +220,7 @@ fn message(text: &str) -> String {
 #[test]
 fn a_subscription_hears_all() {
     for size in [1, 5, 1000] {
-        let (mut rig, link) = single(|_| {});
+        let (mut rig, link) = connected(|_| {});
         rig.tell(A, "SUBSCRIBE a b\nPSUBSCRIBE p*\nGET x");
         let own = accept(&mut rig, OWN);
         assert_eq!(rig.heard(own), texts(&[&["SUBSCRIBE", "a", "b"], &["PSUBSCRIBE", "p*"], &["GET", "x"]]));
@@ -273,7 +254,7 @@ fn a_subscription_hears_all() {
 /// Proves that in the third version a client listens and asks at once, and that each reply and message reaches it whole.
 #[test]
 fn a_subscription_in_the_third_version_asks_on() {
-    let (mut rig, _) = single(|_| {});
+    let (mut rig, _) = connected(|_| {});
     rig.tell(A, "HELLO 3\nSUBSCRIBE a b\nGET x\nBLPOP l 0\nGET y");
     rig.take(A);
     let own = accept(&mut rig, OWN);
@@ -338,7 +319,7 @@ fn messages_stay_in_order_behind_a_shared_link() {
 
 #[test]
 fn a_monitor_is_shown_requests() {
-    let (mut rig, link) = single(|_| {});
+    let (mut rig, link) = connected(|_| {});
     rig.tell(A, "MONITOR\nSET a 1");
     let own = accept(&mut rig, OWN);
     assert_eq!((rig.heard(own), rig.heard(link)), (text(&["MONITOR"]), text(&["SET", "a", "1"])));

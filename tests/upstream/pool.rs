@@ -3,10 +3,10 @@
 use super::{A, LINK, accept_at, before, pool, text};
 use crate::rig::{Client, Rig};
 use coldplate::engine::PoolKind;
-use coldplate::routing::{Distribution, Hash, Layout, Pool, Server};
+use coldplate::routing::{Layout, Pool, Server};
 
 const SERVERS: [&str; 3] = ["10.0.0.1:6379", "10.0.0.2:6379", "10.0.0.3:6379"];
-const LAYOUT: Layout = Layout { distribution: Distribution::Ketama, hash: Hash::Fnv1aWith64, hash_tag: Some(*b"{}") };
+const LAYOUT: Layout = Layout { hash_tag: Some(*b"{}"), ..super::LAYOUT };
 
 struct Pooled {
     rig: Rig,

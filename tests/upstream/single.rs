@@ -1,32 +1,8 @@
 //! One server: requests and replies as they pass, and all that can befall the link between.
 
-use super::{A, B, LINK, before, pool, text};
-use crate::rig::{Client, Rig, request};
-use coldplate::engine::{Event, PoolKind, PoolOptions};
-
-const SERVER: &str = "10.0.0.9:6379";
-
-fn single(change: impl FnOnce(&mut PoolOptions)) -> Rig {
-    let mut main = pool("main", PoolKind::Single, &[SERVER]);
-    change(&mut main);
-    before(vec![main], &[])
-}
-
-/// The connection that the core has asked for.
-fn accept(rig: &mut Rig, index: u32) -> Client {
-    assert_eq!(rig.dials.len(), 1);
-    super::accept_at(rig, SERVER, index)
-}
-
-fn connected(change: impl FnOnce(&mut PoolOptions)) -> (Rig, Client) {
-    let mut rig = single(change);
-    rig.tell(A, "GET warm");
-    let link = accept(&mut rig, LINK);
-    rig.heard(link);
-    rig.send(link, b"$-1\r\n");
-    assert_eq!(rig.take(A), "$-1");
-    (rig, link)
-}
+use super::{A, B, LINK, accept, connected, single, text};
+use crate::rig::request;
+use coldplate::engine::Event;
 
 /// Proves that requests leave as they came, those of one turn at once, and replies reach their clients in order.
 #[test]

@@ -1,7 +1,7 @@
 //! Clients that keep what they have read, in front of one server: CLIENT TRACKING, and what comes of it.
 
-use super::own::{OWN, accept, single, texts};
-use super::{A, B, before, pool, text};
+use super::own::{OWN, texts};
+use super::{A, B, accept, before, connected, pool, text};
 use coldplate::engine::PoolKind;
 
 const TOLD: &str = ">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\na\r\n";
@@ -10,7 +10,7 @@ const TOLD: &str = ">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\na\r\n";
 /// connection is given back when it keeps nothing any more.
 #[test]
 fn a_client_that_tracks_has_a_connection() {
-    let (mut rig, link) = single(|_| {});
+    let (mut rig, link) = connected(|_| {});
     rig.tell(A, "HELLO 3");
     rig.take(A);
     rig.tell(
@@ -50,7 +50,7 @@ fn a_client_that_tracks_has_a_connection() {
 /// Proves that what the server refuses changes nothing, and that a lost connection takes its client with it.
 #[test]
 fn tracking_is_what_the_server_has_said() {
-    let (mut rig, link) = single(|_| {});
+    let (mut rig, link) = connected(|_| {});
     rig.tell(A, "CLIENT TRACKING OFF\nCLIENT CACHING YES\nCLIENT GETREDIR");
     let untracked =
         "-ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled";
@@ -76,7 +76,7 @@ fn tracking_is_what_the_server_has_said() {
 
 #[test]
 fn some_tracking_is_refused() {
-    let (mut rig, _) = single(|_| {});
+    let (mut rig, _) = connected(|_| {});
     let redirects =
         "-ERR upstream main: 'client|tracking' cannot redirect to a connection that the server does not know\r\n";
     assert_eq!(rig.say(A, "CLIENT TRACKING ON REDIRECT 2"), redirects);
