@@ -1,61 +1,31 @@
-//! From a request's first words to its row: no allocation, and a few nanoseconds for the names that matter.
-//!
-//! One open-addressed table, built at compile time, is keyed by the name's first eight bytes in lower case.
-//! For a name of at most eight letters, that word and the length are the name, so nothing else is compared.
+//! From a request's first words to its row, by way of `names.rs`.
 
 use super::error::CommandError;
+use super::names::{Named, Names};
 use super::spec::Spec;
 use super::{Command, table};
 use crate::protocol::resp::Args;
 
 /// At most a quarter full, so that nearly each probe ends at its first entry.
 const ENTRIES: usize = (Command::ALL.len() * 4).next_power_of_two();
-const ENTRIES_BITS: u32 = ENTRIES.trailing_zeros();
 
-static ENTRY_OF_NAME: [Entry; ENTRIES] = index_by_name();
+static NAMES: Names<Spec, ENTRIES> = index_by_name();
 pub(super) static SPEC_OF_COMMAND: [&Spec; Command::ALL.len()] = index_by_command();
 
 const GET: u32 = u32::from_le_bytes(*b"get\0");
 const SET: u32 = u32::from_le_bytes(*b"set\0");
 
-#[derive(Clone, Copy)]
-struct Entry {
-    word: u64,
-    /// [`NO_NAME`] where the entry is free; `spec` then means nothing.
-    length: u32,
-    /// Whether word and length identify the name without a comparison of the rest.
-    exact: bool,
-    spec: &'static Spec,
+impl Named for Spec {
+    #[inline]
+    fn name(&self) -> &str {
+        self.name
+    }
 }
-
-/// A length that no name has; requests are shorter.
-const NO_NAME: u32 = u32::MAX;
 
 /// The row of a command (not of a subcommand) by its name, in any case.
 #[inline]
 pub fn lookup(name: &[u8]) -> Option<&'static Spec> {
-    let word = word_of(name);
-    let entry = &ENTRY_OF_NAME[place_of(word)];
-    if entry.word == word && entry.length as usize == name.len() && entry.exact {
-        return Some(entry.spec);
-    }
-    lookup_slow(name, word)
-}
-
-/// What is left after [`lookup`]'s common case: long names, names displaced by a collision, and unknown ones.
-#[inline(never)]
-fn lookup_slow(name: &[u8], word: u64) -> Option<&'static Spec> {
-    let mut place = place_of(word);
-    loop {
-        let entry = &ENTRY_OF_NAME[place % ENTRIES];
-        if entry.length == NO_NAME {
-            return None;
-        }
-        if entry.word == word && entry.spec.name.as_bytes().eq_ignore_ascii_case(name) {
-            return Some(entry.spec);
-        }
-        place += 1;
-    }
+    NAMES.find(name)
 }
 
 /// The row of a command or, for `container|subcommand`, of a subcommand, by its name in any case.
@@ -114,71 +84,19 @@ pub(super) fn subcommand(container: &Spec, name: &[u8]) -> Option<&'static Spec>
     container.subcommands.iter().find(|spec| spec.short_name().as_bytes().eq_ignore_ascii_case(name))
 }
 
-/// The first eight bytes, little-endian, letters in lower case, zeros past the name's end.
-///
-/// Bit 5 is set wherever bit 6 is. That lowers the letters and makes no other byte a letter, so for names of
-/// letters it loses nothing; it does confuse `@` with a backquote, and the like.
-#[inline]
-pub(super) const fn word_of(name: &[u8]) -> u64 {
-    // Names shorter than a load are put together from loads that overlap: the shared bytes agree, so `|` joins them.
-    let length = name.len();
-    let word = if let Some(bytes) = name.first_chunk::<8>() {
-        u64::from_le_bytes(*bytes)
-    } else if let (Some(head), Some(tail)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
-        u32::from_le_bytes(*head) as u64 | (u32::from_le_bytes(*tail) as u64) << (8 * (length - 4))
-    } else if length > 0 {
-        let middle = length / 2;
-        name[0] as u64 | (name[middle] as u64) << (8 * middle) | (name[length - 1] as u64) << (8 * (length - 1))
-    } else {
-        0
-    };
-    word | (word >> 1) & 0x2020_2020_2020_2020
-}
-
-/// Multiplicative (Fibonacci) hashing: the product's top bits depend on each byte of the word.
-#[inline]
-pub(super) const fn hash_of(word: u64, bits: u32) -> usize {
-    (word.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - bits)) as usize
-}
-
-#[inline]
-const fn place_of(word: u64) -> usize {
-    hash_of(word, ENTRIES_BITS)
-}
-
-const fn index_by_name() -> [Entry; ENTRIES] {
-    let free = Entry { word: 0, length: NO_NAME, exact: false, spec: &table::GROUPS[0][0] };
-    let mut entries = [free; ENTRIES];
+const fn index_by_name() -> Names<Spec, ENTRIES> {
+    let mut names = Names::empty(&table::GROUPS[0][0]);
     let mut group = 0;
     while group < table::GROUPS.len() {
         let rows = table::GROUPS[group];
         let mut row = 0;
         while row < rows.len() {
-            let spec = &rows[row];
-            let name = spec.name.as_bytes();
-            let word = word_of(name);
-            let mut place = place_of(word);
-            while entries[place % ENTRIES].length != NO_NAME {
-                place += 1;
-            }
-            let exact = name.len() <= 8 && only_letters(name);
-            entries[place % ENTRIES] = Entry { word, length: name.len() as u32, exact, spec };
+            names.put(rows[row].name, &rows[row]);
             row += 1;
         }
         group += 1;
     }
-    entries
-}
-
-pub(super) const fn only_letters(name: &[u8]) -> bool {
-    let mut i = 0;
-    while i < name.len() {
-        if !name[i].is_ascii_lowercase() {
-            return false;
-        }
-        i += 1;
-    }
-    true
+    names
 }
 
 /// Refuses to compile unless each variant has exactly one row.
@@ -219,12 +137,7 @@ mod tests {
     /// The index that the compiler has made is the one that the same code makes here.
     #[test]
     fn the_index_by_name_is_made_alike_at_run_time() {
-        for (made, compiled) in index_by_name().iter().zip(&ENTRY_OF_NAME) {
-            assert_eq!(
-                (made.word, made.length, made.exact, made.spec.name),
-                (compiled.word, compiled.length, compiled.exact, compiled.spec.name)
-            );
-        }
+        assert_eq!(index_by_name().entries(), NAMES.entries());
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod error;
 pub mod flags;
 pub mod introspect;
 mod lookup;
+mod names;
 pub mod passage;
 mod spec;
 mod table;
