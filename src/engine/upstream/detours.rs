@@ -129,8 +129,8 @@ impl Router {
     fn next_to_wait(&mut self, key: Key) -> Vec<Stray> {
         let mut strays = Vec::new();
         let Some(detour) = self.detours.open.get_mut(&key) else { return strays };
-        while let Some(stray) = detour.waiting.pop_front_if(|stray| matches!(stray.next, Next::Later { .. })) {
-            strays.push(stray);
+        while matches!(detour.waiting.front(), Some(Stray { next: Next::Later { .. }, .. })) {
+            strays.extend(detour.waiting.pop_front());
         }
         detour.under_way += strays.len() as u32;
         strays
