@@ -46,7 +46,13 @@ impl Folder {
 
     /// What is in its segments: each chain's records in order, and how it ends.
     fn records(&self) -> Vec<(Vec<String>, Verdict)> {
-        self.chains().into_iter().map(|chain| self.read(chain)).collect()
+        loop {
+            // The keeper may take away what was there when it was listed.
+            if let Some(all) = self.chains().into_iter().map(|chain| self.read(chain)).collect() {
+                return all;
+            }
+            std::thread::yield_now();
+        }
     }
 
     fn chains(&self) -> Vec<Chain> {
@@ -60,12 +66,16 @@ impl Folder {
         }
     }
 
-    fn read(&self, chain: Chain) -> (Vec<String>, Verdict) {
+    /// None: a file of it is there no more.
+    fn read(&self, chain: Chain) -> Option<(Vec<String>, Verdict)> {
         let (mut replay, mut lines) = (Replay::new(chain), Vec::new());
         loop {
             match replay.advance().expect("it is sound") {
                 Step::Read { name, offset } => {
-                    let file = File::open(self.0.join(name.to_string())).expect("it is there");
+                    let file = match File::open(self.0.join(name.to_string())) {
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+                        opened => opened.expect("it can be opened"),
+                    };
                     let bytes = file.read_at(replay.space(), offset).expect("it can be read");
                     replay.filled(bytes);
                 }
@@ -80,7 +90,7 @@ impl Folder {
                         lines.push(format!("{} durable", frame.durable));
                     }
                 }
-                Step::End => return (lines, replay.summary().verdict),
+                Step::End => return Some((lines, replay.summary().verdict)),
             }
         }
     }
