@@ -98,7 +98,7 @@ impl Op {
     /// Whether it only looks.
     pub fn is_look(&self) -> bool {
         match self {
-            Op::One(_, action) => matches!(action, Action::Get | Action::Exists | Action::PTtl | Action::PExpireTime),
+            Op::One(_, action) => action.is_look(),
             Op::MGet(_) | Op::Exists(_) | Op::DbSize | Op::Keys | Op::Lcs(..) => true,
             _ => false,
         }
@@ -170,6 +170,7 @@ fn one(key: &[u8], action: &Action) -> Vec<Vec<u8>> {
         Action::GetSet(value) => words(&[b"GETSET", key, value]),
         Action::GetDel => words(&[b"GETDEL", key]),
         Action::Incr => words(&[b"INCR", key]),
+        Action::IncrBy(step) => words(&[b"INCRBY", key, step.to_string().as_bytes()]),
         Action::Append(more) => words(&[b"APPEND", key, more]),
         Action::ExpireMs(ms) => words(&[b"PEXPIRE", key, ms.to_string().as_bytes()]),
         Action::ExpireAtMs(at_ms) => words(&[b"PEXPIREAT", key, at_ms.to_string().as_bytes()]),

@@ -86,7 +86,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Fault; 73] = [
+    pub const ALL: [Fault; 75] = [
         Fault::DropBatch,
         Fault::RepeatBatch,
         Fault::ReorderBatches,
@@ -160,6 +160,8 @@ impl Fault {
         Fault::InUpstream(UpstreamFault::ForgetLater),
         Fault::InUpstream(UpstreamFault::ForgetWaiting),
         Fault::InUpstream(UpstreamFault::NoBound),
+        Fault::InUpstream(UpstreamFault::ForgetBar),
+        Fault::InUpstream(UpstreamFault::IgnorePushes),
     ];
 
     /// A fault that the engine itself is to commit.
@@ -216,6 +218,8 @@ impl Fault {
             Fault::ForgiveDamage | Fault::TrustTail => Some(Hazard::Rot),
             Fault::InUpstream(UpstreamFault::AskWritesAgain) => Some(Hazard::Severed),
             Fault::InUpstream(UpstreamFault::FollowNothing) => Some(Hazard::Moves),
+            Fault::InUpstream(UpstreamFault::ForgetBar) => Some(Hazard::Storm),
+            Fault::InUpstream(UpstreamFault::IgnorePushes) => Some(Hazard::Past),
             Fault::InUpstream(
                 UpstreamFault::ForgetAsking | UpstreamFault::OvertakeMoves | UpstreamFault::ForgetLater,
             ) => Some(Hazard::Migration),

@@ -337,6 +337,9 @@ fn servers_in_trouble_are_reached() {
         ("late", sum(|counts| counts.late)),
         ("unknown", sum(|counts| counts.unknown)),
         ("not done", sum(|counts| counts.not_done)),
+        ("told of changes", sum(|counts| counts.pushes)),
+        ("read from copies", sum(|counts| counts.copy_reads)),
+        ("written past", sum(|counts| counts.past)),
     ];
     println!("{sums:?}");
     assert!(sums.iter().all(|(_, times)| *times > 0), "{sums:?}");

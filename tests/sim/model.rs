@@ -27,11 +27,17 @@ pub enum Only {
 #[derive(Clone)]
 pub enum Action {
     Get,
-    Set { value: Bytes, until: Until, only: Only },
+    Set {
+        value: Bytes,
+        until: Until,
+        only: Only,
+    },
     SetNx(Bytes),
     GetSet(Bytes),
     GetDel,
     Incr,
+    /// Only servers are asked this: several that were one.
+    IncrBy(i64),
     Append(Bytes),
     ExpireMs(i64),
     ExpireAtMs(u64),
@@ -43,6 +49,11 @@ pub enum Action {
 }
 
 impl Action {
+    /// Whether it changes nothing.
+    pub fn is_look(&self) -> bool {
+        matches!(self, Action::Get | Action::Exists | Action::PTtl | Action::PExpireTime)
+    }
+
     /// Whether what it does or answers depends on the very millisecond, not only on whether the key has expired.
     pub fn is_timed(&self) -> bool {
         matches!(self, Action::Set { until: Until::AfterMs(_), .. } | Action::ExpireMs(_) | Action::PTtl)
@@ -58,6 +69,7 @@ impl fmt::Debug for Action {
             Action::GetSet(value) => write!(f, "GETSET {}", brief(value)),
             Action::GetDel => write!(f, "GETDEL"),
             Action::Incr => write!(f, "INCR"),
+            Action::IncrBy(step) => write!(f, "INCRBY {step}"),
             Action::Append(value) => write!(f, "APPEND {}", brief(value)),
             Action::ExpireMs(ms) => write!(f, "PEXPIRE {ms}"),
             Action::ExpireAtMs(at_ms) => write!(f, "PEXPIREAT {at_ms}"),
@@ -112,7 +124,8 @@ impl State {
                 };
                 (State::of(value, deadline_ms), Reply::ok())
             }
-            Action::Incr => old.incremented(),
+            Action::Incr => old.incremented(1),
+            Action::IncrBy(step) => old.incremented(*step),
             Action::Append(more) => {
                 let value = [old.value.as_deref().unwrap_or_default(), more].concat();
                 let length = Reply::Int(value.len() as i64);
@@ -138,11 +151,11 @@ impl State {
         }
     }
 
-    fn incremented(self) -> (State, Reply) {
+    fn incremented(self, step: i64) -> (State, Reply) {
         match number(self.value.as_deref().unwrap_or(b"0")) {
             Ok(number) => {
-                let text = (number + 1).to_string();
-                (State::of(text.as_bytes(), self.deadline_ms), Reply::Int(number + 1))
+                let text = (number + step).to_string();
+                (State::of(text.as_bytes(), self.deadline_ms), Reply::Int(number + step))
             }
             Err(_) => (self, Reply::Error("ERR value is not an integer or out of range".into())),
         }

@@ -164,11 +164,9 @@ impl Request {
 
     /// Whether it may be refused because changes cannot be logged.
     pub fn writes(&self) -> bool {
-        let looks =
-            |action: &Action| matches!(action, Action::Get | Action::Exists | Action::PTtl | Action::PExpireTime);
         match self.op() {
             Some(op) => !op.is_look(),
-            None => self.parts.iter().any(|(_, action)| !looks(action)),
+            None => self.parts.iter().any(|(_, action)| !action.is_look()),
         }
     }
 
@@ -225,13 +223,17 @@ pub struct Author {
     narrow: bool,
     /// Nothing expires, and no request is about all keys.
     plain: bool,
+    /// Most requests read, so that copies of hot keys live for a while.
+    reads: bool,
     written: usize,
 }
 
 impl Author {
     pub fn new(scenario: &Scenario) -> Author {
         let Scenario { keys, large, large_bytes_max, narrow, .. } = *scenario;
-        Author { keys, large, large_bytes_max, narrow, plain: scenario.upstream.is_some(), written: 0 }
+        let plain = scenario.upstream.is_some();
+        let reads = plain && scenario.hot_window_us.is_some();
+        Author { keys, large, large_bytes_max, narrow, plain, reads, written: 0 }
     }
 
     fn value(&mut self, rng: &mut Rng) -> Bytes {
@@ -255,6 +257,7 @@ impl Author {
             0..12 => Request::new(&[b"INCR", KEYS[TOTAL].as_bytes()], Shape::Single, vec![(TOTAL, Action::Incr)]),
             12..36 => Request::get(self.key(rng)),
             _ if self.narrow => Request::get(1),
+            _ if self.reads && rng.chance(75) => Request::get(self.key(rng)),
             36..72 => self.single(rng),
             72..90 => self.several(rng),
             90..97 => self.chat(),

@@ -66,10 +66,12 @@ pub enum Hazard {
     Switches,
     /// Of servers behind the cores: slots change their owner at once, and come to none twice.
     Onward,
+    /// Of servers behind the cores: somebody else writes there as well.
+    Past,
 }
 
 impl Hazard {
-    pub const ALL: [Hazard; 29] = [
+    pub const ALL: [Hazard; 30] = [
         Hazard::ManyCores,
         Hazard::Crumbs,
         Hazard::Resets,
@@ -99,6 +101,7 @@ impl Hazard {
         Hazard::Outage,
         Hazard::Switches,
         Hazard::Onward,
+        Hazard::Past,
     ];
 
     pub fn named(name: &str) -> Option<Hazard> {
@@ -116,6 +119,7 @@ impl Hazard {
             let several = setup.is_cluster() && setup.shards > 1;
             return match self {
                 Hazard::Crumbs | Hazard::Resets | Hazard::SlowMail | Hazard::FullMail | Hazard::Stalls => true,
+                Hazard::Storm => true,
                 Hazard::Moves | Hazard::Migration | Hazard::Circles | Hazard::Onward => several,
                 Hazard::Failover => setup.replicas > 0,
                 _ => self.is_of_servers(),
@@ -142,7 +146,7 @@ impl Hazard {
 
     /// Whether it besets servers behind the cores.
     fn is_of_servers(self) -> bool {
-        (Hazard::Moves..=Hazard::Outage).contains(&self) || self == Hazard::Onward
+        (Hazard::Moves..=Hazard::Outage).contains(&self) || self >= Hazard::Onward
     }
 
     fn apply(self, scenario: &mut Scenario, rng: &mut Rng) {
@@ -164,6 +168,15 @@ impl Hazard {
             Hazard::Stalls => scenario.stall_max = rng.pick(&[30, 200]),
             Hazard::Skew => scenario.skew_us_max = rng.pick(&[900, 20_000]),
             Hazard::Jumps => scenario.jump_us_max = rng.pick(&[2_000, 50_000]),
+            Hazard::Storm if scenario.upstream.is_some() => {
+                // Few keys, asked for often and for long enough to be read from copies.
+                scenario.hot_window_us = Some(rng.pick(&[200, 2_000]));
+                scenario.hot_keys_max = rng.pick(&[1, 3, 100, 100]);
+                scenario.promote_ops = 2.0;
+                (scenario.keys, scenario.requests) = (rng.between(3, 4), rng.between(200, 400));
+                (scenario.clock, scenario.clock_us_max) = (10, rng.pick(&[100, 2_000]));
+                scenario.large = 0;
+            }
             Hazard::Storm => {
                 scenario.hot_window_us = Some(200);
                 scenario.hot_keys_max = rng.pick(&[1, 2]);

@@ -209,6 +209,10 @@ impl World {
         there.received += bytes;
         while let Some(&(_, record)) = there.requests.front().filter(|(end, _)| *end <= from + bytes) {
             there.requests.pop_front();
+            if there.dial.is_some() {
+                self.fleet.as_mut().expect("it has said so").heard(record, self.event);
+                continue;
+            }
             let record = &mut self.history.records[record];
             record.asked = Some(self.event);
             record.turns = self.cores.iter().map(|core| core.turns).collect();
@@ -275,6 +279,9 @@ impl World {
     fn close(&mut self, core: usize, now: Now, conn: ConnId, link: usize) {
         self.handle(core, now, Event::Lost { conn });
         self.cores[core].rows[conn.index as usize].link = None;
+        if let Some(fleet) = &mut self.fleet {
+            fleet.knows_gone(link, self.event);
+        }
         self.links[link].state = State::Closed;
         while self.links.get(self.first_live_link).is_some_and(|link| link.state == State::Closed) {
             self.first_live_link += 1;

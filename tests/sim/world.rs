@@ -118,6 +118,7 @@ pub fn play(plan: &Plan, fault: Option<Fault>) -> Outcome {
         undecided += world.history.undecided;
         (world.reached.removed, world.reached.taken_over) = (world.medium.removed, world.medium.taken_over);
         world.reached.servers = world.fleet.as_ref().map_or(Counts::default(), |fleet| fleet.counts);
+        world.reached.servers.copy_reads = world.reached.copy_reads as usize;
         if result.is_err() || world.refused || world.scenario.restarts == 0 {
             let World { digest, reached, units, .. } = world;
             return Outcome { result, reached, requests, undecided, digest, units };
@@ -283,6 +284,10 @@ impl World {
         self.news.check(&self.history.records)?;
         if self.scenario.key_events {
             events::check(&self.news, &self.history.records)?;
+        }
+        if let Some(fleet) = &self.fleet {
+            self.history.passed_over = fleet.keys_written_past();
+            fleet.check_past(&self.history.records)?;
         }
         let waited = self.reached.longest_wait;
         let Scenario { readers, cut, mail_delay_max, stall_max, logs, .. } = self.scenario;

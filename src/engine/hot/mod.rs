@@ -132,6 +132,7 @@ impl super::Engine {
 
     /// Folds sent to others, folds that waited for a turn here, and reads answered from copies, so far.
     pub fn hot_counts(&self) -> (u64, u64, u64) {
-        (self.hot.cache.folds, self.hot.own.folds, self.hot.cache.hits())
+        let [cache, upstream] = [&self.hot.cache, &self.hot.upstream];
+        (cache.folds + upstream.folds, self.hot.own.folds, cache.hits() + upstream.hits())
     }
 }

@@ -22,6 +22,10 @@ pub enum Fault {
     ForgetWaiting,
     /// Links take more than they may have in flight.
     NoBound,
+    /// A write on several hot keys goes its way as if none of them were hot.
+    ForgetBar,
+    /// What servers say of changes is not listened to.
+    IgnorePushes,
 }
 
 impl Router {

@@ -1,6 +1,7 @@
 //! The servers: which of them has which keys, who is up, and what each believes of the others.
 
 use super::Setup;
+use super::tracking::Tracking;
 use super::wire::Wire;
 use crate::model::State;
 use crate::request::KEYS;
@@ -86,6 +87,10 @@ pub struct Counts {
     pub refused: usize,
     pub hung: usize,
     pub late: usize,
+    pub pushes: usize,
+    pub past: usize,
+    /// What copies have answered.
+    pub copy_reads: usize,
     /// What clients were told.
     pub unknown: usize,
     pub not_done: usize,
@@ -104,6 +109,9 @@ pub struct Fleet {
     /// Nothing is left of what has befallen: no request may be an error.
     pub healed: bool,
     pub counts: Counts,
+    pub tracking: Tracking,
+    /// The event at which servers do what they do.
+    pub event: u64,
     /// What servers have done, a line each.
     pub log: Vec<String>,
 }
@@ -129,6 +137,8 @@ impl Fleet {
             calm: false,
             healed: false,
             counts: Counts::default(),
+            tracking: Tracking::default(),
+            event: 0,
             log: Vec::new(),
         };
         for shard in 0..shards {
@@ -206,6 +216,7 @@ impl Fleet {
     pub fn move_key(&mut self, key: &[u8], from: usize, to: usize) {
         if let Some(state) = self.shards[from].store.remove(key) {
             self.shards[to].store.insert(key.to_vec(), state);
+            self.key_changes(from, key, None);
         }
     }
 
@@ -240,6 +251,7 @@ impl World {
                 Deed::Rise { node } => fleet.rise(node, event),
                 Deed::Connect { link, made } => self.connect_wire(link, made),
             }
+            self.tell_trackers();
         }
     }
 }

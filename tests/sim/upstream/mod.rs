@@ -3,12 +3,13 @@
 //! Knows: the protocol, slots, redirects, failovers; the world's connections, clock and seed.
 //! Must never know: what the router does with any of it.
 //! Read first: this file (what a run is in front of), `fleet.rs` (who has which keys), `server.rs` (what a request is answered),
-//! `wire.rs` (connections), `trouble.rs` (what befalls them), `rest.rs` (coming to rest).
+//! `tracking.rs` (who is told of changes), `wire.rs` (connections), `trouble.rs` (what befalls them), `rest.rs` (coming to rest).
 
 mod fleet;
 mod map;
 mod rest;
 mod server;
+mod tracking;
 mod trouble;
 mod wire;
 
@@ -106,7 +107,7 @@ impl Setup {
         self.troubles.contains(&trouble)
     }
 
-    fn has_any(&self, troubles: &[Hazard]) -> bool {
+    pub fn has_any(&self, troubles: &[Hazard]) -> bool {
         troubles.iter().any(|trouble| self.has(*trouble))
     }
 

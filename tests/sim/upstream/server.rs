@@ -3,7 +3,7 @@
 use super::PASSWORD;
 use super::fleet::Fleet;
 use super::wire::Peer;
-use crate::model::{Action, Only, State, Until};
+use crate::model::{Action, Only, Until};
 use crate::resp::Reply;
 use coldplate::routing::slot_of;
 
@@ -20,7 +20,8 @@ type Parts = Vec<(Vec<u8>, Action)>;
 
 impl Fleet {
     /// Does a request that has come to a node, and answers its reply.
-    pub fn serve(&mut self, node: usize, peer: &mut Peer, words: &[Vec<u8>]) -> Result<Vec<u8>, String> {
+    pub fn serve(&mut self, wire: usize, peer: &mut Peer, words: &[Vec<u8>]) -> Result<Vec<u8>, String> {
+        let node = self.wires[wire].node;
         let name = words[0].to_ascii_uppercase();
         let asks = std::mem::take(&mut peer.asking);
         if let Some(reply) = self.admit(node, peer, &name, words) {
@@ -42,13 +43,10 @@ impl Fleet {
         self.counts.served += 1;
         let mut replies = Vec::new();
         for (key, action) in parts {
-            let store = &mut self.shards[shard].store;
-            let (state, reply) = store.get(&key).cloned().unwrap_or_default().apply(0, &action);
-            replies.push(reply);
-            match state {
-                State { value: None, .. } => store.remove(&key),
-                state => store.insert(key, state),
-            };
+            if peer.tracks && action.is_look() {
+                self.remember(wire, &key);
+            }
+            replies.push(self.act(shard, key, &action, Some(wire)));
         }
         let mut out = Vec::new();
         encode(&joined(joins, replies), peer.resp3, &mut out);
@@ -86,6 +84,10 @@ impl Fleet {
             }
             b"CLUSTER" if self.setup.is_cluster() && is(1, "SLOTS") => Some(self.slots_reply(node)),
             b"CLUSTER" => Some(b"-ERR unknown subcommand 'SHARDS'. Try CLUSTER HELP.\r\n".to_vec()),
+            b"CLIENT" if is(1, "TRACKING") && is(2, "ON") && is(3, "NOLOOP") && peer.resp3 => {
+                peer.tracks = true;
+                ok()
+            }
             b"PING" => Some(b"+PONG\r\n".to_vec()),
             b"ECHO" => {
                 let mut out = Vec::new();
@@ -124,7 +126,7 @@ impl Fleet {
                 return if several && missing > 0 { self.try_again() } else { None };
             }
         }
-        let reads = parts.iter().all(|(_, action)| matches!(action, Action::Get | Action::Exists));
+        let reads = parts.iter().all(|(_, action)| action.is_look());
         if owner == shard && readonly && reads && moving.is_none() {
             return None;
         }
@@ -155,6 +157,8 @@ fn parts_of(name: &[u8], words: &[Vec<u8>]) -> Option<(Parts, Joins)> {
         (b"GET", 2) => Action::Get,
         (b"GETDEL", 2) => Action::GetDel,
         (b"INCR", 2) => Action::Incr,
+        (b"INCRBY", 3) => Action::IncrBy(std::str::from_utf8(&words[2]).ok()?.parse().ok()?),
+        (b"PTTL", 2) => Action::PTtl,
         (b"SET", 3) => set(value(2)?, Only::Always),
         (b"SET", 4) if words[3] == b"NX" => set(value(2)?, Only::IfAbsent),
         (b"SET", 4) if words[3] == b"XX" => set(value(2)?, Only::IfPresent),

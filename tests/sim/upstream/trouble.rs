@@ -22,10 +22,12 @@ impl World {
                 Hazard::Circles if rng.chance(1) => fleet.mislead(event, now_us, rng),
                 Hazard::Loading if rng.chance(1) && rng.chance(50) => fleet.load(event, now_us, rng),
                 Hazard::Failover | Hazard::Outage if rng.chance(1) && rng.chance(30) => self.fell_node(trouble),
+                Hazard::Past if rng.chance(3) => self.write_past(),
                 Hazard::Severed if rng.chance(2) => self.sever(),
                 Hazard::Late if rng.chance(1) && rng.chance(30) => fleet.silence(now_us, rng),
                 _ => {}
             }
+            self.tell_trackers();
         }
     }
 

@@ -18,6 +18,15 @@ pub struct Peer {
     pub resp3: bool,
     pub readonly: bool,
     pub asking: bool,
+    /// It is told when what it has asked for changes.
+    pub tracks: bool,
+}
+
+/// What is said, when it leaves at the earliest, and of a push which it is.
+pub struct Said {
+    due_us: u64,
+    bytes: Vec<u8>,
+    push: Option<usize>,
 }
 
 /// A connection as its server has it.
@@ -26,8 +35,8 @@ pub struct Wire {
     pub node: usize,
     input: Vec<u8>,
     peer: Peer,
-    /// Replies and when they leave at the earliest, in order.
-    pub out: VecDeque<(u64, Vec<u8>)>,
+    /// Replies and pushes, in order.
+    pub out: VecDeque<Said>,
     /// It reads nothing, or says nothing, until then.
     pub deaf_until_us: u64,
     pub mute_until_us: u64,
@@ -60,9 +69,15 @@ impl Wire {
 
     /// When it goes on by itself.
     pub fn times(&self) -> impl Iterator<Item = u64> + '_ {
-        let front_us = self.out.front().map(|(due_us, _)| *due_us);
+        let front_us = self.out.front().map(|said| said.due_us);
         let times = front_us.into_iter().chain([self.mute_until_us, self.deaf_until_us]);
         times.filter(|due_us| !self.over && *due_us < u64::MAX)
+    }
+
+    /// Says something behind all else that is said.
+    pub fn says(&mut self, due_us: u64, bytes: Vec<u8>, push: Option<usize>) {
+        let due_us = self.out.back().map_or(0, |said| said.due_us).max(due_us);
+        self.out.push_back(Said { due_us, bytes, push });
     }
 
     /// It neither hears nor speaks any more.
@@ -165,7 +180,7 @@ impl World {
 
     fn speaks(&self, wire: usize) -> bool {
         let wire = &self.fleet.as_ref().expect("there are wires").wires[wire];
-        let due = wire.out.front().is_some_and(|(due_us, _)| *due_us <= self.clock_us);
+        let due = wire.out.front().is_some_and(|said| said.due_us <= self.clock_us);
         !wire.over && self.links[wire.link].state != State::Closed && due && wire.mute_until_us <= self.clock_us
     }
 
@@ -202,13 +217,16 @@ impl World {
 
     /// Does what has come whole.
     pub fn serve_wire(&mut self, number: usize) -> Result<(), Failure> {
-        let fleet = self.fleet.as_mut().expect("there are wires");
         let failed = |what: String| Failure::new(format!("connection to server {number}: {what}"));
         let mut served = false;
-        while let Some((words, length)) = parse(&fleet.wires[number].input).map_err(failed)? {
+        while let Some((words, length)) =
+            parse(&self.fleet.as_ref().expect("there are wires").wires[number].input).map_err(failed)?
+        {
+            let fleet = self.fleet.as_mut().expect("there are wires");
             fleet.wires[number].input.drain(..length);
             let (node, mut peer) = (fleet.wires[number].node, fleet.wires[number].peer);
-            let reply = fleet.serve(node, &mut peer, &words).map_err(failed)?;
+            fleet.event = self.event;
+            let reply = fleet.serve(number, &mut peer, &words).map_err(failed)?;
             let text = words.iter().map(|word| brief(word)).collect::<Vec<_>>().join(" ");
             let (link, address) = (fleet.wires[number].link, fleet.nodes[node].address.clone());
             fleet.note(self.event, format!("{address} link {link:3}  {text}  =>  {}", brief(&reply)));
@@ -218,10 +236,11 @@ impl World {
             };
             fleet.counts.late += usize::from(delay_us > 0);
             let wire = &mut fleet.wires[number];
-            let due_us = wire.out.back().map_or(0, |(due_us, _)| *due_us).max(self.clock_us + delay_us);
             (wire.peer, served) = (peer, true);
-            wire.out.push_back((due_us, reply));
+            wire.says(self.clock_us + delay_us, reply, None);
+            self.tell_trackers();
         }
+        let fleet = self.fleet.as_mut().expect("there are wires");
         if served && fleet.wires[number].dies_next {
             self.end_wire(number, true);
             return Ok(());
@@ -229,7 +248,9 @@ impl World {
         // What was asked for clients that have left is still awaited.
         let core = self.links[fleet.wires[number].link].core;
         let clients = self.links.iter().filter(|link| link.dial.is_none() && link.core == core).count();
-        let (waiting, most) = (fleet.wires[number].out.len(), fleet.in_flight_max(clients));
+        let waiting = fleet.wires[number].out.iter().filter(|said| said.push.is_none()).count();
+        let hot = if self.scenario.hot_window_us.is_some() { clients * self.scenario.unanswered_max + 9 } else { 0 };
+        let most = fleet.in_flight_max(clients).saturating_add(hot);
         match waiting > most {
             true => Err(failed(format!("{waiting} requests are under way, where {most} may be"))),
             false => Ok(()),
@@ -239,11 +260,13 @@ impl World {
     fn wire_speaks(&mut self, number: usize) {
         let fleet = self.fleet.as_mut().expect("there are wires");
         let wire = &mut fleet.wires[number];
-        let (_, reply) = wire.out.front_mut().expect("it has something to say");
-        let bytes = self.scenario.cut.draw(&mut self.rng, reply.len()).min(wire.ends_after.unwrap_or(usize::MAX));
-        self.links[wire.link].to_server.extend(reply.drain(..bytes));
-        if reply.is_empty() {
-            wire.out.pop_front();
+        let said = wire.out.front_mut().expect("it has something to say");
+        let bytes = self.scenario.cut.draw(&mut self.rng, said.bytes.len()).min(wire.ends_after.unwrap_or(usize::MAX));
+        let link = &mut self.links[wire.link];
+        link.to_server.extend(said.bytes.drain(..bytes));
+        if said.bytes.is_empty() {
+            let said = wire.out.pop_front().expect("it was just said");
+            link.requests.extend(said.push.map(|push| (link.to_server.len(), push)));
         }
         let Some(left) = wire.ends_after else { return };
         wire.ends_after = Some(left - bytes);

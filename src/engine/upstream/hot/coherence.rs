@@ -14,6 +14,7 @@
 //! way for each core, which that core ends when all that it had asked by then is answered. A write that is asked once more
 //! is in that count no longer: it is one on all keys that are hot by then.
 
+use super::super::fault::Fault;
 use super::super::router::{Asked, Router, Row, Whose};
 use super::Made;
 use crate::engine::Engine;
@@ -131,6 +132,9 @@ impl Engine {
 
     /// A server says something that nobody has asked for.
     pub(in super::super) fn hear(&mut self, row: u32, push: &[u8]) {
+        if self.router.as_deref().is_some_and(|router| router.commits(Fault::IgnorePushes)) {
+            return;
+        }
         if push.len() > PUSH_BYTES_MAX {
             return self.forget_copies_of(row);
         }

@@ -1,5 +1,6 @@
 //! A request of a client while keys of other servers are hot: from the copy here, into the key's draft, or on its own way.
 
+use super::super::fault::Fault;
 use super::super::router::Router;
 use crate::engine::Engine;
 use crate::engine::group::Place;
@@ -116,8 +117,10 @@ impl Engine {
 
     /// What is asked from here on, until [`Engine::end_bar`], is a write on these.
     fn begin_bar(&mut self, cells: Vec<Arc<Cell>>) {
-        let hot = &mut self.router.as_deref_mut().expect("requests are passed on where there is a router").hot;
-        hot.bar = hot.bar(cells);
+        let router = self.router.as_deref_mut().expect("requests are passed on where there is a router");
+        if !router.commits(Fault::ForgetBar) {
+            router.hot.bar = router.hot.bar(cells);
+        }
     }
 
     /// All requests of a write are sent.
