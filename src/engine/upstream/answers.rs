@@ -4,7 +4,8 @@ use super::cluster::Next;
 use super::detours::Stray;
 use super::fault::Fault;
 use super::own::Kind;
-use super::router::{Asked, Loss, Whose};
+use super::router::{Asked, Whose};
+use super::row::Loss;
 use crate::engine::Engine;
 use crate::engine::event::Effects;
 use crate::engine::letter::Ticket;
@@ -38,7 +39,7 @@ impl Engine {
         let Some(router) = self.router.as_deref_mut() else { return };
         // A link that was given up still receives until it is closed.
         let Some(row) = router.row_of(conn) else { return };
-        if router.rows[row as usize].own.is_some() {
+        if router.rows[row as usize].own().is_some() {
             return self.own_received(now, row, bytes, effects);
         }
         let mut link = router.rows[row as usize].link.take().expect("it is there between events");

@@ -3,7 +3,8 @@
 use super::fault::Fault;
 use super::options::ReadPolicy;
 use super::places::Spot;
-use super::router::{Asked, LinkWay, Router, Whose};
+use super::router::{Asked, Router, Whose};
+use super::row::LinkWay;
 use crate::engine::Engine;
 use crate::engine::event::Effects;
 use crate::engine::letter::Ticket;

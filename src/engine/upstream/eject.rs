@@ -1,7 +1,8 @@
 //! Keys of a server that fails, placed on the others of its pool until it answers again; as twemproxy does with
 //! `auto_eject_hosts`. Each core finds out by itself, as each twemproxy would: for a moment two may place a key apart.
 
-use super::router::{Asked, LinkWay, Router, Whose};
+use super::router::{Asked, Router, Whose};
+use super::row::LinkWay;
 use crate::engine::Engine;
 use crate::engine::event::Effects;
 use crate::protocol::resp::Proto;

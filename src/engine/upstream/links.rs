@@ -4,7 +4,8 @@
 use super::cluster::Next;
 use super::detours::Stray;
 use super::fault::Fault;
-use super::router::{Asked, LOOK_US, LinkWay, Loss, Router, Server, Whose};
+use super::router::{Asked, LOOK_US, Router, Server, Whose};
+use super::row::{LinkWay, Loss};
 use crate::engine::Engine;
 use crate::engine::event::Effects;
 use crate::engine::figures::{self, ServerFigures};
@@ -60,7 +61,7 @@ impl Engine {
         router.reached(router.rows[row as usize].server, true);
         let link_row = &mut router.rows[row as usize];
         // Another that was started in its place may know of CLIENT TRACKING.
-        router.servers[link_row.server as usize].tracks |= !link_row.tracks;
+        router.servers[link_row.server as usize].tracks |= !link_row.tracks();
         link_row.link.as_mut().expect("it is there between events").connected(now.mono_us, &link_row.options);
         router.announce(row, effects);
     }
@@ -172,7 +173,7 @@ impl Engine {
     fn deal_with_loss(&mut self, now: Now, row: u32, loss: &Loss, effects: &mut Effects) {
         let router = self.router.as_deref_mut().expect("there is a router");
         let link_row = &mut router.rows[row as usize];
-        let (server, proven, tracks) = (link_row.server, link_row.proven, link_row.tracks);
+        let (server, proven, tracks) = (link_row.server, link_row.proven, link_row.tracks());
         let mut unanswered = Vec::new();
         let link = link_row.link.as_mut().expect("it is there between events");
         if !link.is_down() {
@@ -201,7 +202,7 @@ impl Engine {
             self.keys_have_moved();
         }
         let router = self.router.as_deref_mut().expect("there is a router");
-        if router.rows[row as usize].own.is_some() {
+        if router.rows[row as usize].own().is_some() {
             router.end_fences();
             self.own_lost(now, row, unanswered, effects);
             return self.let_go_on(now, waiting, effects);

@@ -19,6 +19,7 @@ mod options;
 mod own;
 mod places;
 mod router;
+mod row;
 
 #[cfg(feature = "faults")]
 pub use fault::Fault;

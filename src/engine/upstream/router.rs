@@ -6,7 +6,8 @@ use super::detours::Detours;
 use super::fault::Fault;
 use super::hot::{Hot, Leg};
 use super::options::{PoolKind, PoolOptions, Upstreams};
-use super::own::{Kind, Own, OwnRow};
+use super::own::{Kind, Own};
+use super::row::{LinkWay, Loss, Row, Serves};
 use crate::engine::durations::Histogram;
 use crate::engine::event::{Dial, Effects};
 use crate::engine::letter::Ticket;
@@ -14,7 +15,7 @@ use crate::protocol::resp::{Output, Proto};
 use crate::routing::{Pool as Placement, Routes};
 use crate::types::{ConnId, LinkId, Slot};
 use crate::upstream::topology::{Hops, NodeId};
-use crate::upstream::{Health, Link, LinkOptions};
+use crate::upstream::{Health, LinkOptions};
 use std::cell::Cell;
 use std::sync::Arc;
 
@@ -99,6 +100,13 @@ pub struct Server {
     links: Vec<Option<u32>>,
 }
 
+impl Server {
+    pub fn forget_figures(&mut self) {
+        self.figures = Figures::default();
+        *self.times = Histogram::default();
+    }
+}
+
 pub struct Pool {
     pub name: Arc<str>,
     pub kind: PoolKind,
@@ -121,102 +129,6 @@ pub struct Pool {
     pub own_links: [Arc<LinkOptions>; 2],
     pub own_max: usize,
     pub own: usize,
-}
-
-/// A link, whether it is connected or not.
-pub struct Row {
-    pub server: u32,
-    pub attempt: u32,
-    pub conn: Option<ConnId>,
-    /// Taken out while its replies are handed on.
-    pub link: Option<Box<Link<Asked>>>,
-    pub options: Arc<LinkOptions>,
-    /// The shell was told that there is something to send, and has not fetched it yet.
-    pub announced: bool,
-    /// Something was answered since it was connected.
-    pub proven: bool,
-    /// The server says on it what has changed.
-    pub tracks: bool,
-    /// Requests that it was ever asked.
-    pub asked: u64,
-    /// Clients that wait until it has room.
-    pub waiting: Vec<ConnId>,
-    /// It is no link that clients share.
-    pub own: Option<OwnRow>,
-}
-
-impl Server {
-    pub fn forget_figures(&mut self) {
-        self.figures = Figures::default();
-        *self.times = Histogram::default();
-    }
-}
-
-impl Row {
-    pub fn new(server: u32, options: Arc<LinkOptions>, own: Option<OwnRow>) -> Row {
-        Row {
-            server,
-            attempt: 0,
-            conn: None,
-            link: Some(Box::default()),
-            options,
-            announced: false,
-            proven: false,
-            tracks: false,
-            asked: 0,
-            waiting: Vec::new(),
-            own,
-        }
-    }
-
-    #[inline]
-    pub fn is_down(&self) -> bool {
-        self.link.as_ref().is_some_and(|link| link.is_down())
-    }
-}
-
-/// Why a link is lost.
-#[derive(Clone, Debug)]
-pub enum Loss {
-    /// The connection ended.
-    Ended,
-    /// It could not be made.
-    Dial(String),
-    /// It was given up here: a timeout, or bytes that are no reply.
-    GivenUp(String),
-    /// Nobody used it.
-    Idle,
-}
-
-/// By which of a server's links: in which version, and which of several.
-#[derive(Clone, Copy, Debug)]
-pub struct LinkWay {
-    pub proto: Proto,
-    /// The same for all that one client asks, so that its requests stay in order.
-    pub turn: u32,
-    /// The one on which the server says what has changed.
-    pub tracks: bool,
-}
-
-impl LinkWay {
-    pub const fn of(proto: Proto, turn: u32) -> LinkWay {
-        LinkWay { proto, turn, tracks: false }
-    }
-
-    /// For folds of hot keys: where the server says what has changed, if it does.
-    pub fn hot(tracks: bool) -> LinkWay {
-        LinkWay { proto: if tracks { Proto::Resp3 } else { Proto::Resp2 }, turn: 0, tracks }
-    }
-
-    /// Among so many links.
-    #[inline]
-    fn number(self, links: usize) -> usize {
-        let of_version = links / 2;
-        match self.tracks {
-            false => self.proto as usize * of_version + self.turn as usize % of_version,
-            true => links - 1,
-        }
-    }
 }
 
 pub struct Router {
@@ -387,7 +299,7 @@ impl Router {
         let of = &mut self.servers[server as usize];
         of.links[number] = Some(row);
         let options = Arc::clone(&self.pools[of.pool].links[if way.tracks { 2 } else { way.proto as usize }]);
-        self.rows.push(Row { tracks: way.tracks, ..Row::new(server, options, None) });
+        self.rows.push(Row::new(server, options, if way.tracks { Serves::HotKeys } else { Serves::Clients }));
         row
     }
 

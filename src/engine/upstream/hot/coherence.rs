@@ -15,7 +15,8 @@
 //! is in that count no longer: it is one on all keys that are hot by then.
 
 use super::super::fault::Fault;
-use super::super::router::{Asked, Router, Row, Whose};
+use super::super::router::{Asked, Router, Whose};
+use super::super::row::Row;
 use super::Made;
 use crate::engine::Engine;
 use crate::protocol::resp::Value;
@@ -66,7 +67,7 @@ impl Engine {
         let router = self.router.as_deref_mut().expect("its keys are elsewhere");
         // Nobody waits for what blocks.
         let is_busy = |row: &Row| row.link.as_ref().is_some_and(|link| link.in_flight() > 0);
-        let busy = |row: &Row| is_busy(row) && !(row.own.is_some() && router.own.is_patient(row));
+        let busy = |row: &Row| is_busy(row) && !(row.own().is_some() && router.own.is_patient(row));
         let rows = router.rows.iter().zip(0..).filter(|(row, _)| busy(row)).map(|(row, number)| (number, row.asked));
         router.hot.fences.push(Fence { cell: Arc::clone(&news.cell), rows: rows.collect() });
         let Router { hot, detours, later, .. } = router;

@@ -1,6 +1,7 @@
 //! A fold on its way to the server that has its key: asked leg by leg, answered run by run, landed as one.
 
-use super::super::router::{Asked, LinkWay, Router, Whose};
+use super::super::router::{Asked, Router, Whose};
+use super::super::row::LinkWay;
 use super::{Leg, Made};
 use crate::engine::Engine;
 use crate::engine::event::Effects;

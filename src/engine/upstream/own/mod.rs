@@ -11,7 +11,7 @@ mod rows;
 pub use requests::{Passed, ties};
 pub use rows::{NoRow, OwnRow};
 
-use super::router::Row;
+use super::row::Row;
 use crate::engine::sessions::Client;
 use crate::protocol::command::passage::Holds;
 use crate::protocol::resp::Proto;
@@ -71,7 +71,7 @@ impl Own {
 
     /// Whether nobody minds how long a connection is silent: it waits for its client, or its server was asked to wait.
     pub fn is_patient(&self, row: &Row) -> bool {
-        let holder = row.own.as_ref().and_then(|own| own.holder);
+        let holder = row.own().and_then(|own| own.holder);
         let link = row.link.as_ref().filter(|link| link.is_ready());
         let (Some(holder), Some(link)) = (holder, link) else { return false };
         link.in_flight() == 0 || self.bonds.get(&holder).is_some_and(|bond| bond.tie.is_blocking())

@@ -58,7 +58,7 @@ impl Engine {
     ) {
         let router = self.router.as_deref_mut().expect("there is a router");
         let mut link = router.rows[row as usize].link.take().expect("it is there between events");
-        let holder = router.rows[row as usize].own.and_then(|own| own.holder);
+        let holder = router.rows[row as usize].own().and_then(|own| own.holder);
         let (mut rest, mut moves) = (Rest::default(), None);
         let read = self.read_own(now, (row, holder), &mut link, bytes, (&mut rest, &mut moves));
         rest.failure = read.err();
@@ -194,7 +194,7 @@ impl Engine {
                 return Taken::Answered;
             }
             Kind::Names => {
-                if let (Some(own), Some(id)) = (&mut router.rows[row as usize].own, number_of(bytes, b':')) {
+                if let (Some(own), Some(id)) = (router.rows[row as usize].own_mut(), number_of(bytes, b':')) {
                     own.id = u64::try_from(id).ok();
                 }
                 return Taken::Answered;

@@ -2,7 +2,8 @@
 
 use super::super::forward::{encode, push_words};
 use super::super::places::{Refusal, Spot, Way};
-use super::super::router::{Asked, LinkWay, Router, Whose};
+use super::super::router::{Asked, Router, Whose};
+use super::super::row::LinkWay;
 use super::{Kind, NoRow};
 use crate::engine::Engine;
 use crate::engine::event::Effects;
@@ -240,7 +241,7 @@ impl Engine {
     fn learn_id(&mut self, call: &mut Call, client: &mut Client, row: u32) {
         let router = self.router.as_deref_mut().expect("there is a router");
         let blocks = router.own.bonds.get(&call.conn).is_some_and(|bond| bond.tie.is_blocking());
-        let own = router.rows[row as usize].own.as_mut().expect("it is a client's own");
+        let own = router.rows[row as usize].own_mut().expect("it is a client's own");
         if blocks && own.id.is_none() {
             own.id = Some(0);
             self.ask_own_silently(call, client, row, Kind::Names, &[b"CLIENT", b"ID"]);
@@ -253,7 +254,7 @@ impl Engine {
         let Some(router) = self.router.as_deref_mut() else { return false };
         let Some(bond) = router.own.bonds.get(&conn).filter(|bond| bond.tie.is_blocking()) else { return false };
         let Some(row) = bond.row.map(|row| &router.rows[row as usize]) else { return false };
-        let Some(name) = row.own.and_then(|own| own.id).filter(|id| *id > 0) else { return false };
+        let Some(name) = row.own().and_then(|own| own.id).filter(|id| *id > 0) else { return false };
         let way = LinkWay::of(Proto::Resp2, 0);
         let Some(link) = router.link_to(now.mono_us, row.server, way, effects) else { return false };
         let (name, ending) = (name.to_string(), if fails { &b"ERROR"[..] } else { b"TIMEOUT" });
@@ -266,7 +267,7 @@ impl Engine {
     /// Has a connection speak the client's version.
     fn speak(&mut self, call: &mut Call, client: &mut Client, row: u32, proto: Proto) {
         let router = self.router.as_deref_mut().expect("there is a router");
-        let own = router.rows[row as usize].own.as_mut().expect("it is a client's own");
+        let own = router.rows[row as usize].own_mut().expect("it is a client's own");
         if own.proto != proto {
             own.proto = proto;
             let version: &[u8] = if proto == Proto::Resp3 { b"3" } else { b"2" };

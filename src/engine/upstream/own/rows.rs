@@ -1,7 +1,8 @@
 //! Connections of one client each: taken, given back, closed.
 
 use super::super::links::IDLE_LOOK_US;
-use super::super::router::{Loss, Router, Row};
+use super::super::router::Router;
+use super::super::row::{Loss, Row, Serves};
 use crate::engine::Engine;
 use crate::engine::event::Effects;
 use crate::engine::sessions::Client;
@@ -43,7 +44,7 @@ impl Router {
         let pool = self.servers[server as usize].pool;
         if let Some(at) = self.own.idle.iter().rposition(|row| self.fits(*row, server, proto)) {
             let row = self.own.idle.remove(at);
-            let own = self.rows[row as usize].own.as_mut().expect("only such are kept");
+            let own = self.rows[row as usize].own_mut().expect("only such are kept");
             own.holder = Some(holder);
             return Ok(row);
         }
@@ -54,7 +55,7 @@ impl Router {
             return Err(NoRow::Resting);
         }
         let options = Arc::clone(&self.pools[pool].own_links[proto as usize]);
-        let new = Row::new(server, options, Some(OwnRow { proto, holder: Some(holder), id: None }));
+        let new = Row::new(server, options, Serves::Own(OwnRow { proto, holder: Some(holder), id: None }));
         let row = match self.own.free.pop() {
             Some(row) => {
                 let Row { attempt, asked, .. } = self.rows[row as usize];
@@ -73,7 +74,7 @@ impl Router {
 
     fn fits(&self, row: u32, server: u32, proto: Proto) -> bool {
         let of = &self.rows[row as usize];
-        of.server == server && of.conn.is_some() && of.own.is_some_and(|own| own.proto == proto)
+        of.server == server && of.conn.is_some() && of.own().is_some_and(|own| own.proto == proto)
     }
 
     /// Closes a connection of a pool that nobody has, if there is one.
@@ -87,7 +88,7 @@ impl Router {
 
     /// Ends a connection; its row is free when its loss is dealt with.
     pub(super) fn close_own(&mut self, row: u32, effects: &mut Effects) {
-        if let Some(own) = &mut self.rows[row as usize].own {
+        if let Some(own) = self.rows[row as usize].own_mut() {
             own.holder = None;
         }
         if self.rows[row as usize].is_down() || self.is_fallen(row) {
@@ -99,7 +100,7 @@ impl Router {
     /// The next client may have it: nothing is left of what it was told.
     pub(super) fn give_back(&mut self, now_us: u64, row: u32, effects: &mut Effects) {
         let of = &mut self.rows[row as usize];
-        if let Some(own) = &mut of.own {
+        if let Some(own) = of.own_mut() {
             own.holder = None;
         }
         let link = of.link.as_ref().expect("it is there between events");
@@ -116,7 +117,7 @@ impl Router {
     /// A lost connection's row is free again; whose it was.
     pub(super) fn free_own(&mut self, row: u32) -> Option<ConnId> {
         let of = &mut self.rows[row as usize];
-        let holder = of.own.as_mut().and_then(|own| own.holder.take());
+        let holder = of.own_mut().and_then(|own| own.holder.take());
         let pool = self.servers[of.server as usize].pool;
         self.pools[pool].own -= 1;
         self.own.idle.retain(|idle| *idle != row);
