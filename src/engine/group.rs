@@ -23,7 +23,7 @@ use std::ops::Range;
 /// Keys that are looked up together: enough to overlap the memory accesses that a core can have under way.
 pub(super) const GROUP_KEYS_MAX: usize = 32;
 /// Requests of one source that are parsed before the first of them runs.
-const SOURCE_REQUESTS_MAX: usize = 32;
+pub(super) const SOURCE_REQUESTS_MAX: usize = 32;
 
 /// Where a key lives and where a probe saw it.
 #[derive(Clone, Copy)]
@@ -114,6 +114,14 @@ impl Source<'_> {
         }
     }
 
+    /// Whether a request can be put back.
+    pub fn takes_back(&self, group: &Group, item: &Item) -> bool {
+        match self {
+            Source::Chunk { .. } => true,
+            Source::Held(input) => input.is_last(group.frames[item.at]),
+        }
+    }
+
     /// Has its last parsed request parsed again later.
     pub fn put_back(&mut self, group: &Group, item: &Item) {
         match self {
@@ -177,8 +185,8 @@ impl Engine {
         let mut limits = self.limits;
         limits.authenticated = authenticated;
         let paused = self.waits.pause.is_some();
-        // Of held ones only the last can be put back, and any may have to wait on its way to another server.
-        let single = matches!(source, Source::Held(_)) && self.router.is_some();
+        // Of held ones only the last can be put back.
+        let single = matches!(source, Source::Held(_)) && self.may_put_back();
         for _ in 0..if single { 1 } else { SOURCE_REQUESTS_MAX } {
             let first = group.args.len();
             let at = match source {

@@ -263,7 +263,7 @@ impl Engine {
             client.stalled = true;
             return Ran::Waits;
         }
-        if client.is_routed && client.stalled {
+        if client.is_routed && client.stalled && source.takes_back(group, item) {
             source.put_back(group, item);
             return Ran::Waits;
         }

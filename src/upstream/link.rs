@@ -191,6 +191,13 @@ impl<T> Link<T> {
         self.pending.len() >= options.in_flight_max || self.in_flight_bytes() >= options.in_flight_bytes_max
     }
 
+    /// Whether so many requests more may be too many: they are for sure where it is full.
+    #[inline]
+    pub fn is_tight(&self, requests: usize, options: &LinkOptions) -> bool {
+        self.pending.len() + requests > options.in_flight_max
+            || self.in_flight_bytes() > options.in_flight_bytes_max / 2
+    }
+
     /// Whether whoever waits for room may go on.
     pub fn has_room(&self, options: &LinkOptions) -> bool {
         self.pending.len() <= options.in_flight_max / 2 && self.in_flight_bytes() <= options.in_flight_bytes_max / 2

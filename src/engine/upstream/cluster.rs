@@ -56,6 +56,12 @@ impl ClusterPool {
     fn row_of(&self, node: NodeId) -> Option<u32> {
         *self.rows.get(usize::from(node.0))?
     }
+
+    /// Whether it is known of each slot who has it: no request is asked of anybody as a guess.
+    pub fn knows_all(&self) -> bool {
+        let topology = self.map.topology();
+        topology.is_settled() && topology.nodes().all(|(node, _)| self.row_of(node).is_some())
+    }
 }
 
 impl Router {

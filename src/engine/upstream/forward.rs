@@ -27,6 +27,11 @@ impl Engine {
         changes && client.is_routed && !client.queue.is_empty()
     }
 
+    /// Whether a request may have to wait that is parsed behind others.
+    pub(in crate::engine) fn may_put_back(&self) -> bool {
+        !self.hot.upstream.is_empty() || self.router.as_deref().is_some_and(Router::is_wary)
+    }
+
     /// Passes a request on to the servers that it is for, if it is for any.
     pub(in crate::engine) fn pass_on(
         &mut self,

@@ -10,6 +10,7 @@ use super::own::{Kind, Own};
 use super::row::{LinkWay, Loss, Row, Serves};
 use crate::engine::durations::Histogram;
 use crate::engine::event::{Dial, Effects};
+use crate::engine::group::SOURCE_REQUESTS_MAX;
 use crate::engine::letter::Ticket;
 use crate::protocol::resp::{Output, Proto};
 use crate::routing::{Pool as Placement, Routes};
@@ -100,6 +101,13 @@ pub struct Server {
     links: Vec<Option<u32>>,
 }
 
+impl Pool {
+    /// Whether its links take no group of requests, however few are under way.
+    fn is_narrow(&self) -> bool {
+        self.links[0].in_flight_max < SOURCE_REQUESTS_MAX
+    }
+}
+
 impl Server {
     pub fn forget_figures(&mut self) {
         self.figures = Figures::default();
@@ -139,6 +147,8 @@ pub struct Router {
     pub reach: Reach,
     /// Servers whose keys are placed on others for now.
     pub left_out: Vec<u32>,
+    /// Some link had little room when it was last asked by.
+    tight: Cell<bool>,
     /// Goes on with each choice that does not matter.
     pub turn: Cell<usize>,
     /// One server has all keys: no request needs a look at them.
@@ -176,6 +186,7 @@ impl Router {
             routes: upstreams.routes.clone(),
             reach: Reach::of(&upstreams.routes),
             left_out: Vec::new(),
+            tight: Cell::new(false),
             turn: Cell::new((seed % 1024) as usize),
             is_one: false,
             seed,
@@ -338,7 +349,9 @@ impl Router {
         let link = row.link.as_mut().expect("nobody asks in the middle of its replies");
         let first = link.ask(now_us, asked, encode);
         row.asked += 1;
-        let full = link.is_full(&row.options) && bounded;
+        let tight = link.is_tight(SOURCE_REQUESTS_MAX, &row.options);
+        self.tight.set(self.tight.get() | tight);
+        let full = tight && link.is_full(&row.options) && bounded;
         if first
             && !row.announced
             && let Some(conn) = row.conn
@@ -351,6 +364,14 @@ impl Router {
             self.next_look_us = Some(now_us + LOOK_US);
         }
         full
+    }
+
+    /// Whether requests of one group may not all be sent at once: a link may be full before the last of them, or nobody knows
+    /// yet where they go. Of what is held, bytes may be more than a link has room for by then.
+    pub fn is_wary(&self) -> bool {
+        self.tight.set(self.tight.get() && self.rows.iter().any(|row| row.is_tight(SOURCE_REQUESTS_MAX)));
+        let may_guess = |pool: &Pool| pool.cluster.as_ref().is_some_and(|cluster| !cluster.knows_all());
+        self.tight.get() || self.pools.iter().any(|pool| may_guess(pool) || pool.is_narrow())
     }
 
     /// The row whose connection that is.

@@ -68,6 +68,11 @@ impl Row {
         matches!(self.serves, Serves::HotKeys)
     }
 
+    /// Whether so many requests more may be too many.
+    pub fn is_tight(&self, requests: usize) -> bool {
+        self.link.as_ref().is_some_and(|link| link.is_tight(requests, &self.options))
+    }
+
     #[inline]
     pub fn is_down(&self) -> bool {
         self.link.as_ref().is_some_and(|link| link.is_down())

@@ -91,6 +91,11 @@ impl Input {
         next
     }
 
+    /// Whether no other frame was given out since: [`put_back`](Self::put_back) takes it.
+    pub fn is_last(&self, frame: Frame) -> bool {
+        frame.epoch == self.epoch && frame.end == self.start
+    }
+
     /// Takes back the frame that was given out last: [`next`](Self::next) will give the same request out again.
     ///
     /// It is written anew, since reading it may have rewritten it: quotes of one that came by hand are resolved in place,
@@ -99,7 +104,7 @@ impl Input {
     /// # Panics
     /// If another was given out since, or released.
     pub fn put_back(&mut self, frame: Frame, args: &[Arg]) {
-        assert!(frame.epoch == self.epoch && frame.end == self.start, "only the last frame can be put back");
+        assert!(self.is_last(frame), "only the last frame can be put back");
         let args = self.args(frame, args);
         let mut text = format!("*{}\r\n", args.len()).into_bytes();
         for arg in args.iter() {
