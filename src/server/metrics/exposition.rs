@@ -2,8 +2,9 @@
 //! pool and name; never of keys, whose number nobody bounds.
 
 use crate::engine::{HostReport, Snapshot, Stats};
+use crate::protocol::command::Row;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt;
@@ -104,7 +105,7 @@ impl Exposition {
     }
 
     fn commands(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
-        let of = |value: fn(&crate::protocol::command::Row) -> u64| {
+        let of = |value: fn(&Row) -> u64| {
             self.snapshot.commands().map(move |(name, row)| (vec![("command", name.to_owned())], value(&row)))
         };
         // While cores answer one after the other, a refusal can be seen before what it takes back.
@@ -193,12 +194,9 @@ fn counters(
     help: &str,
     rows: impl Iterator<Item = (Labels, u64)>,
 ) -> fmt::Result {
-    let name = format!("{PREFIX}_{name}");
-    let mut metric = encoder.encode_descriptor(&name, help, None, MetricType::Counter)?;
-    for (labels, value) in rows {
-        metric.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, f64>(&value, None)?;
-    }
-    Ok(())
+    family(encoder, (name, help, None), MetricType::Counter, rows, |mut row, value| {
+        row.encode_counter::<NoLabelSet, u64, f64>(value, None)
+    })
 }
 
 /// Counters of seconds.
@@ -208,12 +206,9 @@ fn seconds(
     help: &str,
     rows: impl Iterator<Item = (Labels, f64)>,
 ) -> fmt::Result {
-    let name = format!("{PREFIX}_{name}");
-    let mut metric = encoder.encode_descriptor(&name, help, Some(&Unit::Seconds), MetricType::Counter)?;
-    for (labels, value) in rows {
-        metric.encode_family(&labels)?.encode_counter::<NoLabelSet, f64, f64>(&value, None)?;
-    }
-    Ok(())
+    family(encoder, (name, help, Some(&Unit::Seconds)), MetricType::Counter, rows, |mut row, value| {
+        row.encode_counter::<NoLabelSet, f64, f64>(value, None)
+    })
 }
 
 fn gauges(
@@ -222,10 +217,21 @@ fn gauges(
     help: &str,
     rows: impl Iterator<Item = (Labels, f64)>,
 ) -> fmt::Result {
+    family(encoder, (name, help, None), MetricType::Gauge, rows, |mut row, value| row.encode_gauge(value))
+}
+
+/// Rows of one name.
+fn family<V>(
+    encoder: &mut DescriptorEncoder,
+    (name, help, unit): (&str, &str, Option<&Unit>),
+    kind: MetricType,
+    rows: impl Iterator<Item = (Labels, V)>,
+    encode: impl Fn(MetricEncoder, &V) -> fmt::Result,
+) -> fmt::Result {
     let name = format!("{PREFIX}_{name}");
-    let mut metric = encoder.encode_descriptor(&name, help, None, MetricType::Gauge)?;
+    let mut metric = encoder.encode_descriptor(&name, help, unit, kind)?;
     for (labels, value) in rows {
-        metric.encode_family(&labels)?.encode_gauge(&value)?;
+        encode(metric.encode_family(&labels)?, &value)?;
     }
     Ok(())
 }
