@@ -101,13 +101,6 @@ pub struct Server {
     links: Vec<Option<u32>>,
 }
 
-impl Pool {
-    /// Whether its links take no group of requests, however few are under way.
-    fn is_narrow(&self) -> bool {
-        self.links[0].in_flight_max < SOURCE_REQUESTS_MAX
-    }
-}
-
 impl Server {
     pub fn forget_figures(&mut self) {
         self.figures = Figures::default();
@@ -137,6 +130,13 @@ pub struct Pool {
     pub own_links: [Arc<LinkOptions>; 2],
     pub own_max: usize,
     pub own: usize,
+}
+
+impl Pool {
+    /// Whether its links take no group of requests, however few are under way.
+    fn is_narrow(&self) -> bool {
+        self.links[0].in_flight_max < SOURCE_REQUESTS_MAX
+    }
 }
 
 pub struct Router {
