@@ -9,14 +9,20 @@ fn sets(key: &str, values: &[&str]) -> String {
     values.iter().map(|value| text(&["SET", key, value])).collect()
 }
 
-/// Two requests are told different places: the second is not asked before the first has its answer.
-#[test]
-fn who_is_sent_elsewhere_waits_for_those_before() {
+/// Three requests on a key are with a server: the key, and how that server says that one of the others has it.
+fn asked_thrice() -> (Clustered, String, [String; 2]) {
     let mut cluster = Clustered::new();
     let key = cluster.key(0, 0);
     cluster.rig.tell(A, &format!("SET {key} 1\nSET {key} 2\nSET {key} 3"));
     cluster.heard(0);
-    let [one, two] = [1, 2].map(|to| cluster.moved(&key, to));
+    let moved = [1, 2].map(|to| cluster.moved(&key, to));
+    (cluster, key, moved)
+}
+
+/// Two requests are told different places: the second is not asked before the first has its answer.
+#[test]
+fn who_is_sent_elsewhere_waits_for_those_before() {
+    let (mut cluster, key, [one, two]) = asked_thrice();
     cluster.answer(0, &one);
     cluster.answer(0, &two);
     cluster.answer(0, &two);
@@ -31,11 +37,7 @@ fn who_is_sent_elsewhere_waits_for_those_before() {
 /// Those that were sent on together go on together.
 #[test]
 fn who_is_sent_on_waits_for_its_fellows() {
-    let mut cluster = Clustered::new();
-    let key = cluster.key(0, 0);
-    cluster.rig.tell(A, &format!("SET {key} 1\nSET {key} 2\nSET {key} 3"));
-    cluster.heard(0);
-    let [one, two] = [1, 2].map(|to| cluster.moved(&key, to));
+    let (mut cluster, key, [one, two]) = asked_thrice();
     cluster.answer(0, &one.repeat(3));
     assert_eq!(cluster.heard(1), sets(&key, &["1", "2", "3"]));
     cluster.answer(1, &two);
