@@ -310,9 +310,7 @@ impl Engine {
         if let (true, Whose::Client(ticket)) = (full, asked.whose)
             && let Some(client) = self.sessions.get_mut(ticket.conn())
         {
-            router.rows[row as usize].waiting.push(ticket.conn());
-            client.stalled = true;
-            client.congested += 1;
+            router.await_room(row, ticket.conn(), client);
         }
     }
 }

@@ -156,9 +156,7 @@ impl Engine {
         router.hot.hold(bar);
         let asked = Asked { whose, reads, again: false, pool, slot, hops: Hops::default(), proto, tracks: false, bar };
         if router.ask(call.now.mono_us, row, asked, encode, call.effects) {
-            router.rows[row as usize].waiting.push(call.conn);
-            client.stalled = true;
-            client.congested += 1;
+            router.await_room(row, call.conn, client);
         }
     }
 

@@ -12,6 +12,7 @@ use crate::engine::durations::Histogram;
 use crate::engine::event::{Dial, Effects};
 use crate::engine::group::SOURCE_REQUESTS_MAX;
 use crate::engine::letter::Ticket;
+use crate::engine::sessions::Client;
 use crate::protocol::resp::{Output, Proto};
 use crate::routing::{Pool as Placement, Routes};
 use crate::types::{ConnId, LinkId, Slot};
@@ -364,6 +365,13 @@ impl Router {
             self.next_look_us = Some(now_us + LOOK_US);
         }
         full
+    }
+
+    /// A client asks no more before a link has room.
+    pub fn await_room(&mut self, row: u32, conn: ConnId, client: &mut Client) {
+        self.rows[row as usize].waiting.push(conn);
+        client.stalled = true;
+        client.congested += 1;
     }
 
     /// Whether requests of one group may not all be sent at once: a link may be full before the last of them, or nobody knows

@@ -83,7 +83,7 @@ impl Engine {
     /// A request is asked once more, elsewhere or later.
     pub(in super::super) fn widen_bar(&mut self, asked: &mut Asked) {
         if !self.hot.upstream.is_empty() && asked.may_write_past() {
-            let cells = self.hot.upstream.iter().map(|entry| Arc::clone(entry.cell())).collect();
+            let cells = self.cells_of_all();
             asked.bar = self.router.as_deref_mut().expect("there is a router").hot.widen(asked.bar, cells);
         }
     }

@@ -111,7 +111,7 @@ impl Engine {
         }
     }
 
-    fn cells_of_all(&self) -> Vec<Arc<Cell>> {
+    pub(super) fn cells_of_all(&self) -> Vec<Arc<Cell>> {
         self.hot.upstream.iter().map(|entry| Arc::clone(entry.cell())).collect()
     }
 

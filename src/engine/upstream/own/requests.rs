@@ -320,8 +320,7 @@ impl Engine {
         router.hot.hold(bar);
         let asked = Asked { whose, reads, again: true, pool, slot, hops: Hops::default(), proto, tracks: false, bar };
         if router.ask(call.now.mono_us, row, asked, encode, call.effects) && client.congested == 0 {
-            router.rows[row as usize].waiting.push(call.conn);
-            (client.stalled, client.congested) = (true, 1);
+            router.await_room(row, call.conn, client);
         }
     }
 }
