@@ -1,11 +1,12 @@
-//! What a server answers to `coldplate bench`: counted in any pieces as in one, read as a tree, and read as a cluster.
+//! What a server answers, to `coldplate bench` or to the router: counted in any pieces as in one, read as a tree and as a
+//! cluster, and told in the words of RESP2.
 
 use crate::pieces::{cut, expand};
 use crate::wire::first;
 use coldplate::load::cluster::Nodes;
 use coldplate::load::endpoint::Endpoint;
 use coldplate::load::reply::{Outcome, Replies};
-use coldplate::protocol::resp::Value as Answer;
+use coldplate::protocol::resp::{Value as Answer, in_resp2};
 use coldplate::types::{SLOTS, Slot};
 
 /// The first byte cuts the rest.
@@ -18,8 +19,17 @@ pub fn replies(data: &[u8]) {
         let (seen, good) = count(&[reply]);
         let one = matches!(&seen[..], [(_, _, bytes)] if *bytes == reply.len() as u64);
         assert!(one || !good, "{seen:?} of {}", reply.escape_ascii());
+        [false, true].into_iter().for_each(|pairs| reword(reply, pairs));
     }
     read(&stream, seed);
+}
+
+/// In other words it is one reply still, and those have no others.
+fn reword(reply: &[u8], pairs: bool) {
+    let Some(older) = in_resp2(reply, pairs) else { return };
+    let told = || format!("{} told as {}", reply.escape_ascii(), older.escape_ascii());
+    assert_eq!(first(&older), Some(&older[..]), "{}", told());
+    assert_eq!(in_resp2(&older, false).as_ref(), Some(&older), "{}", told());
 }
 
 /// A reply, the text of an error, and how many bytes it had.

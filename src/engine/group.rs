@@ -303,8 +303,10 @@ impl Engine {
         {
             let item = &items[from + at];
             from += at + 1;
-            if let (Some(spec), Some(place)) = (item.spec, item.place) {
-                self.sample_heat(spec.command, place, &source.args(group, item));
+            match (item.spec, item.place) {
+                (Some(spec), Some(place)) => self.sample_heat(spec.command, place, &source.args(group, item)),
+                (None, _) if self.router.is_some() => self.sample_abroad(&source.args(group, item)),
+                _ => {}
             }
         }
     }

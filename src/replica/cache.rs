@@ -5,6 +5,7 @@
 
 use super::draft::{Draft, Member, again, reply_of};
 use super::fold::Fold;
+use super::reads::{Question, Reads, Round};
 use super::{Cell, Copy};
 use crate::keyspace::command::Request;
 use crate::protocol::resp::{Output, Proto};
@@ -48,6 +49,8 @@ pub struct Entry<W> {
     /// Who waits for the fold that is under way. One at a time: what comes meanwhile is the next.
     flight: Option<Vec<Member<W>>>,
     spare: Draft<W>,
+    /// Where another server has the key: reads that no draft takes.
+    pub reads: Reads<W>,
     listed: bool,
     leaving: bool,
     /// When another core last sent a fold of this key; only of use where the key is this core's own.
@@ -89,6 +92,11 @@ impl<W> Entry<W> {
         &self.news.cell
     }
 
+    /// Whether operations on it may be combined.
+    pub fn combines(&self) -> bool {
+        self.news.combines
+    }
+
     /// Forgets the copy. True: it was current.
     pub fn drop_copy(&mut self) -> bool {
         self.news.copy.take().is_some_and(|copy| copy.version == self.news.cell.version())
@@ -106,7 +114,11 @@ impl<W> Entry<W> {
     }
 
     fn is_idle(&self) -> bool {
-        self.flight.is_none() && self.draft.is_empty()
+        self.flight.is_none() && self.draft.is_empty() && self.reads.is_idle()
+    }
+
+    fn is_full(&self) -> bool {
+        self.draft.is_full() || self.reads.is_full()
     }
 }
 
@@ -117,6 +129,8 @@ pub struct Cache<W> {
     filter: Box<[u64; FILTER_BITS / 64]>,
     /// Entries with operations that have not left.
     waiting: Vec<KeyHash>,
+    /// The same of reads that no draft takes; an entry may stand here twice.
+    reading: Vec<KeyHash>,
     epoch: u64,
     full: bool,
     #[cfg(feature = "faults")]
@@ -133,6 +147,7 @@ impl<W> Default for Cache<W> {
             table: HashTable::new(),
             filter: Box::new([0; FILTER_BITS / 64]),
             waiting: Vec::new(),
+            reading: Vec::new(),
             epoch: 0,
             full: false,
             #[cfg(feature = "faults")]
@@ -160,7 +175,7 @@ impl<W> Cache<W> {
 
     /// Reads that copies have answered.
     pub fn hits(&self) -> u64 {
-        self.past_hits + self.iter().map(|entry| entry.hits).sum::<u64>()
+        self.past_hits + self.iter().map(|entry| entry.hits + entry.reads.hits).sum::<u64>()
     }
 
     /// The number of the latest installation: what a connection asked before it may have gone by a letter of its own.
@@ -170,6 +185,10 @@ impl<W> Cache<W> {
 
     pub fn iter(&self) -> impl Iterator<Item = &Entry<W>> {
         self.table.iter().map(|entry| &**entry)
+    }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry<W>> {
+        self.table.iter_mut().map(|entry| &mut **entry)
     }
 
     /// The entry of a key, if it is hot.
@@ -215,7 +234,7 @@ impl<W> Cache<W> {
 
     /// Whether operations wait for [`Cache::depart`].
     pub fn is_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+        !(self.waiting.is_empty() && self.reading.is_empty())
     }
 
     /// Whether a draft has grown so large that requests should wait until it has left.
@@ -227,6 +246,7 @@ impl<W> Cache<W> {
     pub fn install(&mut self, news: Install) {
         self.epoch += 1;
         if let Some(entry) = self.get(news.hash, &news.key) {
+            entry.reads.forget_copies();
             (entry.news, entry.leaving) = (news, false);
             return;
         }
@@ -236,6 +256,7 @@ impl<W> Cache<W> {
             draft: Draft::default(),
             flight: None,
             spare: Draft::default(),
+            reads: Reads::default(),
             listed: false,
             leaving: false,
             contended_us: 0,
@@ -258,6 +279,7 @@ impl<W> Cache<W> {
     pub fn remove(&mut self, hash: KeyHash, key: &[u8]) {
         let Some(entry) = self.get(hash, key) else { return };
         (entry.leaving, entry.news.copy) = (true, None);
+        entry.reads.forget_copies();
         if entry.is_idle() {
             self.drop_entry(hash, key);
         }
@@ -267,7 +289,7 @@ impl<W> Cache<W> {
         let found = self.table.find_entry(hash.0, |entry| entry.news.hash == hash && *entry.news.key == *key);
         let Ok(found) = found else { return };
         let (entry, _) = found.remove();
-        self.past_hits += entry.hits;
+        self.past_hits += entry.hits + entry.reads.hits;
         self.filter.fill(0);
         for entry in &self.table {
             let (word, bit) = filter_place(entry.news.hash);
@@ -293,7 +315,55 @@ impl<W> Cache<W> {
                 post(entry.news.owner, fold);
             }
         }
-        self.full = self.table.iter().any(|entry| entry.draft.is_full());
+        self.full = self.table.iter().any(|entry| entry.is_full());
+    }
+
+    /// Has somebody wait for the reply to a read that no draft takes, behind the one of that number; the number of what it
+    /// joins.
+    ///
+    /// # Panics
+    /// If the key has no entry.
+    pub fn join_read(
+        &mut self,
+        (hash, key): (KeyHash, &[u8]),
+        question: &Question,
+        behind: Option<u32>,
+        (who, proto): (W, Proto),
+    ) -> u32 {
+        let entry = self.get(hash, key).expect("a key that has an entry");
+        let number = entry.reads.join(question, behind, who, proto);
+        let full = entry.is_full();
+        self.full |= full;
+        if self.reading.last() != Some(&hash) {
+            self.reading.push(hash);
+        }
+        number
+    }
+
+    /// Hands out the reads that can leave. Call when a turn ends, before [`Cache::depart`].
+    pub fn depart_reads(&mut self) -> Vec<Round<W>> {
+        let mut rounds = Vec::new();
+        for hash in std::mem::take(&mut self.reading) {
+            for entry in self.table.iter_hash_mut(hash.0).filter(|entry| entry.news.hash == hash) {
+                if let Some(reads) = entry.reads.depart() {
+                    rounds.push(Round { key: entry.news.key.clone(), hash, reads });
+                }
+            }
+        }
+        rounds
+    }
+
+    /// Reads of a key are answered.
+    pub fn reads_landed(&mut self, hash: KeyHash, key: &[u8]) {
+        let entry = self.get(hash, key).expect("an entry stays while reads of it are under way");
+        entry.reads.landed();
+        let (waits, idle, leaving) = (entry.reads.waits(), entry.is_idle(), entry.leaving);
+        if waits {
+            self.reading.push(hash);
+        }
+        if idle && leaving {
+            self.drop_entry(hash, key);
+        }
     }
 
     /// Takes a fold that its owner has served: a fresh copy is kept, those who wait are handed out with it.
@@ -322,8 +392,8 @@ impl<W> Cache<W> {
         fold.begin(&[], Slot(0), KeyHash(0));
         entry.flight = None;
         entry.spare = Draft { fold, members };
-        let (idle, leaving) = (entry.is_idle(), entry.leaving);
-        if !idle && !std::mem::replace(&mut entry.listed, true) {
+        let (waits, idle, leaving) = (!entry.draft.is_empty(), entry.is_idle(), entry.leaving);
+        if waits && !std::mem::replace(&mut entry.listed, true) {
             self.waiting.push(hash);
         }
         if idle && leaving {

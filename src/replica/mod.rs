@@ -6,7 +6,8 @@
 //! The owner of a hot key holds a [`Cell`] with the key's version, in memory that all cores share, and every other
 //! core an [`Entry`] with a copy and the version it was made at. Reading: equal versions, so the copy is current.
 //! Writing: the owner applies, stores the next version, then lets replies leave. Everything that a copy cannot answer
-//! joins the entry's [`Draft`], which travels as one [`Fold`] and comes back with answers and a fresh copy.
+//! joins the entry's [`Draft`], which travels as one [`Fold`] and comes back with answers and a fresh copy. Of a key that
+//! another server has, reads that no fold takes are an entry's [`Reads`].
 
 mod cache;
 mod cell;
@@ -16,6 +17,7 @@ mod draft;
 #[cfg(feature = "faults")]
 mod fault;
 mod fold;
+mod reads;
 mod remote;
 #[cfg(test)]
 mod tests;
@@ -28,3 +30,4 @@ pub use draft::{Draft, Member};
 #[cfg(feature = "faults")]
 pub use fault::Fault;
 pub use fold::Fold;
+pub use reads::{Question, Read, Reads, Recent, Round, Term, Told};

@@ -276,9 +276,19 @@ impl<G> Session<G> {
         self.order.is_past(epoch, self.queue.numbers()) && !self.order.awaits(hash)
     }
 
+    /// Whether a write that goes past copies is unanswered.
+    pub fn awaits_write(&self) -> bool {
+        self.order.awaits_write(self.queue.numbers())
+    }
+
     /// Letters that go past folds are on their way: no copy answers until what was asked so far has been answered.
     pub fn hold_copies(&mut self) {
         self.order.hold(self.queue.numbers().end);
+    }
+
+    /// The same, and they write.
+    pub fn hold_copies_behind_write(&mut self) {
+        self.order.hold_behind_write(self.queue.numbers().end);
     }
 
     /// Whether it may do little besides listening: it listens to channels and speaks RESP2, where a message looks like a

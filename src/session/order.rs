@@ -11,17 +11,21 @@ use std::ops::Range;
 pub struct Order {
     /// Hot keys with unanswered requests, and how many. Seldom more than a few.
     pending: Vec<(KeyHash, u32)>,
+    /// The same of reads that go a way of their own, each with the number of the last one.
+    reads: Vec<(KeyHash, u32, u32)>,
     /// The latest installation of a hot key that this connection has taken note of.
     epoch: u64,
     /// Reply slots below this number were opened before it did.
     barrier: u32,
+    /// The same of a write that goes past copies, or before it.
+    wrote: u32,
 }
 
 impl Order {
     /// Whether no request on a hot key is unanswered.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.pending.is_empty()
+        self.pending.is_empty() && self.reads.is_empty()
     }
 
     /// Whether requests on this key are unanswered.
@@ -46,9 +50,41 @@ impl Order {
         }
     }
 
+    /// The number of the last read on this key that goes a way of its own, if any is unanswered.
+    #[inline]
+    pub fn last_read(&self, hash: KeyHash) -> Option<u32> {
+        self.reads.iter().find(|(known, ..)| *known == hash).map(|(_, _, last)| *last)
+    }
+
+    pub fn asked_read(&mut self, hash: KeyHash, number: u32) {
+        match self.reads.iter_mut().find(|(known, ..)| *known == hash) {
+            Some((_, count, last)) => (*count, *last) = (*count + 1, number),
+            None => self.reads.push((hash, 1, number)),
+        }
+    }
+
+    pub fn read_answered(&mut self, hash: KeyHash) {
+        let row = self.reads.iter().position(|(known, ..)| *known == hash);
+        let row = row.expect("what is answered was asked");
+        self.reads[row].1 -= 1;
+        if self.reads[row].1 == 0 {
+            self.reads.swap_remove(row);
+        }
+    }
+
     /// No copy answers until the reply slots before `next` have left.
     pub fn hold(&mut self, next: u32) {
         self.barrier = next;
+    }
+
+    /// The same behind a write.
+    pub fn hold_behind_write(&mut self, next: u32) {
+        (self.barrier, self.wrote) = (next, next);
+    }
+
+    /// Whether that write is unanswered.
+    pub fn awaits_write(&self, open: Range<u32>) -> bool {
+        (open.start.wrapping_sub(self.wrote) as i32) < 0
     }
 
     /// Whether every letter sent before hot key number `epoch` was installed has been answered. `open` are the numbers of
@@ -60,8 +96,8 @@ impl Order {
         }
         let past = open.start.wrapping_sub(self.barrier) as i32 >= 0;
         if past {
-            // Kept close, so that the numbers never wrap around it.
-            self.barrier = open.start;
+            // Kept close, so that the numbers never wrap around them.
+            (self.barrier, self.wrote) = (open.start, open.start);
         }
         past
     }

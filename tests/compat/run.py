@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 # Cases register themselves.
 from compat import benchmark, cli, cluster, foreign, placement, pubsub, rdb, redis_py, tracking  # noqa: F401
-from compat import metrics, one_node, strangers, tied, upstream, upstream_hot, upstream_tls, upstreams  # noqa: F401
+from compat import metrics, one_node, strangers, tied, upstream, upstream_hot, upstream_reads, upstream_tls, upstreams  # noqa: F401
 from compat.suite import suite
 from lib import resp
 from lib.cases import check

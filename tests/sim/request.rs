@@ -112,6 +112,19 @@ impl Request {
         Request::new(&[b"GET", KEYS[key].as_bytes()], Shape::Single, vec![(key, Action::Get)])
     }
 
+    /// Says the same in words that servers alone understand: a key is a hash as well, whose only field is `f`. In lower case it
+    /// is another question to whoever does not understand it.
+    fn goes_abroad(&mut self, lower: bool) {
+        let name: &[u8] = match (&self.words[0][..], self.words.len()) {
+            (b"GET", 2) if lower => b"hget",
+            (b"GET", 2) => b"HGET",
+            (b"SET", 3) => b"HMSET",
+            _ => return,
+        };
+        self.words[0] = name.to_vec();
+        self.words.insert(2, b"f".to_vec());
+    }
+
     pub fn text(&self) -> String {
         self.words.iter().map(|word| brief(word)).collect::<Vec<_>>().join(" ")
     }
@@ -225,7 +238,10 @@ pub struct Author {
     plain: bool,
     /// Most requests read, so that copies of hot keys live for a while.
     reads: bool,
+    /// All keys are those of servers, which have more commands.
+    abroad: bool,
     written: usize,
+    drawn: usize,
 }
 
 impl Author {
@@ -233,7 +249,8 @@ impl Author {
         let Scenario { keys, large, large_bytes_max, narrow, .. } = *scenario;
         let plain = scenario.upstream.is_some();
         let reads = plain && scenario.hot_window_us.is_some();
-        Author { keys, large, large_bytes_max, narrow, plain, reads, written: 0 }
+        let abroad = scenario.upstream.as_ref().is_some_and(|setup| !setup.keeps_some);
+        Author { keys, large, large_bytes_max, narrow, plain, reads, abroad, written: 0, drawn: 0 }
     }
 
     fn value(&mut self, rng: &mut Rng) -> Bytes {
@@ -265,6 +282,10 @@ impl Author {
             _ => Request::new(&[b"PING"], Shape::Exactly(Reply::Simple("PONG".into())), Vec::new()),
         };
         request.inline = rng.chance(5);
+        self.drawn += 1;
+        if self.abroad && self.drawn % 5 < 2 {
+            request.goes_abroad(self.drawn.is_multiple_of(2));
+        }
         request
     }
 

@@ -8,10 +8,10 @@ use coldplate::routing::Routes;
 use std::sync::Arc;
 
 /// Clients, two on each core.
-const ONE: [Client; 2] = [(0, 1), (0, 2)];
-const TWO: [Client; 2] = [(1, 1), (1, 2)];
+pub const ONE: [Client; 2] = [(0, 1), (0, 2)];
+pub const TWO: [Client; 2] = [(1, 1), (1, 2)];
 
-fn before(change: impl FnOnce(&mut PoolOptions)) -> (Rig, Scripted) {
+pub fn before(change: impl FnOnce(&mut PoolOptions)) -> (Rig, Scripted) {
     let mut main = pool("main", PoolKind::Single, &[SERVER]);
     change(&mut main);
     let upstreams =
@@ -24,7 +24,7 @@ fn before(change: impl FnOnce(&mut PoolOptions)) -> (Rig, Scripted) {
 }
 
 /// What both clients of a core ask in one turn.
-fn ask_both(rig: &mut Rig, clients: [Client; 2], text: &str) {
+pub fn ask_both(rig: &mut Rig, clients: [Client; 2], text: &str) {
     let bytes = lines(text);
     rig.turn(clients[0].0, |now, engine, effects| {
         let chunks = clients.map(|client| (conn(client), &bytes[..]));
@@ -33,7 +33,7 @@ fn ask_both(rig: &mut Rig, clients: [Client; 2], text: &str) {
 }
 
 /// What is asked once, of everybody, and answered.
-fn ask_all(rig: &mut Rig, server: &mut Scripted, line: &str) -> ([String; 4], Vec<String>) {
+pub fn ask_all(rig: &mut Rig, server: &mut Scripted, line: &str) -> ([String; 4], Vec<String>) {
     for clients in [ONE, TWO] {
         ask_both(rig, clients, line);
     }
@@ -65,7 +65,7 @@ fn hot(change: impl FnOnce(&mut PoolOptions), is_old: bool) -> (Rig, Scripted) {
     (rig, server)
 }
 
-fn four(reply: &str) -> [String; 4] {
+pub fn four(reply: &str) -> [String; 4] {
     [0; 4].map(|_| reply.to_owned())
 }
 

@@ -11,6 +11,7 @@ mod hot;
 mod order;
 mod own;
 mod pool;
+mod reads;
 mod scripted;
 mod single;
 mod tracking;

@@ -1,4 +1,4 @@
-//! A server that the tests play: strings, and CLIENT TRACKING as Redis has it.
+//! A server that the tests play: strings, each a hash's only field as well, and CLIENT TRACKING as Redis has it.
 
 use crate::LINK;
 use crate::rig::{Client, Rig};
@@ -12,6 +12,8 @@ pub struct Scripted {
     pub lives: BTreeMap<String, i64>,
     /// Connections, with what each was told to remember; none: it does not track.
     links: BTreeMap<Client, Option<BTreeSet<String>>>,
+    /// Those in the second version of the protocol.
+    resp3: BTreeSet<Client>,
     /// It knows neither HELLO nor CLIENT TRACKING.
     pub is_old: bool,
     /// Requests that begin so are not answered, nor what stands behind them.
@@ -54,7 +56,7 @@ impl Scripted {
 
     fn reply(&mut self, rig: &mut Rig, link: Client, words: &[String]) -> String {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let tracks = self.links[&link].is_some();
+        let (tracks, resp3) = (self.links[&link].is_some(), self.resp3.contains(&link));
         if !matches!(words[0], "HELLO" | "CLIENT") {
             self.asked.push(words.join(" "));
         }
@@ -64,16 +66,30 @@ impl Scripted {
         }
         match words[..] {
             ["HELLO" | "CLIENT", ..] if self.is_old => "-ERR unknown command\r\n".into(),
-            ["HELLO", ..] => "%1\r\n+server\r\n+scripted\r\n".into(),
+            ["HELLO", version, ..] => {
+                assert_eq!(version, "3");
+                self.resp3.insert(link);
+                "%1\r\n+server\r\n+scripted\r\n".into()
+            }
             ["CLIENT", ..] => {
                 self.links.insert(link, Some(BTreeSet::new()));
                 "+OK\r\n".into()
             }
-            ["GET" | "get", key] => match self.keys.get(key) {
+            ["GET" | "get", key] | ["HGET", key, "f"] => match self.keys.get(key) {
                 Some(value) => format!("${}\r\n{value}\r\n", value.len()),
-                None if tracks => "_\r\n".into(),
+                None if resp3 => "_\r\n".into(),
                 None => "$-1\r\n".into(),
             },
+            // A key is a hash whose only field is `f`, too.
+            ["HGETALL", key] => {
+                let header = if resp3 { "%1" } else { "*2" };
+                let field = |value: &String| format!("{header}\r\n$1\r\nf\r\n${}\r\n{value}\r\n", value.len());
+                self.keys.get(key).map_or(format!("{}0\r\n", &header[..1]), field)
+            }
+            ["HSET", key, "f", value] => {
+                self.set(rig, key, value, Some(link));
+                ":0\r\n".into()
+            }
             ["MSET", ref pairs @ ..] => {
                 pairs.chunks(2).for_each(|pair| self.set(rig, pair[0], pair[1], Some(link)));
                 "+OK\r\n".into()

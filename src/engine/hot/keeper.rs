@@ -41,6 +41,10 @@ impl Engine {
     #[inline(never)]
     pub(in super::super) fn sample_heat(&mut self, command: Command, place: Place, args: &Args) {
         let access = if spec(command).has(flag::WRITE) { Access::Write } else { Access::Read };
+        self.sample_access(access, place, args);
+    }
+
+    pub(in super::super) fn sample_access(&mut self, access: Access, place: Place, args: &Args) {
         let bytes = args.iter().map(|arg| arg.len() as u64).sum::<u64>() + BYTES_FRAMING;
         self.hot.heat.sample(args.get(1), place.slot, place.hash, access, bytes);
     }
@@ -209,7 +213,7 @@ impl Engine {
     }
 
     /// Whether another server has this key.
-    fn is_elsewhere(&self, key: &[u8]) -> bool {
+    pub(in super::super) fn is_elsewhere(&self, key: &[u8]) -> bool {
         self.router.as_deref().is_some_and(|router| router.has_elsewhere(key))
     }
 

@@ -179,14 +179,14 @@ impl Engine {
     fn bring_bytes_home(&mut self, ticket: Ticket, bytes: Bytes) {
         match bytes {
             Bytes::Lent(bytes) => self.bring_home(ticket, bytes),
-            Bytes::Owned(bytes) => self.bring_large_home(ticket, bytes),
+            Bytes::Owned(bytes) => self.bring_large_home(ticket, Arc::new(bytes)),
         }
     }
 
     #[cold]
-    fn bring_large_home(&mut self, ticket: Ticket, bytes: Vec<u8>) {
+    pub(super) fn bring_large_home(&mut self, ticket: Ticket, value: Arc<Vec<u8>>) {
         let Some(client) = self.sessions.get_mut(ticket.conn()) else { return };
-        let (mut reply, value) = (Output::default(), Arc::new(bytes));
+        let mut reply = Output::default();
         reply.push_shared_reply(Arc::clone(&value));
         let client = &mut **client;
         let part = matches!(client.queue.fill(ticket.slot, &reply, 0..3, &mut client.output), Fill::Part(_));

@@ -78,7 +78,10 @@ impl Engine {
             Meets::Nothing | Meets::HotKeys => {
                 let sent = self.send_on(call, client, passage, &mut args);
                 if meets == Meets::HotKeys {
-                    client.hold_copies();
+                    match passage.is_read() {
+                        true => client.hold_copies(),
+                        false => client.hold_copies_behind_write(),
+                    }
                     self.end_bar();
                 }
                 if !sent {

@@ -5,7 +5,7 @@ use super::cluster::Next;
 use super::detours::Stray;
 use super::fault::Fault;
 use super::router::{Asked, LOOK_US, Router, Server, Whose};
-use super::row::{LinkWay, Loss};
+use super::row::Loss;
 use crate::engine::Engine;
 use crate::engine::event::Effects;
 use crate::engine::figures::{self, ServerFigures};
@@ -231,8 +231,9 @@ impl Engine {
         let declined = asked.tracks && !router.servers[server as usize].tracks;
         if may && (matches!(loss, Loss::Ended | Loss::Idle) || declined && !sent) {
             let mut again = Asked { again: true, ..asked };
-            if declined {
-                (again.tracks, again.proto) = (false, LinkWay::hot(false).proto);
+            if let (true, Whose::Fold(flight, _)) = (declined, asked.whose) {
+                let way = router.hot.flight(flight).way_without_tracking();
+                (again.tracks, again.proto) = (way.tracks, way.proto);
             }
             let server = match router.pools[usize::from(asked.pool)].cluster {
                 Some(_) => router.spot_of_slot(usize::from(asked.pool), asked.slot, asked.reads).server,
@@ -272,6 +273,7 @@ impl Engine {
     /// What this core has had to do with each server, for INFO.
     pub(in crate::engine) fn write_servers(&mut self, out: &mut Vec<u8>) {
         self.count_hits(|_| true);
+        self.count_read_hits();
         let servers: &[Server] = self.router.as_deref().map_or(&[], |router| &router.servers);
         figures::write(out, &(servers.len() as u64));
         let Some(router) = self.router.as_deref() else { return };

@@ -107,9 +107,9 @@ impl LinkWay {
         LinkWay { proto, turn, tracks: false }
     }
 
-    /// For folds of hot keys: where the server says what has changed, if it does.
-    pub fn hot(tracks: bool) -> LinkWay {
-        LinkWay { proto: if tracks { Proto::Resp3 } else { Proto::Resp2 }, turn: 0, tracks }
+    /// For folds of hot keys: where the server says what has changed, if it does; else in this version.
+    pub fn hot(tracks: bool, proto: Proto) -> LinkWay {
+        LinkWay { proto: if tracks { Proto::Resp3 } else { proto }, turn: 0, tracks }
     }
 
     /// Among so many links.

@@ -154,12 +154,13 @@ fn parts_of(name: &[u8], words: &[Vec<u8>]) -> Option<(Parts, Joins)> {
             let part = |pair: &[Vec<u8>]| (pair[0].clone(), set(pair[1].as_slice().into(), Only::Always));
             return Some((words[1..].chunks(2).map(part).collect(), Joins::Ok));
         }
-        (b"GET", 2) => Action::Get,
+        (b"GET", 2) | (b"HGET", 3) => Action::Get,
         (b"GETDEL", 2) => Action::GetDel,
         (b"INCR", 2) => Action::Incr,
         (b"INCRBY", 3) => Action::IncrBy(std::str::from_utf8(&words[2]).ok()?.parse().ok()?),
         (b"PTTL", 2) => Action::PTtl,
         (b"SET", 3) => set(value(2)?, Only::Always),
+        (b"HMSET", 4) => set(value(3)?, Only::Always),
         (b"SET", 4) if words[3] == b"NX" => set(value(2)?, Only::IfAbsent),
         (b"SET", 4) if words[3] == b"XX" => set(value(2)?, Only::IfPresent),
         (b"SETNX", 3) => Action::SetNx(value(2)?),

@@ -78,8 +78,8 @@ impl Engine {
         let hash = self.shard.hash(key);
         let mut part = Explanation::default();
         if let Some(entry) = self.hot.entry(hash, key) {
-            (part.hits, part.folds, part.members) = (entry.hits, entry.folds, entry.members);
-            part.copies = u64::from(entry.copy().is_some());
+            (part.hits, part.folds, part.members) = (entry.hits + entry.reads.hits, entry.folds, entry.members);
+            part.copies = u64::from(entry.copy().is_some() || entry.reads.copies() > 0);
         }
         if self.table.owner(slot_of(key)) != self.core {
             return figures::write(out, &part);

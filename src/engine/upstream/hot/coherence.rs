@@ -91,6 +91,7 @@ impl Engine {
     /// It is hot no more.
     pub(in crate::engine) fn remove_upstream(&mut self, hash: KeyHash, key: &[u8]) {
         self.count_hits(|made| made.hash == hash);
+        self.count_read_hits();
         let router = self.router.as_deref_mut().expect("its keys are elsewhere");
         router.hot.made.retain(|made| made.hash != hash || *made.key != *key);
         self.hot.upstream.remove(hash, key);
@@ -126,6 +127,7 @@ impl Engine {
             }
         }
         hot.made.retain(|made| made.row.is_some() || made.kept.is_some());
+        self.hot.upstream.iter_mut().for_each(|entry| entry.reads.disown(&by));
         for flight in hot.in_flight() {
             flight.is_stale |= flight.is_by(&by);
         }
@@ -157,7 +159,7 @@ impl Engine {
     fn key_has_changed(&mut self, key: &[u8]) {
         let hash = self.shard.hash(key);
         if let Some(entry) = self.hot.upstream.get(hash, key)
-            && entry.drop_copy()
+            && entry.drop_copy() | entry.reads.has_copies_at(entry.cell().version())
         {
             // Cores that hear of it later have lost their copies by then, so they do not move it once more.
             entry.cell().invalidate();

@@ -1,17 +1,19 @@
 //! Owns: hot keys that other servers have: reads of them from copies, the rest of them folded, and what keeps copies true.
 //! Knows: this core's links, its entries of hot keys, the cells that all cores share.
 //! Must never know: which keys are hot and why; how operations combine.
-//! Read first: `requests.rs` (what a request meets), `flight.rs` (a fold on its way), `coherence.rs` (why a copy is current).
+//! Read first: `requests.rs` (what a request meets), `flight.rs` (a fold on its way), `coherence.rs` (why a copy is current),
+//! `reads.rs` (keys that are no strings).
 
 mod coherence;
 mod flight;
+mod reads;
 mod requests;
 
 pub use coherence::Fence;
 pub use flight::Flight;
 pub use requests::Meets;
 
-use crate::replica::Cell;
+use crate::replica::{Cell, Recent};
 use crate::types::{KeyHash, Now};
 use std::sync::Arc;
 
@@ -53,6 +55,8 @@ pub struct Hot {
     pub ripe: Vec<u32>,
     pub made: Vec<Made>,
     pub fences: Vec<Fence>,
+    /// Reads that no fold takes, of hot keys.
+    pub recent: Recent,
     bars: Vec<Bar>,
     free_bars: Vec<u32>,
     /// What is asked now belongs to this bar; 0: to none.

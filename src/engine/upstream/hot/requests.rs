@@ -10,7 +10,7 @@ use crate::engine::letter::Ticket;
 use crate::engine::sessions::Client;
 use crate::keyspace::command::Request;
 use crate::protocol::command::Command;
-use crate::protocol::command::passage::{Goes, Holds, Passage};
+use crate::protocol::command::passage::{Goes, Holds, Passage, Steady};
 use crate::protocol::resp::Args;
 use crate::replica::Cell;
 use std::sync::Arc;
@@ -33,6 +33,12 @@ impl Router {
     pub fn has_elsewhere(&self, key: &[u8]) -> bool {
         self.routes.find(key).is_some()
     }
+
+    /// Whether the server of this key says what has changed of what it was asked.
+    pub(super) fn says_what_changes(&self, key: &[u8]) -> bool {
+        let spot = self.routes.find(key).map(|pool| self.place(pool, key, false));
+        spot.is_some_and(|spot| self.servers[spot.server as usize].tracks)
+    }
 }
 
 impl Engine {
@@ -47,10 +53,16 @@ impl Engine {
         args: &mut Args,
     ) -> Meets {
         let (Some(place), Some(command)) = (place, passage.command) else {
-            return self.meet_several(client, passage, args);
+            return match passage.steady(args) {
+                Steady::No => self.meet_several(client, passage, args),
+                Steady::Yes | Steady::Paired => self.meet_read(call, client, passage, args),
+            };
         };
         let epoch = self.hot.epoch();
         let Some(entry) = self.hot.upstream.get(place.hash, args.get(1)) else { return Meets::Nothing };
+        if client.order.last_read(place.hash).is_some() {
+            return wait(client);
+        }
         if !client.order.awaits(place.hash) {
             if !client.may_use_copy(place.hash, epoch) {
                 return wait(client);
@@ -132,7 +144,7 @@ impl Engine {
     }
 }
 
-fn wait(client: &mut Client) -> Meets {
+pub(super) fn wait(client: &mut Client) -> Meets {
     client.stalled = true;
     client.settles = true;
     Meets::Requests

@@ -2,7 +2,7 @@
 //! COMMAND does not list them, and a server of its own answers them as unknown.
 
 use super::Goes::{All, Any, Keys, Never, Nowhere};
-use super::{Goes, Holds, Join, Passage, Place};
+use super::{Goes, Holds, Join, Passage, Place, Steady};
 use crate::protocol::command::flags::flag;
 
 const W: u32 = flag::WRITE;
@@ -23,6 +23,16 @@ const fn row(name: &'static str, arity: i16, flags: u32, goes: Goes, place: Plac
 /// Its key is the first argument.
 const fn one(name: &'static str, arity: i16, flags: u32) -> Passage {
     row(name, arity, flags, Keys, Place::ONE)
+}
+
+/// A read of one key that is answered the same until that changes.
+const fn steady(name: &'static str, arity: i16, flags: u32) -> Passage {
+    Passage { steady: Steady::Yes, ..one(name, arity, flags) }
+}
+
+/// The same, with pairs.
+const fn paired(name: &'static str, arity: i16, flags: u32) -> Passage {
+    Passage { steady: Steady::Paired, ..one(name, arity, flags) }
 }
 
 /// Its keys are the first two arguments.
@@ -74,31 +84,31 @@ const fn container(name: &'static str, subcommands: &'static [Passage]) -> Passa
 #[rustfmt::skip]
 pub(super) static ROWS: &[Passage] = &[
     // Hashes.
-    one("hset", -4, W | D | F), one("hget", 3, R | F), one("hgetall", 2, R), one("hmget", -3, R | F),
-    one("hmset", -4, W | D | F), one("hdel", -3, W | F), one("hexists", 3, R | F), one("hincrby", 4, W | D | F),
-    one("hincrbyfloat", 4, W | D | F), one("hkeys", 2, R), one("hvals", 2, R), one("hlen", 2, R | F),
-    one("hrandfield", -2, R), one("hscan", -3, R), one("hsetnx", 4, W | D | F), one("hstrlen", 3, R | F),
+    one("hset", -4, W | D | F), steady("hget", 3, R | F), steady("hgetall", 2, R), steady("hmget", -3, R | F),
+    one("hmset", -4, W | D | F), one("hdel", -3, W | F), steady("hexists", 3, R | F), one("hincrby", 4, W | D | F),
+    one("hincrbyfloat", 4, W | D | F), steady("hkeys", 2, R), steady("hvals", 2, R), steady("hlen", 2, R | F),
+    one("hrandfield", -2, R), one("hscan", -3, R), one("hsetnx", 4, W | D | F), steady("hstrlen", 3, R | F),
     // Lists.
     one("lpush", -3, W | D | F), one("rpush", -3, W | D | F), one("lpushx", -3, W | D | F), one("rpushx", -3, W | D | F),
-    one("lpop", -2, W | F), one("rpop", -2, W | F), one("llen", 2, R | F), one("lindex", 3, R), one("linsert", 5, W | D),
-    one("lpos", -3, R), one("lrange", 4, R), one("lrem", 4, W), one("lset", 4, W | D), one("ltrim", 4, W),
+    one("lpop", -2, W | F), one("rpop", -2, W | F), steady("llen", 2, R | F), steady("lindex", 3, R), one("linsert", 5, W | D),
+    steady("lpos", -3, R), steady("lrange", 4, R), one("lrem", 4, W), one("lset", 4, W | D), one("ltrim", 4, W),
     two("lmove", 5, W | D), two("rpoplpush", 3, W | D), counted("lmpop", -4, W, 1),
     waits(row("blpop", -3, W | N, Keys, Place::range(1, -2, 1))),
     waits(row("brpop", -3, W | N, Keys, Place::range(1, -2, 1))),
     waits(two("blmove", 6, W | D | N)), waits(two("brpoplpush", 4, W | D | N)), waits(counted("blmpop", -5, W, 2)),
     // Sets.
-    one("sadd", -3, W | D | F), one("srem", -3, W | F), one("scard", 2, R | F), one("sismember", 3, R | F),
-    one("smismember", -3, R | F), one("smembers", 2, R), one("spop", -2, W | F), one("srandmember", -2, R),
+    one("sadd", -3, W | D | F), one("srem", -3, W | F), steady("scard", 2, R | F), steady("sismember", 3, R | F),
+    steady("smismember", -3, R | F), steady("smembers", 2, R), one("spop", -2, W | F), one("srandmember", -2, R),
     one("sscan", -3, R), two("smove", 4, W | F), all("sdiff", -2, R), all("sinter", -2, R), all("sunion", -2, R),
     all("sdiffstore", -3, W | D), all("sinterstore", -3, W | D), all("sunionstore", -3, W | D),
     counted("sintercard", -3, R, 1),
     // Sorted sets.
-    one("zadd", -4, W | D | F), one("zcard", 2, R | F), one("zcount", 4, R | F), one("zincrby", 4, W | D | F),
-    one("zlexcount", 4, R | F), one("zmscore", -3, R | F), one("zpopmax", -2, W | F), one("zpopmin", -2, W | F),
-    one("zrandmember", -2, R), one("zrange", -4, R), one("zrangebylex", -4, R), one("zrangebyscore", -4, R),
-    one("zrank", 3, R | F), one("zrem", -3, W | F), one("zremrangebylex", 4, W), one("zremrangebyrank", 4, W),
-    one("zremrangebyscore", 4, W), one("zrevrange", -4, R), one("zrevrangebylex", -4, R),
-    one("zrevrangebyscore", -4, R), one("zrevrank", 3, R | F), one("zscan", -3, R), one("zscore", 3, R | F),
+    one("zadd", -4, W | D | F), steady("zcard", 2, R | F), steady("zcount", 4, R | F), one("zincrby", 4, W | D | F),
+    steady("zlexcount", 4, R | F), steady("zmscore", -3, R | F), one("zpopmax", -2, W | F), one("zpopmin", -2, W | F),
+    one("zrandmember", -2, R), paired("zrange", -4, R), steady("zrangebylex", -4, R), paired("zrangebyscore", -4, R),
+    steady("zrank", 3, R | F), one("zrem", -3, W | F), one("zremrangebylex", 4, W), one("zremrangebyrank", 4, W),
+    one("zremrangebyscore", 4, W), paired("zrevrange", -4, R), steady("zrevrangebylex", -4, R),
+    paired("zrevrangebyscore", -4, R), steady("zrevrank", 3, R | F), one("zscan", -3, R), steady("zscore", 3, R | F),
     two("zrangestore", -5, W | D), counted("zdiff", -3, R, 1), counted("zinter", -3, R, 1),
     counted("zintercard", -3, R, 1), counted("zunion", -3, R, 1), counted("zmpop", -4, W, 1),
     counted_into("zdiffstore", -4, W | D), counted_into("zinterstore", -4, W | D),
@@ -106,9 +116,9 @@ pub(super) static ROWS: &[Passage] = &[
     waits(row("bzpopmax", -3, W | N | F, Keys, Place::range(1, -2, 1))),
     waits(row("bzpopmin", -3, W | N | F, Keys, Place::range(1, -2, 1))), waits(counted("bzmpop", -5, W, 2)),
     // Places on the earth.
-    one("geoadd", -5, W | D), one("geodist", -4, R), one("geohash", -2, R), one("geopos", -2, R),
-    one("geosearch", -7, R), two("geosearchstore", -8, W | D), one("georadius_ro", -6, R),
-    one("georadiusbymember_ro", -5, R), row("georadius", -6, W | D | M, Keys, Place::Stored { from: 6 }),
+    one("geoadd", -5, W | D), steady("geodist", -4, R), steady("geohash", -2, R), one("geopos", -2, R),
+    steady("geosearch", -7, R), two("geosearchstore", -8, W | D), steady("georadius_ro", -6, R),
+    steady("georadiusbymember_ro", -5, R), row("georadius", -6, W | D | M, Keys, Place::Stored { from: 6 }),
     row("georadiusbymember", -5, W | D | M, Keys, Place::Stored { from: 5 }),
     // Counting by hashes.
     one("pfadd", -2, W | D | F), all("pfcount", -2, R), all("pfmerge", -2, W | D),
@@ -116,8 +126,8 @@ pub(super) static ROWS: &[Passage] = &[
     keyless("pfselftest", 1, flag::ADMIN, Never),
     // Streams.
     one("xadd", -5, W | D | F), one("xack", -4, W | F), one("xautoclaim", -6, W | F), one("xclaim", -6, W | F),
-    one("xdel", -3, W | F), one("xlen", 2, R | F), one("xpending", -3, R), one("xrange", -4, R),
-    one("xrevrange", -4, R), one("xsetid", -3, W | D | F), one("xtrim", -4, W),
+    one("xdel", -3, W | F), steady("xlen", 2, R | F), one("xpending", -3, R), steady("xrange", -4, R),
+    steady("xrevrange", -4, R), one("xsetid", -3, W | D | F), one("xtrim", -4, W),
     waits_if_told(row("xread", -4, R, Keys, Place::Streams { from: 1 })),
     waits_if_told(row("xreadgroup", -7, W, Keys, Place::Streams { from: 4 })),
     container("xgroup", XGROUP), container("xinfo", XINFO),
@@ -206,6 +216,8 @@ pub(super) fn check_constructors() {
         assert_eq!(format!("{made:?}"), format!("{row:?}"));
     };
     same(one("hset", -4, W | D | F), "hset");
+    same(steady("hget", 3, R | F), "hget");
+    same(paired("zrange", -4, R), "zrange");
     same(two("lmove", 5, W | D), "lmove");
     same(all("sdiff", -2, R), "sdiff");
     same(counted("lmpop", -4, W, 1), "lmpop");

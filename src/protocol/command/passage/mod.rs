@@ -34,6 +34,7 @@ pub struct Passage {
     pub goes: Goes,
     pub split: Split,
     pub holds: Holds,
+    pub steady: Steady,
     /// What our own table does not have of a container.
     subcommands: &'static [Passage],
 }
@@ -91,6 +92,18 @@ pub enum Split {
     Pairs,
 }
 
+/// Whether a read of one key is answered the same until that key changes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Steady {
+    /// Not for certain: it is answered by chance or by the time, or its reply does not say how the first version of the
+    /// protocol words it.
+    No,
+    /// Yes; and what the first version of the protocol lacks, it has one word for.
+    Yes,
+    /// The same, but that pairs inside of its array are elements of that array in the first version.
+    Paired,
+}
+
 /// What a request makes of the connection on which it reaches a server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Holds {
@@ -138,6 +151,7 @@ impl Passage {
         goes: Goes::Keys,
         split: Split::No,
         holds: Holds::Nothing,
+        steady: Steady::No,
         subcommands: &[],
     };
 
@@ -174,6 +188,12 @@ impl Passage {
             Holds::TracksIfTold => Holds::Tracks,
             holds => holds,
         }
+    }
+
+    /// Whether this request is answered the same until its key changes. An option of a later release may make it another.
+    #[inline]
+    pub fn steady(&self, args: &Args<'_>) -> Steady {
+        if self.arity > 0 && args.len() != self.arity as usize { Steady::No } else { self.steady }
     }
 
     fn arity_fits(&self, argc: usize) -> bool {

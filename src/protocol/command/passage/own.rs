@@ -1,6 +1,6 @@
 //! The passages of our own commands. Name, arity, flags and keys are the table's; where a request goes is said here.
 
-use super::{Goes, Holds, Join, Passage, Place, Split, foreign};
+use super::{Goes, Holds, Join, Passage, Place, Split, Steady, foreign};
 use crate::protocol::command::Command::{self, *};
 use crate::protocol::command::lookup::SPEC_OF_COMMAND;
 use crate::protocol::command::spec::Spec;
@@ -28,6 +28,8 @@ const fn passage(spec: &Spec) -> Passage {
         goes: if keys.is_none() { goes(spec.command) } else { Goes::Keys },
         split: split(spec.command),
         holds: holds(spec.command),
+        // A fold takes those on strings; others say how long a key lives, or how it lies in memory.
+        steady: Steady::No,
         subcommands: match spec.command {
             Script => foreign::SCRIPT,
             Function => foreign::FUNCTION,
