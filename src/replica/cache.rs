@@ -318,8 +318,7 @@ impl<W> Cache<W> {
         self.full = self.table.iter().any(|entry| entry.is_full());
     }
 
-    /// Has somebody wait for the reply to a read that no draft takes, behind the one of that number; the number of what it
-    /// joins.
+    /// Has somebody wait for the reply to a read that no draft takes: see [`Reads::join`].
     ///
     /// # Panics
     /// If the key has no entry.
@@ -327,11 +326,11 @@ impl<W> Cache<W> {
         &mut self,
         (hash, key): (KeyHash, &[u8]),
         question: &Question,
-        behind: Option<u32>,
+        how: (Option<u32>, bool),
         (who, proto): (W, Proto),
     ) -> u32 {
         let entry = self.get(hash, key).expect("a key that has an entry");
-        let number = entry.reads.join(question, behind, who, proto);
+        let number = entry.reads.join(question, how, who, proto);
         let full = entry.is_full();
         self.full |= full;
         if self.reading.last() != Some(&hash) {

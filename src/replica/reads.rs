@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 /// Copies of one key's replies: what asks for many different things is seldom asked the same.
 const COPIES_MAX: usize = 256;
+/// Different things that wait to be asked together.
+const READS_MAX: usize = 256;
 /// Past so many who wait, or bytes that they ask, whoever asks for more waits.
 const MEMBERS_MAX: usize = 16 * 1024;
 const BYTES_MAX: usize = 1 << 20;
@@ -64,8 +66,9 @@ impl Told {
         }
     }
 
+    /// Memory that it may come to take: as much again in RESP2.
     pub fn bytes(&self) -> usize {
-        self.reply.len() + self.older.as_ref().map_or(0, |older| older.len())
+        2 * self.reply.len()
     }
 }
 
@@ -90,6 +93,10 @@ struct Copy {
 }
 
 impl Copy {
+    fn bytes(&self) -> usize {
+        self.request.len() + self.told.bytes()
+    }
+
     fn is_current(&self, version: u64, now_ms: u64) -> bool {
         self.vouched && self.term.version == version && now_ms < self.term.expiry_ms
     }
@@ -101,6 +108,8 @@ pub struct Read<W> {
     pub request: Box<[u8]>,
     pub hash: u64,
     pub paired: bool,
+    /// A copy of its reply is of use.
+    pub keeps: bool,
     pub members: Vec<(W, Proto)>,
 }
 
@@ -140,6 +149,7 @@ impl<W> Round<W> {
 #[derive(Debug)]
 pub struct Reads<W> {
     copies: HashTable<Copy>,
+    copied_bytes: usize,
     draft: Vec<Read<W>>,
     members: usize,
     bytes: usize,
@@ -157,6 +167,7 @@ impl<W> Default for Reads<W> {
     fn default() -> Reads<W> {
         Reads {
             copies: HashTable::new(),
+            copied_bytes: 0,
             draft: Vec::new(),
             members: 0,
             bytes: 0,
@@ -177,6 +188,11 @@ impl<W> Reads<W> {
     /// Whether anybody waits for the others to land.
     pub fn waits(&self) -> bool {
         !self.draft.is_empty()
+    }
+
+    /// Whether this may wait to be asked.
+    pub fn has_room_for(&self, question: &Question) -> bool {
+        self.draft.len() < READS_MAX || self.draft.iter().any(|read| read.asks(question))
     }
 
     pub fn is_full(&self) -> bool {
@@ -204,8 +220,9 @@ impl<W> Reads<W> {
         self.copies.find_mut(question.hash, |copy| copy.hash == question.hash && *copy.request == *question.bytes)
     }
 
-    /// Has somebody wait for a reply, behind the read of that number; the number of what it joins.
-    pub fn join(&mut self, question: &Question, behind: Option<u32>, who: W, proto: Proto) -> u32 {
+    /// Has somebody wait for a reply, behind the read of that number, of which there is a copy afterwards if it `keeps` one;
+    /// the number of what it joins.
+    pub fn join(&mut self, question: &Question, (behind, keeps): (Option<u32>, bool), who: W, proto: Proto) -> u32 {
         // What has left already is no longer in the way.
         let from = behind.map_or(0, |number| (number.wrapping_sub(self.first) as i32).max(0) as usize);
         let joined = self.draft.iter().skip(from).position(|read| read.asks(question));
@@ -213,8 +230,9 @@ impl<W> Reads<W> {
         if joined.is_none() {
             let Question { bytes, hash, paired } = *question;
             self.bytes += bytes.len();
-            self.draft.push(Read { request: bytes.into(), hash, paired, members: Vec::new() });
+            self.draft.push(Read { request: bytes.into(), hash, paired, keeps, members: Vec::new() });
         }
+        self.draft[at].keeps |= keeps;
         self.draft[at].members.push((who, proto));
         self.members += 1;
         self.first.wrapping_add(at as u32)
@@ -239,16 +257,20 @@ impl<W> Reads<W> {
     /// Keeps a copy of a reply.
     pub fn keep(&mut self, read: &Question, told: Told, term: Term) {
         self.latest = Some((term.version, term.by));
+        let fresh = Copy { request: read.bytes.into(), hash: read.hash, told, term, vouched: true };
+        let bytes = fresh.bytes();
         if let Some(copy) = self.find(read) {
-            (copy.told, copy.term, copy.vouched) = (told, term, true);
+            let gone = std::mem::replace(copy, fresh).bytes();
+            self.copied_bytes = self.copied_bytes + bytes - gone;
             return;
         }
         if self.copies.len() >= COPIES_MAX {
             self.copies.retain(|copy| copy.is_current(term.version, term.asked.unix_ms()));
+            self.copied_bytes = self.copies.iter().map(Copy::bytes).sum();
         }
         if self.copies.len() < COPIES_MAX {
-            let copy = Copy { request: read.bytes.into(), hash: read.hash, told, term, vouched: true };
-            self.copies.insert_unique(copy.hash, copy, |copy| copy.hash);
+            self.copied_bytes += bytes;
+            self.copies.insert_unique(fresh.hash, fresh, |copy| copy.hash);
         }
     }
 
@@ -269,15 +291,16 @@ impl<W> Reads<W> {
 
     pub fn forget_copies(&mut self) {
         self.copies.clear();
+        self.copied_bytes = 0;
     }
 
     pub fn copies(&self) -> usize {
         self.copies.len()
     }
 
-    /// Memory that copies take.
+    /// Memory that copies may take, with both of their wordings.
     pub fn copied_bytes(&self) -> usize {
-        self.copies.iter().map(|copy| copy.request.len() + copy.told.bytes()).sum()
+        self.copied_bytes
     }
 }
 
@@ -324,13 +347,13 @@ mod tests {
     #[test]
     fn alike_reads_are_asked_once_in_each_ones_order() {
         let mut reads = Reads::default();
-        let mut join = |text: &[u8], behind, who| reads.join(&question(text), behind, who, Proto::Resp2);
+        let mut join = |text: &[u8], behind, who| reads.join(&question(text), (behind, true), who, Proto::Resp2);
         assert_eq!([join(b"ab", None, 1), join(b"c", Some(0), 1), join(b"ba", None, 2)], [0, 1, 2]);
         assert_eq!([join(b"c", Some(2), 2), join(b"ab", None, 3), join(b"c", Some(0), 3)], [3, 0, 1]);
         let left = reads.depart().expect("they wait");
         assert_eq!(waiting(&left), [(&b"ab"[..], vec![1, 3]), (b"c", vec![1, 3]), (b"ba", vec![2]), (b"c", vec![2])]);
         // What comes meanwhile waits, whatever it follows.
-        assert_eq!(reads.join(&question(b"c"), Some(3), 2, Proto::Resp2), 4);
+        assert_eq!(reads.join(&question(b"c"), (Some(3), true), 2, Proto::Resp2), 4);
         assert!(reads.depart().is_none() && !reads.is_idle());
         reads.landed();
         assert_eq!(waiting(&reads.depart().expect("one waits")), [(&b"c"[..], vec![2])]);
@@ -351,6 +374,8 @@ mod tests {
         assert_eq!(current(&mut reads, 7, 999, Proto::Resp3).as_deref(), Some("%0\r\n"));
         assert_eq!(current(&mut reads, 7, 999, Proto::Resp2).as_deref(), Some("*0\r\n"));
         assert_eq!(reads.copied_bytes(), 9 + 4 + 4);
+        reads.keep(&asked, told("%0\r\n"), term(7, 3));
+        assert_eq!(reads.copied_bytes(), 9 + 4 + 4);
         assert_eq!(current(&mut reads, 7, 1000, Proto::Resp3), None);
         assert_eq!(current(&mut reads, 8, 999, Proto::Resp3), None);
         reads.disown(|by| by == 4);
@@ -361,7 +386,7 @@ mod tests {
         reads.keep(&asked, told("%0\r\n"), term(8, 4));
         assert!(current(&mut reads, 8, 0, Proto::Resp3).is_some());
         reads.forget_copies();
-        assert_eq!((reads.copies(), reads.knows(&asked)), (0, false));
+        assert_eq!((reads.copies(), reads.copied_bytes(), reads.knows(&asked)), (0, 0, false));
     }
 
     /// A key of which everything is asked for once has no more copies than it may, and those are of the present.
@@ -378,6 +403,7 @@ mod tests {
         assert!(reads.current(&asked, 2, 0, Proto::Resp3).is_some());
         reads.keep(&question(b"one more"), told("_\r\n"), term(2, 0));
         assert_eq!((reads.copies(), reads.knows(&question(b"one more"))), (COPIES_MAX, false));
+        assert_eq!(reads.copied_bytes(), COPIES_MAX * (3 + 3 + 3));
     }
 
     #[test]
@@ -399,7 +425,7 @@ mod tests {
             assert_eq!(reads.last(&asked, proto).is_some(), is_told);
         }
         for (who, proto) in [(1, Proto::Resp2), (2, Proto::Resp3)] {
-            reads.join(&asked, None, who, proto);
+            reads.join(&asked, (None, false), who, proto);
         }
         assert_eq!(reads.depart().expect("they wait")[0].proto(), Proto::Resp3);
     }

@@ -276,9 +276,9 @@ impl<G> Session<G> {
         self.order.is_past(epoch, self.queue.numbers()) && !self.order.awaits(hash)
     }
 
-    /// Whether a write that goes past copies is unanswered.
-    pub fn awaits_write(&self) -> bool {
-        self.order.awaits_write(self.queue.numbers())
+    /// Whether a request that went its own way past copies is unanswered.
+    pub fn awaits_alone(&self) -> bool {
+        self.order.awaits_alone(self.queue.numbers())
     }
 
     /// Letters that go past folds are on their way: no copy answers until what was asked so far has been answered.
@@ -286,9 +286,10 @@ impl<G> Session<G> {
         self.order.hold(self.queue.numbers().end);
     }
 
-    /// The same, and they write.
-    pub fn hold_copies_behind_write(&mut self) {
-        self.order.hold_behind_write(self.queue.numbers().end);
+    /// A request went its own way to the server that has hot keys: no copy answers until it has been answered, and what
+    /// follows may go that way as well.
+    pub fn goes_alone(&mut self) {
+        self.order.hold_behind_alone(self.queue.numbers().end);
     }
 
     /// Whether it may do little besides listening: it listens to channels and speaks RESP2, where a message looks like a

@@ -17,8 +17,8 @@ pub struct Order {
     epoch: u64,
     /// Reply slots below this number were opened before it did.
     barrier: u32,
-    /// The same of a write that goes past copies, or before it.
-    wrote: u32,
+    /// The same of the last request that went its own way past copies.
+    alone: u32,
 }
 
 impl Order {
@@ -77,14 +77,14 @@ impl Order {
         self.barrier = next;
     }
 
-    /// The same behind a write.
-    pub fn hold_behind_write(&mut self, next: u32) {
-        (self.barrier, self.wrote) = (next, next);
+    /// The same behind a request that goes its own way.
+    pub fn hold_behind_alone(&mut self, next: u32) {
+        (self.barrier, self.alone) = (next, next);
     }
 
-    /// Whether that write is unanswered.
-    pub fn awaits_write(&self, open: Range<u32>) -> bool {
-        (open.start.wrapping_sub(self.wrote) as i32) < 0
+    /// Whether that request is unanswered.
+    pub fn awaits_alone(&self, open: Range<u32>) -> bool {
+        (open.start.wrapping_sub(self.alone) as i32) < 0
     }
 
     /// Whether every letter sent before hot key number `epoch` was installed has been answered. `open` are the numbers of
@@ -97,7 +97,7 @@ impl Order {
         let past = open.start.wrapping_sub(self.barrier) as i32 >= 0;
         if past {
             // Kept close, so that the numbers never wrap around them.
-            (self.barrier, self.wrote) = (open.start, open.start);
+            (self.barrier, self.alone) = (open.start, open.start);
         }
         past
     }

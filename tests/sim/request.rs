@@ -283,8 +283,9 @@ impl Author {
         };
         request.inline = rng.chance(5);
         self.drawn += 1;
-        if self.abroad && self.drawn % 5 < 2 {
-            request.goes_abroad(self.drawn.is_multiple_of(2));
+        // Where most requests read, most of those, so that copies of these replies are made and used.
+        if self.abroad && self.drawn % 5 < if self.reads { 4 } else { 2 } {
+            request.goes_abroad(self.drawn.is_multiple_of(8));
         }
         request
     }

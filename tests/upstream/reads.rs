@@ -150,6 +150,21 @@ fn a_client_finds_what_it_has_written() {
     }
 }
 
+/// Where more is asked of a key than waits together, each client has its replies in order still.
+#[test]
+fn many_different_reads_stay_in_order() {
+    let (mut rig, mut server) = hot(|_| {}, false);
+    let fields: Vec<String> = (100..999).map(|number| number.to_string()).collect();
+    let (one, two): (String, String) =
+        fields.iter().map(|field| (format!("HGET k {field}\nHGETALL k\n"), format!("HGET k {field}\n"))).unzip();
+    rig.tell(ONE[0], &one);
+    rig.tell(ONE[1], &two);
+    server.serve(&mut rig);
+    let replies = |beside: &str| fields.iter().map(|field| format!("$3 {field}{beside}")).collect::<Vec<_>>().join(" ");
+    assert_eq!(rig.take(ONE[0]), replies(&format!(" {}", hash("0"))));
+    assert_eq!(rig.take(ONE[1]), replies(""));
+}
+
 /// A read behind a client's own writes follows them; it does not wait for each.
 #[test]
 fn reads_behind_writes_are_not_waited_for() {

@@ -86,6 +86,7 @@ impl Scripted {
                 let field = |value: &String| format!("{header}\r\n$1\r\nf\r\n${}\r\n{value}\r\n", value.len());
                 self.keys.get(key).map_or(format!("{}0\r\n", &header[..1]), field)
             }
+            ["HGET", _, field] => format!("${}\r\n{field}\r\n", field.len()),
             ["HSET", key, "f", value] => {
                 self.set(rig, key, value, Some(link));
                 ":0\r\n".into()

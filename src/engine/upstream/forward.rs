@@ -78,10 +78,7 @@ impl Engine {
             Meets::Nothing | Meets::HotKeys => {
                 let sent = self.send_on(call, client, passage, &mut args);
                 if meets == Meets::HotKeys {
-                    match passage.is_read() {
-                        true => client.hold_copies(),
-                        false => client.hold_copies_behind_write(),
-                    }
+                    client.goes_alone();
                     self.end_bar();
                 }
                 if !sent {

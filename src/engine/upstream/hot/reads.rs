@@ -56,8 +56,8 @@ impl Engine {
             return wait(client);
         }
         if behind.is_none() && !client.may_use_copy(hash, epoch) {
-            // Behind its own writes it follows them: else each of them would be waited for.
-            return if client.awaits_write() { Meets::HotKeys } else { wait(client) };
+            // Behind what goes its own way it does so, too: else each such request would be waited for.
+            return if client.awaits_alone() { Meets::HotKeys } else { wait(client) };
         }
         let router = self.router.as_deref_mut().expect("requests are passed on where there is a router");
         // A server that does not may know the first version of the protocol only, in which all are told.
@@ -69,23 +69,24 @@ impl Engine {
         let paired = passage.steady(args) == Steady::Paired;
         let question = Question { bytes: &bytes, hash: self.shard.hash(&bytes).0, paired };
         let version = entry.cell().version();
-        if behind.is_none() {
-            if let Some(told) = entry.reads.current(&question, version, call.now.unix_ms(), client.proto) {
-                let reply = told.told(client.proto);
-                client.answer(|out| match reply.len() < SHARED_BYTES_MIN {
-                    true => out.raw(reply),
-                    false => out.out.push_shared_reply(Arc::clone(reply)),
-                });
-                entry.reads.hits += 1;
-                entry.reads.uncounted += 1;
-                return Meets::HotKey;
-            }
-            if !entry.reads.knows(&question) && !router.hot.recent.sees_again(question.hash) {
-                return Meets::HotKeys;
-            }
+        if behind.is_none()
+            && let Some(told) = entry.reads.current(&question, version, call.now.unix_ms(), client.proto)
+        {
+            let reply = told.told(client.proto);
+            client.answer(|out| match reply.len() < SHARED_BYTES_MIN {
+                true => out.raw(reply),
+                false => out.out.push_shared_reply(Arc::clone(reply)),
+            });
+            entry.reads.hits += 1;
+            entry.reads.uncounted += 1;
+            return Meets::HotKey;
         }
+        if !entry.reads.has_room_for(&question) {
+            return if behind.is_some() { wait(client) } else { Meets::HotKeys };
+        }
+        let keeps = entry.reads.knows(&question) || router.hot.recent.sees_again(question.hash);
         let ticket = Ticket::new(call.conn, client.queue.wait(client.is_muted()), 0);
-        let number = self.hot.upstream.join_read((hash, key), &question, behind, (ticket, client.proto));
+        let number = self.hot.upstream.join_read((hash, key), &question, (behind, keeps), (ticket, client.proto));
         client.order.asked_read(hash, number);
         Meets::HotKey
     }
@@ -109,7 +110,8 @@ impl Engine {
             self.hot.upstream.reads_landed(hash, &round.key);
         } else {
             let (replicates, _) = self.settings.hot.treatment(&round.key);
-            let version = cell.settled().filter(|_| replicates);
+            let keeps = replicates && round.reads.iter().any(|read| read.keeps);
+            let version = cell.settled().filter(|_| keeps);
             self.send_off(now, Cargo::Reads(round), cell, (false, version), effects);
         }
         self.answer_reads(hash, reads, answered);
@@ -123,7 +125,7 @@ impl Engine {
             replies.push(match reply.expect("none is missing") {
                 Reply::Its(bytes) => {
                     let told = Told::new(bytes, flight.proto, read.paired);
-                    if let Some(term) = term.filter(|_| !told.is_error()) {
+                    if let Some(term) = term.filter(|_| read.keeps && !told.is_error()) {
                         self.keep_reply((round.hash, &round.key), read, &told, term);
                     }
                     told
