@@ -11,14 +11,14 @@ use hashbrown::HashTable;
 use std::sync::Arc;
 
 /// Copies of one key's replies: what asks for many different things is seldom asked the same.
-const COPIES_MAX: usize = 256;
+const COPIES_MAX: usize = 1024;
 /// Different things that wait to be asked together.
 const READS_MAX: usize = 256;
 /// Past so many who wait, or bytes that they ask, whoever asks for more waits.
 const MEMBERS_MAX: usize = 16 * 1024;
 const BYTES_MAX: usize = 1 << 20;
 /// Requests that are remembered to see whether they come again.
-const RECENT: usize = 1024;
+const RECENT: usize = 4096;
 
 const UNTOLD: &[u8] = b"-ERR upstream: a reply that RESP2 has no words for\r\n";
 
@@ -399,11 +399,11 @@ mod tests {
             reads.keep(&asked, told("_\r\n"), term(1 + number / COPIES_MAX as u64, 0));
             assert!(reads.copies() <= COPIES_MAX);
         }
-        let asked = Question { bytes: b"300", hash: 300, paired: false };
+        let asked = Question { bytes: b"1500", hash: 1500, paired: false };
         assert!(reads.current(&asked, 2, 0, Proto::Resp3).is_some());
         reads.keep(&question(b"one more"), told("_\r\n"), term(2, 0));
         assert_eq!((reads.copies(), reads.knows(&question(b"one more"))), (COPIES_MAX, false));
-        assert_eq!(reads.copied_bytes(), COPIES_MAX * (3 + 3 + 3));
+        assert_eq!(reads.copied_bytes(), COPIES_MAX * (4 + 3 + 3));
     }
 
     #[test]
