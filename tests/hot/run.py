@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from hot import coherence, counters, ends, mixed, planted, pressure  # noqa: F401  (their cases register themselves)
+from hot import coherence, counters, ends, foreign, mixed, planted, pressure  # noqa: F401  (their cases register themselves)
 from hot.stage import play, suite, total
 from lib.server import raise_file_limit
 
@@ -38,12 +38,14 @@ def main():
     played = [case for case in chosen if not case[2].get("planted")]
     for count in cores:
         for label, function, traits in played:
-            suite.record(f"{label} on {count}", partial(play, function, traits, count, seed))
+            # What no shard here runs is another server's.
+            if not traits.get("foreign"):
+                suite.record(f"{label} on {count}", partial(play, function, traits, count, seed))
     for label, function, traits in played:
         # Memory is another server's there.
-        if not traits.get("memory"):
-            label = f"{label} on {cores[0]} before redis-server"
-            suite.record(label, partial(play, function, traits, cores[0], seed, routed=True))
+        for count in [] if traits.get("memory") else cores if traits.get("foreign") else cores[:1]:
+            routed = f"{label} on {count} before redis-server"
+            suite.record(routed, partial(play, function, traits, count, seed, routed=True))
     print(f"{total['asked']} operations on hot keys, {total['hot']} of them without a letter of their own")
     return suite.close()
 

@@ -66,9 +66,9 @@ class Stage:
         words = [what for what, _ in self.log_of_heat()]
         return words.count("hot"), words.count("cool")
 
-    def heat(self, crowd, keys, seconds_max=HEAT_S_MAX):
+    def heat(self, crowd, keys, seconds_max=HEAT_S_MAX, name=b"GET"):
         """Reads until the server says that these keys are hot."""
-        reads = [Op(b"GET", key).words for key in keys]
+        reads = [Op(name, key).words for key in keys]
 
         def pipeline(_):
             return [Op(*self.rng.choice(reads)) for _ in range(8)]
