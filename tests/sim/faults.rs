@@ -195,7 +195,7 @@ impl Fault {
             InMessages(_) | DropMessage | RepeatMessage | SwapMessages => (6, 16),
             NoLimit | EvictLate => (24, 32),
             // A slot has to move between two requests of one pipeline.
-            InUpstream(UpstreamFault::OvertakeMoves) => (5586, 1),
+            InUpstream(UpstreamFault::OvertakeMoves) => (12_281, 1),
             _ => (0, 1),
         }
     }

@@ -7,6 +7,8 @@ use crate::push::Ear;
 use crate::resp::{Reply, brief};
 use crate::rng::Rng;
 use crate::scenario::Scenario;
+use crate::swarm::Hazard;
+use crate::upstream::Setup;
 
 /// The keys of all runs. The first is only ever incremented; some share a slot by their hash tag.
 pub const KEYS: [&str; 9] = ["total", "a", "b", "{s}1", "{s}2", "long key name with spaces", "c", "{s}3", "d"];
@@ -227,6 +229,8 @@ impl Request {
 
 /// What stands for what on one key where nothing expires.
 const PLAIN: [usize; 17] = [0, 1, 2, 17, 17, 18, 6, 7, 8, 9, 10, 11, 0, 9, 11, 6, 8];
+/// The same before servers where keys expire.
+const EXPIRING: [usize; 17] = [0, 3, 3, 17, 5, 18, 6, 7, 8, 9, 3, 11, 12, 12, 15, 15, 16];
 
 /// Makes requests; every value that it writes is its own.
 pub struct Author {
@@ -234,8 +238,8 @@ pub struct Author {
     large: usize,
     large_bytes_max: usize,
     narrow: bool,
-    /// Nothing expires, and no request is about all keys.
-    plain: bool,
+    /// No request is about all keys, and it is these that are made.
+    kinds: Option<&'static [usize; 17]>,
     /// Most requests read, so that copies of hot keys live for a while.
     reads: bool,
     /// All keys are those of servers, which have more commands.
@@ -247,10 +251,12 @@ pub struct Author {
 impl Author {
     pub fn new(scenario: &Scenario) -> Author {
         let Scenario { keys, large, large_bytes_max, narrow, .. } = *scenario;
-        let plain = scenario.upstream.is_some();
-        let reads = plain && scenario.hot_window_us.is_some();
+        // Who writes past a router knows of no expiry.
+        let expires = |setup: &Setup| setup.expires && !setup.has(Hazard::Past);
+        let kinds = scenario.upstream.as_ref().map(|setup| if expires(setup) { &EXPIRING } else { &PLAIN });
+        let reads = kinds.is_some() && scenario.hot_window_us.is_some();
         let abroad = scenario.upstream.as_ref().is_some_and(|setup| !setup.keeps_some);
-        Author { keys, large, large_bytes_max, narrow, plain, reads, abroad, written: 0, drawn: 0 }
+        Author { keys, large, large_bytes_max, narrow, kinds, reads, abroad, written: 0, drawn: 0 }
     }
 
     fn value(&mut self, rng: &mut Rng) -> Bytes {
@@ -278,7 +284,7 @@ impl Author {
             36..72 => self.single(rng),
             72..90 => self.several(rng),
             90..97 => self.chat(),
-            97..99 if !self.plain => Request::new(&[b"DBSIZE"], Shape::Integer, Vec::new()),
+            97..99 if self.kinds.is_none() => Request::new(&[b"DBSIZE"], Shape::Integer, Vec::new()),
             _ => Request::new(&[b"PING"], Shape::Exactly(Reply::Simple("PONG".into())), Vec::new()),
         };
         request.inline = rng.chance(5);
@@ -313,12 +319,13 @@ impl Author {
         let key = self.key(rng);
         let name = KEYS[key].as_bytes();
         let value = self.value(rng);
-        let ms = rng.between(1, 300);
+        // Runs before servers are short.
+        let ms = if self.kinds.is_some() { rng.between(1, 300) / 10 + 1 } else { rng.between(1, 300) };
         let digits = ms.to_string();
         let one = |words: &[&[u8]], action: Action| Request::new(words, Shape::Single, vec![(key, action)]);
         let set = |until: Until, only: Only| Action::Set { value: value.clone(), until, only };
         let kind = rng.below(17);
-        match if self.plain { PLAIN[kind] } else { kind } {
+        match self.kinds.map_or(kind, |kinds| kinds[kind]) {
             0..3 => one(&[b"SET", name, &value], set(Until::Forever, Only::Always)),
             17 => one(&[b"SET", name, &value, b"NX"], set(Until::Forever, Only::IfAbsent)),
             18 => one(&[b"SET", name, &value, b"XX"], set(Until::Forever, Only::IfPresent)),

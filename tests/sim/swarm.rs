@@ -250,6 +250,12 @@ impl Plan {
         Plan { upstream: true, ..Plan::of(seed) }
     }
 
+    /// The same, where nothing befalls the servers but that somebody else may write there.
+    pub fn before_well_servers(seed: u64) -> Plan {
+        let befalls = |hazard: &Hazard| hazard.is_of_servers() && *hazard != Hazard::Past || *hazard == Hazard::Resets;
+        Plan { without: Hazard::ALL.into_iter().filter(befalls).collect(), ..Plan::before_servers(seed) }
+    }
+
     pub fn scenario(&self, rng: &mut Rng) -> Scenario {
         if self.upstream { Scenario::before_servers(rng) } else { Scenario::of(self.seed, rng) }
     }

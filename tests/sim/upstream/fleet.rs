@@ -88,6 +88,7 @@ pub struct Counts {
     pub hung: usize,
     pub late: usize,
     pub pushes: usize,
+    pub expired: usize,
     pub past: usize,
     /// What copies have answered.
     pub copy_reads: usize,
@@ -110,8 +111,9 @@ pub struct Fleet {
     pub healed: bool,
     pub counts: Counts,
     pub tracking: Tracking,
-    /// The event at which servers do what they do.
+    /// The event at which servers do what they do, and their time.
     pub event: u64,
+    pub now_ms: u64,
     /// What servers have done, a line each.
     pub log: Vec<String>,
 }
@@ -139,6 +141,7 @@ impl Fleet {
             counts: Counts::default(),
             tracking: Tracking::default(),
             event: 0,
+            now_ms: 0,
             log: Vec::new(),
         };
         for shard in 0..shards {
@@ -230,7 +233,13 @@ impl Fleet {
 
     /// Keys that there are.
     pub fn keys(&self) -> usize {
-        self.shards.iter().map(|shard| shard.store.len()).sum()
+        let is_there = |state: &&State| state.at(self.now_ms).value.is_some();
+        self.shards.iter().map(|shard| shard.store.values().filter(is_there).count()).sum()
+    }
+
+    /// Whether a shard has a key, and its time is not over.
+    pub fn is_there(&self, shard: usize, key: &[u8]) -> bool {
+        self.shards[shard].store.get(key).is_some_and(|state| state.at(self.now_ms).value.is_some())
     }
 }
 

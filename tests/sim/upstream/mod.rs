@@ -45,6 +45,8 @@ pub struct Setup {
     pub password: bool,
     /// Some keys are the cores' own.
     pub keeps_some: bool,
+    /// Keys expire.
+    pub expires: bool,
     /// Servers of a cluster know CLUSTER SHARDS.
     pub knows_shards: bool,
     /// One that has lost a part of itself answers nothing.
@@ -74,7 +76,7 @@ impl Setup {
         ]);
         let is_cluster = matches!(kind, PoolKind::Cluster(_));
         let shards = if kind == PoolKind::Single { 1 } else { rng.between(2, 4) };
-        Setup {
+        let mut setup = Setup {
             kind,
             shards,
             replicas: if is_cluster { rng.between(0, 2) } else { 0 },
@@ -90,8 +92,12 @@ impl Setup {
             keeps_some: rng.chance(15),
             knows_shards: rng.chance(80),
             wants_all_slots: rng.chance(50),
+            expires: false,
             troubles: Vec::new(),
-        }
+        };
+        // Without a draw of its own, which would make other runs of all seeds.
+        setup.expires = setup.connect_timeout_ms == 20;
+        setup
     }
 
     pub fn is_cluster(&self) -> bool {

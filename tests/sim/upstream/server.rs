@@ -43,10 +43,10 @@ impl Fleet {
         self.counts.served += 1;
         let mut replies = Vec::new();
         for (key, action) in parts {
+            replies.push(self.act(shard, key.clone(), &action, Some(wire)));
             if peer.tracks && action.is_look() {
                 self.remember(wire, &key);
             }
-            replies.push(self.act(shard, key, &action, Some(wire)));
         }
         let mut out = Vec::new();
         encode(&joined(joins, replies), peer.resp3, &mut out);
@@ -110,7 +110,7 @@ impl Fleet {
             return Some("CLUSTERDOWN The cluster is down".into());
         }
         let several = parts.iter().any(|(key, _)| *key != parts[0].0);
-        let has = |fleet: &Fleet, (key, _): &(Vec<u8>, Action)| fleet.shards[shard].store.contains_key(key);
+        let has = |fleet: &Fleet, (key, _): &(Vec<u8>, Action)| fleet.is_there(shard, key);
         let missing = parts.iter().filter(|part| !has(self, part)).count();
         let moving = self.places.get(&slot).and_then(|place| place.moving);
         if self.is_primary(node) {
@@ -144,6 +144,7 @@ impl Fleet {
 /// What a request does to which keys. None: this model does not know it.
 fn parts_of(name: &[u8], words: &[Vec<u8>]) -> Option<(Parts, Joins)> {
     let value = |at: usize| words.get(at).map(|word| word.as_slice().into());
+    let number = |at: usize| std::str::from_utf8(words.get(at)?).ok()?.parse::<i64>().ok();
     let each = |action: Action| words[1..].iter().map(|key| (key.clone(), action.clone())).collect();
     let set = |value, only| Action::Set { value, until: Until::Forever, only };
     let action = match (name, words.len()) {
@@ -157,12 +158,21 @@ fn parts_of(name: &[u8], words: &[Vec<u8>]) -> Option<(Parts, Joins)> {
         (b"GET", 2) | (b"HGET", 3) => Action::Get,
         (b"GETDEL", 2) => Action::GetDel,
         (b"INCR", 2) => Action::Incr,
-        (b"INCRBY", 3) => Action::IncrBy(std::str::from_utf8(&words[2]).ok()?.parse().ok()?),
+        (b"INCRBY", 3) => Action::IncrBy(number(2)?),
         (b"PTTL", 2) => Action::PTtl,
         (b"SET", 3) => set(value(2)?, Only::Always),
         (b"HMSET", 4) => set(value(3)?, Only::Always),
         (b"SET", 4) if words[3] == b"NX" => set(value(2)?, Only::IfAbsent),
         (b"SET", 4) if words[3] == b"XX" => set(value(2)?, Only::IfPresent),
+        (b"SET", 5) if words[3].eq_ignore_ascii_case(b"PX") => {
+            Action::Set { value: value(2)?, until: Until::AfterMs(number(4)? as u64), only: Only::Always }
+        }
+        (b"SET", 5) if words[3] == b"KEEPTTL" && words[4] == b"XX" => {
+            Action::Set { value: value(2)?, until: Until::Keep, only: Only::IfPresent }
+        }
+        (b"PEXPIRE", 3) => Action::ExpireMs(number(2)?),
+        (b"PERSIST", 2) => Action::Persist,
+        (b"PEXPIRETIME", 2) => Action::PExpireTime,
         (b"SETNX", 3) => Action::SetNx(value(2)?),
         (b"GETSET", 3) => Action::GetSet(value(2)?),
         (b"APPEND", 3) => Action::Append(value(2)?),

@@ -49,9 +49,10 @@ impl Fleet {
 
     /// Does something to a key, for a connection or past all of them.
     pub fn act(&mut self, shard: usize, key: Vec<u8>, action: &Action, by: Option<usize>) -> Reply {
+        self.expire(shard, &key);
         let store = &mut self.shards[shard].store;
         let old = store.get(&key).cloned().unwrap_or_default();
-        let (state, reply) = old.apply(0, action);
+        let (state, reply) = old.apply(self.now_ms, action);
         if by.is_some() {
             self.tracking.homes.insert(key.clone(), shard);
         }
@@ -69,6 +70,16 @@ impl Fleet {
         let versions = self.tracking.versions.entry(key).or_default();
         versions.push(version);
         reply
+    }
+
+    /// A key whose time is over is noticed when it is asked for, and all are told who have asked for it.
+    fn expire(&mut self, shard: usize, key: &[u8]) {
+        let store = &mut self.shards[shard].store;
+        if store.get(key).is_some_and(|state| state.at(self.now_ms).value.is_none()) {
+            store.remove(key);
+            self.counts.expired += 1;
+            self.key_changes(shard, key, None);
+        }
     }
 
     /// Tells all who have asked a shard for a key, but for the one that has changed it.

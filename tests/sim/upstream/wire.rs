@@ -225,7 +225,7 @@ impl World {
             let fleet = self.fleet.as_mut().expect("there are wires");
             fleet.wires[number].input.drain(..length);
             let (node, mut peer) = (fleet.wires[number].node, fleet.wires[number].peer);
-            fleet.event = self.event;
+            (fleet.event, fleet.now_ms) = (self.event, (World::EPOCH_US + self.clock_us) / 1000);
             let reply = fleet.serve(number, &mut peer, &words).map_err(failed)?;
             let text = words.iter().map(|word| brief(word)).collect::<Vec<_>>().join(" ");
             let (link, address) = (fleet.wires[number].link, fleet.nodes[node].address.clone());
