@@ -5,7 +5,7 @@
 
 use super::draft::{Draft, Member, again, reply_of};
 use super::fold::Fold;
-use super::reads::{Question, Reads, Round};
+use super::reads::{Joins, Question, Reads, Round};
 use super::{Cell, Copy};
 use crate::keyspace::command::Request;
 use crate::protocol::resp::{Output, Proto};
@@ -326,11 +326,11 @@ impl<W> Cache<W> {
         &mut self,
         (hash, key): (KeyHash, &[u8]),
         question: &Question,
-        how: (Option<u32>, bool),
-        (who, proto): (W, Proto),
+        joins: Joins,
+        member: (W, Proto),
     ) -> u32 {
         let entry = self.get(hash, key).expect("a key that has an entry");
-        let number = entry.reads.join(question, how, who, proto);
+        let number = entry.reads.join(question, joins, entry.news.combines, member);
         let full = entry.is_full();
         self.full |= full;
         if self.reading.last() != Some(&hash) {

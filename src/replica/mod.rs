@@ -30,4 +30,4 @@ pub use draft::{Draft, Member};
 #[cfg(feature = "faults")]
 pub use fault::Fault;
 pub use fold::Fold;
-pub use reads::{Question, Read, Reads, Recent, Round, Term, Told};
+pub use reads::{Joins, Question, Read, Reads, Recent, Round, Term, Told};

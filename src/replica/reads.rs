@@ -31,6 +31,15 @@ pub struct Question<'a> {
     pub paired: bool,
 }
 
+/// How a read waits.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Joins {
+    /// The number of what its client has asked last.
+    pub behind: Option<u32>,
+    /// A copy of its reply is of use.
+    pub keeps: bool,
+}
+
 /// A server's reply, in both versions of the protocol.
 #[derive(Clone, Debug)]
 pub struct Told {
@@ -191,8 +200,8 @@ impl<W> Reads<W> {
     }
 
     /// Whether this may wait to be asked.
-    pub fn has_room_for(&self, question: &Question) -> bool {
-        self.draft.len() < READS_MAX || self.draft.iter().any(|read| read.asks(question))
+    pub fn has_room_for(&self, question: &Question, combines: bool) -> bool {
+        self.draft.len() < READS_MAX || combines && self.draft.iter().any(|read| read.asks(question))
     }
 
     pub fn is_full(&self) -> bool {
@@ -220,12 +229,18 @@ impl<W> Reads<W> {
         self.copies.find_mut(question.hash, |copy| copy.hash == question.hash && *copy.request == *question.bytes)
     }
 
-    /// Has somebody wait for a reply, behind the read of that number, of which there is a copy afterwards if it `keeps` one;
-    /// the number of what it joins.
-    pub fn join(&mut self, question: &Question, (behind, keeps): (Option<u32>, bool), who: W, proto: Proto) -> u32 {
+    /// Has somebody wait for a reply; the number of what it joins, which is another's read if they may be combined.
+    pub fn join(
+        &mut self,
+        question: &Question,
+        Joins { behind, keeps }: Joins,
+        combines: bool,
+        member: (W, Proto),
+    ) -> u32 {
         // What has left already is no longer in the way.
         let from = behind.map_or(0, |number| (number.wrapping_sub(self.first) as i32).max(0) as usize);
-        let joined = self.draft.iter().skip(from).position(|read| read.asks(question));
+        let alike = self.draft.iter().skip(from).position(|read| read.asks(question));
+        let joined = alike.filter(|_| combines);
         let at = joined.map_or(self.draft.len(), |at| from + at);
         if joined.is_none() {
             let Question { bytes, hash, paired } = *question;
@@ -233,7 +248,7 @@ impl<W> Reads<W> {
             self.draft.push(Read { request: bytes.into(), hash, paired, keeps, members: Vec::new() });
         }
         self.draft[at].keeps |= keeps;
-        self.draft[at].members.push((who, proto));
+        self.draft[at].members.push(member);
         self.members += 1;
         self.first.wrapping_add(at as u32)
     }
@@ -347,18 +362,32 @@ mod tests {
     #[test]
     fn alike_reads_are_asked_once_in_each_ones_order() {
         let mut reads = Reads::default();
-        let mut join = |text: &[u8], behind, who| reads.join(&question(text), (behind, true), who, Proto::Resp2);
+        let mut join = |text: &[u8], behind, who| {
+            reads.join(&question(text), Joins { behind, keeps: true }, true, (who, Proto::Resp2))
+        };
         assert_eq!([join(b"ab", None, 1), join(b"c", Some(0), 1), join(b"ba", None, 2)], [0, 1, 2]);
         assert_eq!([join(b"c", Some(2), 2), join(b"ab", None, 3), join(b"c", Some(0), 3)], [3, 0, 1]);
         let left = reads.depart().expect("they wait");
         assert_eq!(waiting(&left), [(&b"ab"[..], vec![1, 3]), (b"c", vec![1, 3]), (b"ba", vec![2]), (b"c", vec![2])]);
         // What comes meanwhile waits, whatever it follows.
-        assert_eq!(reads.join(&question(b"c"), (Some(3), true), 2, Proto::Resp2), 4);
+        assert_eq!(reads.join(&question(b"c"), Joins { behind: Some(3), keeps: true }, true, (2, Proto::Resp2)), 4);
         assert!(reads.depart().is_none() && !reads.is_idle());
         reads.landed();
         assert_eq!(waiting(&reads.depart().expect("one waits")), [(&b"c"[..], vec![2])]);
         reads.landed();
         assert!(reads.is_idle());
+    }
+
+    /// Where nothing may be combined each is asked by itself, and a copy is made all the same.
+    #[test]
+    fn what_may_not_be_combined_is_asked_one_by_one() {
+        let mut reads = Reads::default();
+        let asked = question(b"a");
+        let numbers = [1, 2, 3]
+            .map(|who| reads.join(&asked, Joins { behind: None, keeps: who == 2 }, false, (who, Proto::Resp2)));
+        assert_eq!(numbers, [0, 1, 2]);
+        let left = reads.depart().expect("they wait");
+        assert_eq!(left.iter().map(|read| read.keeps).collect::<Vec<_>>(), [false, true, false]);
     }
 
     #[test]
@@ -425,7 +454,7 @@ mod tests {
             assert_eq!(reads.last(&asked, proto).is_some(), is_told);
         }
         for (who, proto) in [(1, Proto::Resp2), (2, Proto::Resp3)] {
-            reads.join(&asked, (None, false), who, proto);
+            reads.join(&asked, Joins::default(), true, (who, proto));
         }
         assert_eq!(reads.depart().expect("they wait")[0].proto(), Proto::Resp3);
     }

@@ -4,11 +4,11 @@ one key alone could have answered.
 
 from hot import register
 from hot.drive import Op
-from hot.stage import full, suite
+from hot.mixed import play_registers
+from hot.stage import suite
 from lib.cases import check
 
 LANES = 160
-OPERATIONS_MAX = 200_000
 FIELD = b"f"
 
 # Ways to ask for the field: each is a question of its own.
@@ -31,7 +31,7 @@ def fields_are_linearizable(stage):
         for key in keys:
             crowd.call(crowd.lanes[0], b"HMSET", key, FIELD, b"first")
         stage.heat(crowd, keys, name=b"HGETALL")
-        history, count = {key: [] for key in keys}, 0
+        count = 0
 
         def write(key):
             nonlocal count
@@ -51,16 +51,9 @@ def fields_are_linearizable(stage):
                 for _ in range(stage.rng.randint(1, 20)):
                     key = stage.rng.choice(keys) if stage.rng.random() > 0.9 else key
                     ops.append(write(key) if stage.rng.random() < 0.01 else read(key))
-            for op in ops:
-                history[op.words[1]].append(op)
             return ops
 
-        seconds = full(2.0, 0.8)
-        share = stage.measured(crowd, keys, lambda: crowd.run(seconds, pipeline, lambda op: None, OPERATIONS_MAX))
-        for key, ops in history.items():
-            wrong = register.check([step_of(op) for op in ops], b"first")
-            check(not wrong, f"{key!r}, {len(ops)} operations: {wrong}")
-        stage.check_hot(share)
+        play_registers(stage, crowd, keys, pipeline, step_of)
 
 
 def step_of(op):

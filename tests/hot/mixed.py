@@ -24,7 +24,7 @@ def registers_are_linearizable(stage):
         for key in keys:
             crowd.call(crowd.lanes[0], b"SET", key, b"first")
         stage.heat(crowd, keys)
-        history, count = {key: [] for key in keys}, 0
+        count = 0
 
         def fresh():
             nonlocal count
@@ -46,16 +46,27 @@ def registers_are_linearizable(stage):
                         ops.append(Op(b"GETSET", key, fresh()))
                     else:
                         ops.append(Op(b"GET", key))
-            for op in ops:
-                history[op.words[1]].append(op)
             return ops
 
-        seconds = full(2.0, 0.8)
-        share = stage.measured(crowd, keys, lambda: crowd.run(seconds, pipeline, lambda op: None, OPERATIONS_MAX))
-        for key, ops in history.items():
-            wrong = register.check([step_of(op) for op in ops], b"first")
-            check(not wrong, f"{key!r}, {len(ops)} operations: {wrong}")
-        stage.check_hot(share)
+        play_registers(stage, crowd, keys, pipeline, step_of)
+
+
+def play_registers(stage, crowd, keys, pipeline, step_of):
+    """Pipelines on keys that each hold `first`, and what they were answered as what a register could have answered."""
+    history = {key: [] for key in keys}
+
+    def noted(lane):
+        ops = pipeline(lane)
+        for op in ops:
+            history[op.words[1]].append(op)
+        return ops
+
+    seconds = full(2.0, 0.8)
+    share = stage.measured(crowd, keys, lambda: crowd.run(seconds, noted, lambda op: None, OPERATIONS_MAX))
+    for key, ops in history.items():
+        wrong = register.check([step_of(op) for op in ops], b"first")
+        check(not wrong, f"{key!r}, {len(ops)} operations: {wrong}")
+    stage.check_hot(share)
 
 
 def step_of(op):

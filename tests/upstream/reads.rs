@@ -1,7 +1,7 @@
 //! Hot keys that are no strings: reads of them are answered from copies of replies, or asked once for all who wait, and
 //! nobody is told what is no longer so.
 
-use super::hot::{ONE, TWO, ask_all, ask_both, before, four};
+use super::hot::{ONE, TWO, ask_all, ask_both, before, expect_short_lives, four, spared_by};
 use super::scripted::Scripted;
 use crate::SERVER;
 use crate::rig::Rig;
@@ -48,16 +48,7 @@ fn replies_are_copied_until_somebody_writes() {
         assert_eq!(ask_all(&mut rig, &mut server, "HGETALL k").1, FILLS, "{line}");
         assert_eq!(ask_all(&mut rig, &mut server, "HGETALL k"), (four(&hash("a")), vec![]), "{line}");
     }
-    // A copy lives for a while only, or for as long as the key.
-    server.lives.insert("k".into(), 300);
-    let mut seen = Vec::new();
-    for _ in 0..140 {
-        rig.pass(10_000);
-        seen.push(ask_all(&mut rig, &mut server, "HGETALL k").1.len());
-    }
-    let fills: Vec<usize> = (0..seen.len()).filter(|at| seen[*at] > 0).collect();
-    assert_eq!(fills[1..], [fills[0] + 30]);
-    assert!((90..100).contains(&fills[0]), "{fills:?}");
+    expect_short_lives(&mut rig, &mut server, "HGETALL k");
 }
 
 /// Both versions of the protocol are told by the one reply.
@@ -252,20 +243,12 @@ fn an_old_server_has_no_copies() {
 #[test]
 fn what_a_server_is_spared_is_counted() {
     let (mut rig, mut server) = hot(|_| {}, false);
-    let figures = |rig: &mut Rig| {
-        let info = rig.say(ONE[0], "INFO upstream");
-        ["hot_hits", "coalesced", "folded"].map(|name| {
-            let at = info.find(&format!(",{name}=")).unwrap_or_else(|| panic!("{name} is missing: {info}"));
-            info[at + name.len() + 2..].split([',', '\r']).next().and_then(|n| n.parse::<u64>().ok()).expect("a number")
-        })
-    };
-    let before = figures(&mut rig);
-    ask_all(&mut rig, &mut server, "HGETALL k");
-    server.set(&mut rig, "k", "new", None);
-    ask_all(&mut rig, &mut server, "HGETALL k");
-    let after = figures(&mut rig);
-    let grown: Vec<u64> = before.iter().zip(after).map(|(before, after)| after - before).collect();
-    assert_eq!(grown, [4, 2, 0]);
+    let spared = spared_by(&mut rig, |rig| {
+        ask_all(rig, &mut server, "HGETALL k");
+        server.set(rig, "k", "new", None);
+        ask_all(rig, &mut server, "HGETALL k");
+    });
+    assert_eq!(spared, [4, 2, 0, 0]);
     let explained = rig.say(ONE[0], "HOTKEYS EXPLAIN k");
     for part in ["replicated,folded", "copies\r\n:2"] {
         assert!(explained.contains(part), "{explained}");

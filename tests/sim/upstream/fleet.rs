@@ -217,6 +217,8 @@ impl Fleet {
     }
 
     pub fn move_key(&mut self, key: &[u8], from: usize, to: usize) {
+        // What has expired does not move: by then there may be another value where it would go.
+        self.expire(from, key);
         if let Some(state) = self.shards[from].store.remove(key) {
             self.shards[to].store.insert(key.to_vec(), state);
             self.key_changes(from, key, None);

@@ -73,7 +73,7 @@ impl Fleet {
     }
 
     /// A key whose time is over is noticed when it is asked for, and all are told who have asked for it.
-    fn expire(&mut self, shard: usize, key: &[u8]) {
+    pub fn expire(&mut self, shard: usize, key: &[u8]) {
         let store = &mut self.shards[shard].store;
         if store.get(key).is_some_and(|state| state.at(self.now_ms).value.is_none()) {
             store.remove(key);

@@ -12,7 +12,7 @@ use crate::engine::upstream::forward::push_words;
 use crate::heat::Access;
 use crate::protocol::command::passage::{Passage, Steady, passage};
 use crate::protocol::resp::{Args, Proto};
-use crate::replica::{Question, Read, Round, Term, Told};
+use crate::replica::{Joins, Question, Read, Round, Term, Told};
 use crate::types::{KeyHash, Now};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -62,7 +62,7 @@ impl Engine {
         let router = self.router.as_deref_mut().expect("requests are passed on where there is a router");
         // A server that does not may know the first version of the protocol only, in which all are told.
         let told = client.proto == Proto::Resp2 || router.says_what_changes(key);
-        let bytes = as_sent(args).filter(|bytes| told && bytes.len() <= REQUEST_BYTES_MAX && entry.combines());
+        let bytes = as_sent(args).filter(|bytes| told && bytes.len() <= REQUEST_BYTES_MAX);
         let Some(bytes) = bytes else {
             return if behind.is_some() { wait(client) } else { Meets::HotKeys };
         };
@@ -81,12 +81,13 @@ impl Engine {
             entry.reads.uncounted += 1;
             return Meets::HotKey;
         }
-        if !entry.reads.has_room_for(&question) {
+        if !entry.reads.has_room_for(&question, entry.combines()) {
             return if behind.is_some() { wait(client) } else { Meets::HotKeys };
         }
         let keeps = entry.reads.knows(&question) || router.hot.recent.sees_again(question.hash);
         let ticket = Ticket::new(call.conn, client.queue.wait(client.is_muted()), 0);
-        let number = self.hot.upstream.join_read((hash, key), &question, (behind, keeps), (ticket, client.proto));
+        let number =
+            self.hot.upstream.join_read((hash, key), &question, Joins { behind, keeps }, (ticket, client.proto));
         client.order.asked_read(hash, number);
         Meets::HotKey
     }
