@@ -6,7 +6,7 @@ use crate::load::endpoint::{Endpoint, Login};
 use crate::protocol::rdb::{Fault, RdbError};
 use crate::protocol::resp::{Args, Limits, parse};
 use std::io::Write;
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 
@@ -50,6 +50,9 @@ fn serve(mut each: impl FnMut(&[String], &mut TcpStream) -> bool + Send + 'stati
                 }
                 served += 1;
                 if !each(&words, &mut stream) {
+                    // Closed with bytes unread it would be reset, and replies that are on their way might be lost.
+                    stream.shutdown(Shutdown::Write).expect("it is connected");
+                    while let Ok(1..) = stream.read(&mut chunk) {}
                     return served;
                 }
             }
