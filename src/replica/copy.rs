@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// Replies from this length on are shared by all who get them.
-pub(super) const SHARED_BYTES_MIN: usize = 64 * 1024;
+pub const SHARED_BYTES_MIN: usize = 64 * 1024;
 
 /// What the key held.
 #[derive(Clone, Debug)]

@@ -24,7 +24,7 @@ mod tests;
 
 pub use cache::{Cache, Entry, Install, Landing, Refresh};
 pub use cell::Cell;
-pub use copy::Copy;
+pub use copy::{Copy, SHARED_BYTES_MIN};
 pub use directory::{Directory, Row};
 pub use draft::{Draft, Member};
 #[cfg(feature = "faults")]

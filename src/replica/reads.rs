@@ -61,7 +61,7 @@ impl Told {
     }
 
     pub fn is_error(&self) -> bool {
-        self.reply[0] == b'-'
+        matches!(self.reply[0], b'-' | b'!')
     }
 
     /// As a client is told it.
@@ -461,8 +461,8 @@ mod tests {
 
     #[test]
     fn what_has_no_older_wording_is_an_error() {
-        let mut told = told("|1\r\n+a\r\n+b\r\n+c\r\n");
-        assert_eq!(**told.told(Proto::Resp2), UNTOLD);
-        assert!(!told.is_error());
+        let [mut attribute, error] = ["|1\r\n+a\r\n+b\r\n+c\r\n", "!3\r\nERR\r\n"].map(told);
+        assert_eq!(**attribute.told(Proto::Resp2), UNTOLD);
+        assert!(error.is_error() && !attribute.is_error());
     }
 }

@@ -12,15 +12,13 @@ use crate::engine::upstream::forward::push_words;
 use crate::heat::Access;
 use crate::protocol::command::passage::{Passage, Steady, passage};
 use crate::protocol::resp::{Args, Proto};
-use crate::replica::{Joins, Question, Read, Round, Term, Told};
+use crate::replica::{Joins, Question, Read, Round, SHARED_BYTES_MIN, Term, Told};
 use crate::types::{KeyHash, Now};
 use std::borrow::Cow;
 use std::sync::Arc;
 
 /// A longer request is asked for by itself.
 const REQUEST_BYTES_MAX: usize = 4096;
-/// A longer reply is sent from where it lies.
-const SHARED_BYTES_MIN: usize = 64 * 1024;
 
 /// Requests that a round makes unnecessary.
 pub(super) fn coalesced(round: &Round<Ticket>) -> u64 {
