@@ -62,8 +62,9 @@ class Cluster:
     NODES = 6
 
     def __init__(self, stack):
-        ports = free_run(self.NODES)
-        bus = free_run(self.NODES)
+        # One run for both: two might overlap.
+        ports = free_run(2 * self.NODES)
+        bus = ports + self.NODES
         self.nodes = []
         for number in range(self.NODES):
             node = redis_server(
