@@ -1,7 +1,7 @@
 //! Hot keys that are no strings: reads of them are answered from copies of replies, or asked once for all who wait, and
 //! nobody is told what is no longer so.
 
-use super::hot::{ONE, TWO, ask_all, ask_both, before, expect_short_lives, four, spared_by};
+use super::hot::{ONE, TWO, ask_all, ask_both, before, expect_short_lives, four, heat, spared_by};
 use super::scripted::Scripted;
 use crate::SERVER;
 use crate::rig::Rig;
@@ -12,18 +12,7 @@ fn hot(change: impl FnOnce(&mut PoolOptions), is_old: bool) -> (Rig, Scripted) {
     let (mut rig, mut server) = before(change);
     server.keys.insert("k".into(), "0".into());
     server.is_old = is_old;
-    for _ in 0..30 {
-        for client in [ONE[0], TWO[0]] {
-            rig.tell(client, &"HGETALL k\n".repeat(50));
-        }
-        server.serve(&mut rig);
-        rig.mono_us += 10_000;
-        rig.cpu_us += 1_000;
-    }
-    rig.pass(0);
-    for _ in 0..3 {
-        ask_all(&mut rig, &mut server, "HGETALL k");
-    }
+    heat(&mut rig, &mut server, "HGETALL k");
     (rig, server)
 }
 

@@ -38,9 +38,9 @@ pub enum Cargo {
 
 /// See the module.
 pub struct Flight {
-    pub cargo: Cargo,
-    pub cell: Arc<Cell>,
-    pub pool: usize,
+    cargo: Cargo,
+    cell: Arc<Cell>,
+    pool: usize,
     writes: bool,
     /// The version at which a copy may be made of it.
     version: Option<u64>,
@@ -59,8 +59,15 @@ pub struct Flight {
     pub is_stale: bool,
 }
 
+/// Nothing, which takes no memory.
+impl Default for Cargo {
+    fn default() -> Cargo {
+        Cargo::Reads(Round { key: Box::default(), hash: KeyHash::default(), reads: Vec::new() })
+    }
+}
+
 impl Cargo {
-    pub fn key(&self) -> (KeyHash, &[u8]) {
+    fn key(&self) -> (KeyHash, &[u8]) {
         match self {
             Cargo::Fold(fold) => (fold.hash, fold.key()),
             Cargo::Reads(round) => (round.hash, &round.key),
@@ -307,7 +314,7 @@ impl Engine {
         while let Some(number) = self.router.as_deref_mut().and_then(|router| router.hot.ripe.pop()) {
             let router = self.router.as_deref_mut().expect("it was there just now");
             let mut flight = router.hot.remove(number);
-            match std::mem::replace(&mut flight.cargo, Cargo::Fold(Box::default())) {
+            match std::mem::take(&mut flight.cargo) {
                 Cargo::Reads(round) => self.land_reads(now, round, &mut flight),
                 Cargo::Fold(fold) => self.fold_flies_on(now, fold, flight, effects),
             }
