@@ -110,21 +110,32 @@ pub fn expect_short_lives(rig: &mut Rig, server: &mut Scripted, line: &str) {
 #[test]
 fn no_copy_is_made_beside_a_write() {
     let (mut rig, mut server) = hot(|_| {}, false);
-    for (line, sent) in [("SET k b", "set"), ("MSET k c l c", "MSET")] {
+    let writes = [("SET k b", "set", "+OK"), ("MSET k c l c", "MSET", "+OK")];
+    expect_no_copy_beside(&mut rig, &mut server, ("GET k", &FILLS), writes);
+}
+
+/// Plays writes, each with how it is sent and what it is answered, beside a read of which two cores ask so for copies.
+pub fn expect_no_copy_beside(
+    rig: &mut Rig,
+    server: &mut Scripted,
+    (read, fills): (&str, &[&str; 4]),
+    writes: [(&str, &'static str, &str); 2],
+) {
+    for (line, sent, reply) in writes {
         server.held = Some(sent);
         rig.tell(ONE[0], line);
-        assert_eq!(server.serve(&mut rig), [""; 0]);
+        assert_eq!(server.serve(rig), [""; 0]);
         // The other core reads before the write is applied.
         for _ in 0..2 {
-            rig.tell(TWO[0], "GET k");
-            assert_eq!(server.serve(&mut rig), ["get k"], "{line}");
+            rig.tell(TWO[0], read);
+            assert_eq!(server.serve(rig), fills[..1], "{line}");
             rig.take(TWO[0]);
         }
         server.held = None;
-        server.serve(&mut rig);
-        assert_eq!(rig.take(ONE[0]), "+OK");
-        assert_eq!(ask_all(&mut rig, &mut server, "GET k").1, FILLS);
-        assert_eq!(ask_all(&mut rig, &mut server, "GET k").1, [""; 0]);
+        server.serve(rig);
+        assert_eq!(rig.take(ONE[0]), reply);
+        assert_eq!(ask_all(rig, server, read).1, fills);
+        assert_eq!(ask_all(rig, server, read).1, [""; 0]);
     }
 }
 

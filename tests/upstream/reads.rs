@@ -1,7 +1,9 @@
 //! Hot keys that are no strings: reads of them are answered from copies of replies, or asked once for all who wait, and
 //! nobody is told what is no longer so.
 
-use super::hot::{ONE, TWO, ask_all, ask_both, before, expect_short_lives, four, heat, spared_by};
+use super::hot::{
+    ONE, TWO, ask_all, ask_both, before, expect_no_copy_beside, expect_short_lives, four, heat, spared_by,
+};
 use super::scripted::Scripted;
 use crate::SERVER;
 use crate::rig::Rig;
@@ -71,21 +73,8 @@ fn what_comes_again_is_copied() {
 #[test]
 fn no_copy_is_made_beside_a_write() {
     let (mut rig, mut server) = hot(|_| {}, false);
-    for (line, sent) in [("SET k b", "set"), ("HSET k f c", "HSET")] {
-        server.held = Some(sent);
-        rig.tell(ONE[0], line);
-        assert_eq!(server.serve(&mut rig), [""; 0]);
-        for _ in 0..2 {
-            rig.tell(TWO[0], "HGETALL k");
-            assert_eq!(server.serve(&mut rig), ["HGETALL k"], "{line}");
-            rig.take(TWO[0]);
-        }
-        server.held = None;
-        server.serve(&mut rig);
-        rig.take(ONE[0]);
-        assert_eq!(ask_all(&mut rig, &mut server, "HGETALL k").1, FILLS);
-        assert_eq!(ask_all(&mut rig, &mut server, "HGETALL k").1, [""; 0]);
-    }
+    let writes = [("SET k b", "set", "+OK"), ("HSET k f c", "HSET", ":0")];
+    expect_no_copy_beside(&mut rig, &mut server, ("HGETALL k", &FILLS), writes);
 }
 
 /// A push between a reply and the one behind it tells of a change that the reply has not seen.
