@@ -324,14 +324,16 @@ impl Disk {
         if self.written != self.seen_written {
             (self.seen_written, self.mark_us) = (self.written, Some(now_us + MARK_US));
         }
-        if self.mark_us.is_none_or(|at_us| now_us < at_us || self.durable < self.written) || engine.has_frame() {
+        if self.mark_us.is_none_or(|at_us| now_us < at_us || self.durable < self.written) {
             return Ok(());
         }
         self.write_mark(engine)
     }
 
+    /// Not where there is no room, nor past a frame that waits for some.
     fn write_mark(&mut self, engine: &mut Engine) -> io::Result<()> {
-        let Some(segment) = self.segment.as_mut().filter(|segment| segment.at + MARK_BYTES <= segment.bytes) else {
+        let has_room = |segment: &&mut Segment| segment.at + MARK_BYTES <= segment.bytes;
+        let Some(segment) = self.segment.as_mut().filter(has_room).filter(|_| !engine.has_frame()) else {
             return Ok(());
         };
         let (sequence, _) = segment.put(engine)?;

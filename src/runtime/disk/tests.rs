@@ -409,6 +409,32 @@ fn no_room_refuses_writes_until_there_is_some() {
     desk.crash();
 }
 
+/// Whoever ends while a frame waits for room leaves it out, and all that was written comes back.
+#[test]
+fn what_finds_no_room_at_the_end_is_left_out() {
+    let folder = Folder::new("no-end");
+    let away = Folder::new("no-end-away");
+    let mut desk = Desk::open(&folder, Fsync::EverySecond);
+    desk.tell("SET a 1");
+    desk.until("the next segment", |desk| matches!(desk.disk.spare, Spare::There { .. }));
+    fs::remove_dir(&away.0).and_then(|()| fs::rename(&folder.0, &away.0)).expect("it can be renamed");
+    for number in 0..3 {
+        desk.tell(&format!("SET key:{number} {}", "x".repeat(SEGMENT_BYTES as usize / 2)));
+    }
+    desk.until("it is known that there is no room", |desk| desk.engine.refuses_writes());
+    assert!(desk.engine.has_frame());
+    fs::rename(&away.0, &folder.0).expect("it can be renamed");
+    assert!(!desk.disk.finish(&mut desk.engine));
+    for name in folder.segments() {
+        let bytes = fs::metadata(folder.0.join(&name)).expect("it is there").len();
+        assert_eq!(bytes, SEGMENT_BYTES, "{name}");
+    }
+    desk.crash();
+    let desk = Desk::open(&folder, Fsync::EverySecond);
+    assert_eq!(desk.engine.keys(), 3);
+    desk.crash();
+}
+
 /// A frame that waits for room is in doubt with its keys, whatever becomes durable before it.
 #[test]
 fn what_waits_for_room_is_not_shown() {
