@@ -6,10 +6,11 @@ pub mod types;
 
 pub mod protocol;
 
+pub mod log;
+
 pub mod keyspace;
 
 pub mod heat;
-pub mod log;
 pub mod replica;
 pub mod routing;
 pub mod session;

@@ -1,13 +1,14 @@
 //! One core's log as its engine knows it: what is to be written, how far it is durable, and how keys come back from it.
 //!
 //! Keys are logged, not commands: a frame has each key that changed since the last one, as it is now, so that a turn is in
-//! the log as a whole or not at all, and with it each transaction of one core.
+//! the log as a whole or not at all, and with it each transaction of one core. It is filled where keys change: see
+//! `keyspace/dirty.rs`.
 
 use super::event::Effects;
 use super::sessions::Client;
 use super::{Batch, Engine};
-use crate::keyspace::{Dirt, ItemRef, SoilPlace, Stored};
-use crate::log::{FrameBuffer, Kind, RECORD_HEADER_BYTES, Record, zeros_behind};
+use crate::keyspace::{ItemRef, SoilPlace};
+use crate::log::{Kind, RECORD_HEADER_BYTES, Record, zeros_behind};
 use crate::protocol::command::{Spec, flags::flag};
 use crate::types::{ConnId, Now, SLOTS, Slot};
 use std::collections::VecDeque;
@@ -68,9 +69,6 @@ struct Listed {
 pub struct Journal {
     /// Changes are logged.
     pub is_on: bool,
-    frame: FrameBuffer,
-    /// The items of its puts.
-    frame_items: Vec<ItemRef>,
     /// What is logged now is of this age.
     age: u64,
     /// What was written in this run, and was not cleaned yet.
@@ -114,38 +112,21 @@ impl Engine {
 
     /// Puts what has changed into a frame; answers how long the frame is, unless there is nothing to write.
     pub fn fill_log(&mut self) -> Option<usize> {
-        let Journal { frame, frame_items, .. } = &mut self.journal;
         let (table, core) = (&self.table, self.core);
-        if frame.is_empty() && self.shard.is_dirty() {
-            self.shard.take_dirt(|dirt| {
-                match dirt {
-                    Dirt::Cleared => frame.append(Record {
-                        kind: Kind::Clear,
-                        value: &bits_of(table.slots_of(core)),
-                        ..Record::default()
-                    }),
-                    Dirt::Put(item, Stored { slot, key, value, expiry_ms, raw }) => {
-                        frame_items.push(item);
-                        frame.append(Record { kind: Kind::Put, raw, slot, key, value, expiry_ms });
-                    }
-                    Dirt::Removed { slot, key } => frame.remove(slot, key),
-                }
-                frame.len_bytes() < FRAME_BYTES
-            });
-        }
-        (!frame.is_empty()).then(|| frame.len_bytes())
+        self.shard.fill_frame(FRAME_BYTES, || bits_of(table.slots_of(core)))
     }
 
     /// Whether a frame was filled and not written yet.
     pub fn has_frame(&self) -> bool {
-        !self.journal.frame.is_empty()
+        self.shard.has_frame()
     }
 
     /// The next frame, sealed for the segment with this nonce, and its number; behind it are as many zeros as
     /// [`zeros_behind`] says for a frame that goes to `at` and ends at `end` at the latest. An empty one only says what is
     /// durable.
     pub fn seal_log(&mut self, nonce: u64, at: u64, end: u64) -> Sealed<'_> {
-        let Journal { frame, sealed, durable, .. } = &mut self.journal;
+        let Journal { sealed, durable, .. } = &mut self.journal;
+        let frame = self.shard.filled_frame();
         let frame_bytes = frame.seal(*sealed + 1, *durable, nonce).len();
         let bytes = frame.with_zeros(zeros_behind(at + frame_bytes as u64, end));
         Sealed { sequence: *sealed + 1, frame_bytes, bytes }
@@ -159,13 +140,9 @@ impl Engine {
 
     /// The frame was written.
     pub fn log_written(&mut self) {
-        let Journal { sealed, frame, frame_items, listed, .. } = &mut self.journal;
+        let Journal { sealed, listed, .. } = &mut self.journal;
         *sealed += 1;
-        frame.reset();
-        match listed.back_mut() {
-            Some(listed) => listed.items.append(frame_items),
-            None => frame_items.clear(),
-        }
+        self.shard.frame_written(listed.back_mut().map(|listed| &mut listed.items));
         if self.settings.fsync != Fsync::Always {
             self.shard.dirt_is_safe();
         }
@@ -174,8 +151,7 @@ impl Engine {
     /// Frames up to this one are on stable storage.
     pub fn log_durable(&mut self, sequence: u64) {
         self.journal.durable = self.journal.durable.max(sequence);
-        // What a frame has taken that waits to be written is not.
-        if self.journal.durable == self.journal.sealed && self.journal.frame.is_empty() {
+        if self.journal.durable == self.journal.sealed {
             self.shard.dirt_is_safe();
         }
     }
@@ -184,8 +160,7 @@ impl Engine {
     /// if one waits to be written.
     #[inline]
     pub fn log_position(&self) -> u64 {
-        let Journal { frame, sealed, .. } = &self.journal;
-        sealed + u64::from(!frame.is_empty()) + u64::from(self.shard.is_dirty())
+        self.journal.sealed + u64::from(self.shard.has_frame()) + u64::from(self.shard.is_dirty())
     }
 
     /// The log cannot be written: nothing changes from now on.
@@ -246,7 +221,7 @@ impl Engine {
     /// meanwhile is no reason to wait: they may go on changing.
     pub fn rewrite_more(&mut self, bytes: u64) {
         if let Some(place) = self.journal.rewrite
-            && self.journal.frame.is_empty()
+            && !self.has_frame()
         {
             let record_bytes = self.live_log_bytes() / self.shard.len().max(1) as u64;
             self.journal.rewrite = self.shard.soil(place, bytes / record_bytes.max(1));
@@ -274,9 +249,9 @@ impl Engine {
         let listed = self.journal.listed.iter_mut().find(|listed| listed.segment == segment)?;
         let count = (listed.items.len() as u64 * share).div_ceil(bytes) as usize;
         let items = &listed.items[listed.seen..];
-        let items = &items[..count.min(items.len())];
-        listed.seen += items.len();
-        self.shard.soil_items(age, items);
+        let count = count.min(items.len());
+        listed.seen += count;
+        self.shard.soil_items(age, items, count);
         Some(listed.seen == listed.items.len())
     }
 
@@ -341,7 +316,7 @@ impl Engine {
 
     /// Takes a record of the log, if its slot is this core's now.
     pub fn load(&mut self, now: Now, record: &Record) {
-        let Record { kind, slot, key, value, expiry_ms, raw } = *record;
+        let Record { kind, slot, key, value, expiry_ms, .. } = *record;
         if kind != Kind::Clear && self.table.owner(slot) != self.core {
             return;
         }
@@ -352,7 +327,7 @@ impl Engine {
             }
             Kind::Put => {
                 self.journal.loaded += 1;
-                self.shard.restore(&Stored { slot, key, value, expiry_ms, raw });
+                self.shard.restore(record);
             }
             Kind::Remove => self.shard.unrestore(slot, key),
             // Of the slots that the shard had then, which may be others than this core's.

@@ -5,10 +5,11 @@
 
 use super::event::EventClasses;
 use super::item::{self, EXPIRES, Header, LARGE, RAW};
-use super::large::{Record, Records};
+use super::large::{self, Records};
 use super::shard::{Key, NewValue, Shard, stored_hash, stored_key};
 use super::slab::{ItemRef, Slab, class_bytes};
 use super::table::Tables;
+use crate::log::{Kind, Record};
 use crate::types::{KeyHash, Slot};
 use std::sync::Arc;
 
@@ -140,22 +141,37 @@ impl Shard {
         expiry_ms: Option<u64>,
         flags: u32,
     ) {
-        self.watch.note(&Key { hint: existing, ..*key });
-        let flags = if expiry_ms.is_some() { flags | EXPIRES } else { flags };
         let bytes = item::inline_bytes(key.bytes.len(), value.len(), expiry_ms.is_some());
         if !item::is_inline(bytes) {
             return self.put_large(key, existing, value, expiry_ms);
         }
-        let header = Header::inline(key.bytes.len(), value.len(), flags);
         let value = match &value {
             NewValue::Bytes(bytes) => bytes,
             NewValue::Owned(bytes) => &bytes[..],
         };
-        if let Some(old) = existing
-            && self.overwrite(old, header, bytes, value, expiry_ms)
-        {
-            return;
+        let record =
+            Record { kind: Kind::Put, slot: key.slot, key: key.bytes, value, raw: flags & RAW != 0, expiry_ms };
+        let flags = if expiry_ms.is_some() { flags | EXPIRES } else { flags };
+        let header = Header::inline(key.bytes.len(), value.len(), flags).with_age(self.watch.age());
+        let item = match existing {
+            Some(old) if self.overwrite(old, header, bytes, value, expiry_ms) => old,
+            _ => self.put_anew(key, existing, header, bytes, value, expiry_ms),
+        };
+        if self.watch.is_armed() {
+            self.watch.note_put(key, &record, item, existing != Some(item));
         }
+    }
+
+    /// Writes a key and its value to an item of their own.
+    fn put_anew(
+        &mut self,
+        key: &Key,
+        existing: Option<ItemRef>,
+        header: Header,
+        bytes: usize,
+        value: &[u8],
+        expiry_ms: Option<u64>,
+    ) -> ItemRef {
         let clock = self.clock_for(existing);
         let new = self.slab.allocate(bytes, expiry_ms.is_some()).expect(ROOM);
         let item = self.slab.bytes_mut(new);
@@ -166,6 +182,7 @@ impl Shard {
         item[value_at..value_at + value.len()].copy_from_slice(value);
         self.stamp_expiry(new, expiry_ms);
         self.install(key, existing, new);
+        new
     }
 
     /// Writes a value over one of the same size class and shape.
@@ -186,6 +203,7 @@ impl Shard {
     }
 
     fn put_large(&mut self, key: &Key, existing: Option<ItemRef>, value: NewValue, expiry_ms: Option<u64>) {
+        self.watch.note(&Key { hint: existing, ..*key });
         let value = Arc::new(match value {
             NewValue::Bytes(bytes) => bytes.to_vec(),
             NewValue::Owned(bytes) => bytes,
@@ -200,7 +218,7 @@ impl Shard {
             }
         }
         let clock = self.clock_for(existing);
-        let row = self.large.insert(Record { key: key.bytes.into(), value });
+        let row = self.large.insert(large::Record { key: key.bytes.into(), value });
         let new = self.new_large_item(row, expiry_ms, clock);
         self.install(key, existing, new);
     }

@@ -1,24 +1,24 @@
-//! Which keys have changed since they were last written to the log. A key that changed often is one entry, with the value
-//! that it has in the end: what lies between was never answered alone.
+//! What is to be logged: which keys have changed since the last frame, and the frame that says so.
+//!
+//! A value that lies in its item is written down as it changes, while it is in the caches. All else is noted by the key's
+//! name, a row, and looked up when the frame is filled: what changes again at another length, large values, removals.
+//! So a key that changes often has a record or two, and the last is what it is in the end: what lies between was never
+//! answered alone.
 //!
 //! The log is written in ages, which are counted, and an item says in two bits in which of the last four its key was last
-//! logged. So whoever meets an old record knows whether it may still count. What is stored and not logged yet has no age
-//! in particular; it is dirty.
+//! logged. So whoever meets an old record knows whether it may still count. Old keys are noted in `soil.rs`.
 
 use super::item::{self, Header, RAW};
 use super::shard::{Key, NewValue, Shard};
 use super::slab::ItemRef;
+use crate::log::{FrameBuffer, Kind, Record, RecordAt};
 use crate::types::{KeyHash, SLOTS, Slot};
 use std::ops::Range;
 
-/// Rows that are looked up to see whether a key is there already, by the low bits of its hash.
-const RECENT: usize = 1024;
-/// Past every place in a table.
-const TAGS: u64 = 1 << 16;
-/// Keys of old records that are looked up together: see [`Shard::soil_old`].
-const OLD_KEYS: usize = 32;
-/// Items of old records of which the next is asked for so far ahead.
-const OLD_ITEMS_AHEAD: usize = 16;
+/// Keys are looked up by the low bits of their hashes, to see whether one is there already.
+const RECENT: usize = 512;
+/// A frame takes no more values as they change once it is so large: by names, what changes often stays small.
+const VALUES_BYTES_MAX: usize = 1 << 20;
 const KEPT_ROWS_MAX: usize = 4096;
 const KEPT_BYTES_MAX: usize = 256 * 1024;
 
@@ -32,77 +32,115 @@ struct Row {
     changed: bool,
 }
 
-/// What is to be logged of one key, or of all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dirt<'a> {
-    /// All keys have gone; those that follow came after.
-    Cleared,
-    /// The item says where it is: [`Shard::soil_items`].
-    Put(ItemRef, Stored<'a>),
-    Removed {
-        slot: Slot,
-        key: &'a [u8],
-    },
+/// Where a changed key was noted.
+#[derive(Clone, Copy, Default)]
+enum Place {
+    #[default]
+    Nowhere,
+    Row(u32),
+    Record(RecordAt),
 }
 
-/// A key as it is stored: all that it takes to bring it back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stored<'a> {
-    pub slot: Slot,
-    pub key: &'a [u8],
-    pub value: &'a [u8],
-    pub expiry_ms: Option<u64>,
-    /// An edit made it, so its encoding is `raw`.
-    pub raw: bool,
-}
-
-/// How far [`Shard::soil`] has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SoilPlace {
-    slot: Slot,
+/// The key that was noted last for such a hash.
+#[derive(Clone, Copy, Default)]
+struct Recent {
+    /// More of the hash: another key's row or record is seldom looked at.
     tag: u32,
+    place: Place,
 }
 
 #[derive(Default)]
 pub(super) struct Dirty {
+    /// All keys have gone; the rows came after.
     cleared: bool,
     /// What is logged now is of this age.
-    age: u8,
+    pub age: u8,
+    /// What is written next.
+    frame: FrameBuffer,
+    /// The items of its puts.
+    items: Vec<ItemRef>,
+    /// It was filled, and takes no more.
+    is_filled: bool,
     rows: Vec<Row>,
     text: Vec<u8>,
-    /// One more than the row that was last written for such a hash; none while nothing is logged.
-    recent: Vec<u32>,
-    /// Keys that were handed out, and may not last yet.
+    /// Empty while nothing is logged.
+    recent: Vec<Recent>,
+    /// Changed keys that are in frames, and may not last yet.
     unsure: Vec<KeyHash>,
     /// Nor may it that all keys have gone.
     unsure_cleared: bool,
 }
 
 impl Dirty {
+    fn new() -> Dirty {
+        Dirty { recent: vec![Recent::default(); RECENT], ..Dirty::default() }
+    }
+
     /// A key has changed.
     pub fn note(&mut self, key: &Key) {
-        self.add(key, true);
+        match self.place(key) {
+            Place::Row(row) => self.rows[row as usize].changed = true,
+            Place::Nowhere | Place::Record(_) => self.add_row(key, true),
+        }
+    }
+
+    /// A key has this value now, in this item, to which it may have moved.
+    pub fn note_put(&mut self, key: &Key, record: &Record, item: ItemRef, moved: bool) {
+        match self.place(key) {
+            Place::Row(row) => self.rows[row as usize].changed = true,
+            Place::Record(at) if !moved && self.frame.replace(at, record) => {}
+            Place::Nowhere if self.has_room(record) => {
+                let at = self.put(record, item);
+                self.unsure.push(key.hash);
+                self.set_place(key.hash, Place::Record(at));
+            }
+            Place::Nowhere | Place::Record(_) => self.add_row(&Key { hint: Some(item), ..*key }, true),
+        }
     }
 
     /// A key that is in the log is to be logged once more: that may last or not, the key does.
-    fn soil(&mut self, key: &Key) {
-        self.add(key, false);
+    pub fn soil(&mut self, key: &Key) {
+        if let Place::Nowhere = self.place(key) {
+            self.add_row(key, false);
+        }
+    }
+
+    /// Whether a value can be written down as it is. Behind a clearing, which is not written down yet, none is.
+    #[inline]
+    pub fn has_room(&self, record: &Record) -> bool {
+        !self.is_filled && !self.cleared && self.frame.len_bytes() + record.bytes() <= VALUES_BYTES_MAX
+    }
+
+    /// Writes a value down.
+    #[inline]
+    pub fn put(&mut self, record: &Record, item: ItemRef) -> RecordAt {
+        self.items.push(item);
+        self.frame.append(record)
+    }
+
+    /// Where this very key was noted.
+    #[inline]
+    fn place(&self, key: &Key) -> Place {
+        let recent = self.recent[key.hash.0 as usize % RECENT];
+        let is_this = recent.tag == tag(key.hash)
+            && match recent.place {
+                Place::Nowhere => false,
+                Place::Row(row) => self.text[self.rows[row as usize].key.clone()] == *key.bytes,
+                Place::Record(at) => self.frame.key_at(at) == key.bytes,
+            };
+        if is_this { recent.place } else { Place::Nowhere }
     }
 
     #[inline]
-    fn add(&mut self, key: &Key, changed: bool) {
-        let recent = &mut self.recent[key.hash.0 as usize % RECENT];
-        if let Some(row) = (*recent as usize).checked_sub(1).map(|row| &mut self.rows[row])
-            && row.hash == key.hash
-            && self.text[row.key.clone()] == *key.bytes
-        {
-            row.changed |= changed;
-            return;
-        }
+    fn set_place(&mut self, hash: KeyHash, place: Place) {
+        self.recent[hash.0 as usize % RECENT] = Recent { tag: tag(hash), place };
+    }
+
+    fn add_row(&mut self, key: &Key, changed: bool) {
+        self.set_place(key.hash, Place::Row(self.rows.len() as u32));
         let from = self.text.len();
         self.text.extend_from_slice(key.bytes);
         self.rows.push(Row { slot: key.slot, hash: key.hash, key: from..self.text.len(), hint: key.hint, changed });
-        *recent = self.rows.len() as u32;
     }
 
     /// All keys have gone.
@@ -111,17 +149,15 @@ impl Dirty {
         self.unsure_cleared = true;
     }
 
-    fn soil_all(&mut self) {
+    /// The same, as if it were so.
+    pub fn soil_all(&mut self) {
         self.forget(self.rows.len());
         self.cleared = true;
     }
 
-    /// Forgets the first rows.
+    /// Forgets the first rows, and where keys were noted: those that stay may be noted once more, which is harmless.
     fn forget(&mut self, count: usize) {
-        // Those that stay may be noted once more, which is harmless.
-        for row in &self.rows {
-            self.recent[row.hash.0 as usize % RECENT] = 0;
-        }
+        self.recent.fill(Recent::default());
         self.unsure.extend(self.rows.drain(..count).filter(|row| row.changed).map(|row| row.hash));
         if self.rows.is_empty() {
             self.text.clear();
@@ -130,19 +166,25 @@ impl Dirty {
         }
     }
 
+    #[inline]
     fn is_empty(&self) -> bool {
-        self.rows.is_empty() && !self.cleared
+        self.rows.is_empty() && !self.cleared && (self.is_filled || self.frame.is_empty())
     }
+}
+
+#[inline]
+fn tag(hash: KeyHash) -> u32 {
+    (hash.0 >> 32) as u32
 }
 
 impl Shard {
     /// Notes changed keys from now on, or no more. All keys that are there count as logged in age 0.
     pub fn keep_dirt(&mut self, keep: bool) {
-        self.watch.dirty = keep.then(|| Dirty { recent: vec![0; RECENT], ..Dirty::default() });
+        self.watch.dirty = keep.then(Dirty::new);
         self.watch.arm();
     }
 
-    /// Whether any key has changed since [`Shard::take_dirt`].
+    /// Whether any key has changed that the filled frame, if there is one, does not have.
     #[inline]
     pub fn is_dirty(&self) -> bool {
         self.watch.dirty.as_ref().is_some_and(|dirty| !dirty.is_empty())
@@ -153,33 +195,73 @@ impl Shard {
         self.watch.dirty.as_ref().map_or(0, |dirty| dirty.text.len() + size_of_val(&dirty.rows[..]))
     }
 
-    /// Hands out what has changed, as it is now, in the order of the first change, until `take` says that it has enough:
-    /// what is left comes the next time.
-    pub fn take_dirt(&mut self, mut take: impl FnMut(Dirt) -> bool) {
-        let Some(mut dirty) = self.watch.dirty.take() else { return };
-        let mut goes_on = !std::mem::take(&mut dirty.cleared) || take(Dirt::Cleared);
+    /// Fills the next frame with what has changed, as it is now, unless one is filled already: it takes no more names once
+    /// it has so many bytes, and what is left comes into the next. How long it is; none: nothing has changed.
+    pub fn fill_frame(&mut self, bytes_max: usize, all_slots: impl FnOnce() -> [u8; SLOTS / 8]) -> Option<usize> {
+        let mut dirty = self.watch.dirty.take()?;
+        if !dirty.is_filled {
+            if std::mem::take(&mut dirty.cleared) {
+                dirty.frame.append(&Record { kind: Kind::Clear, value: &all_slots(), ..Record::default() });
+            }
+            self.write_rows(&mut dirty, bytes_max);
+            dirty.is_filled = !dirty.frame.is_empty();
+        }
+        let bytes = dirty.is_filled.then(|| dirty.frame.len_bytes());
+        self.watch.dirty = Some(dirty);
+        bytes
+    }
+
+    /// Writes down what was noted by name, in the order of the first change.
+    fn write_rows(&mut self, dirty: &mut Dirty, bytes_max: usize) {
         let mut taken = 0;
-        while goes_on && let Some(row) = dirty.rows.get(taken) {
-            let bytes = &dirty.text[row.key.clone()];
-            let key = Key { bytes, slot: row.slot, hash: row.hash, hint: row.hint };
-            let item = self.locate(&key);
-            goes_on = match item {
+        while dirty.frame.len_bytes() < bytes_max
+            && let Some(Row { slot, hash, key, hint, .. }) = dirty.rows.get(taken)
+        {
+            let bytes = &dirty.text[key.clone()];
+            match self.locate(&Key { bytes, slot: *slot, hash: *hash, hint: *hint }) {
                 Some(item) => {
-                    let stored = self.slab.bytes_mut(item);
-                    Header::read(stored).with_age(dirty.age).write(stored);
-                    take(Dirt::Put(item, self.stored_item(&key, item)))
+                    item::set_age(self.slab.bytes_mut(item), dirty.age);
+                    dirty.items.push(item);
+                    dirty.frame.append(&self.record_of(*slot, item));
                 }
-                None => take(Dirt::Removed { slot: row.slot, key: bytes }),
-            };
+                None => dirty.frame.remove(*slot, bytes),
+            }
             taken += 1;
         }
         dirty.forget(taken);
-        self.watch.dirty = Some(dirty);
     }
 
-    /// What was handed out lasts, or is as good as if it did.
+    /// Whether a frame was filled and not written yet.
+    pub fn has_frame(&self) -> bool {
+        self.watch.dirty.as_ref().is_some_and(|dirty| dirty.is_filled)
+    }
+
+    /// The frame that was filled, to be sealed; an empty one, if none was.
+    ///
+    /// # Panics
+    /// If what changes is not noted, or is in a frame that was not filled.
+    pub fn filled_frame(&mut self) -> &mut FrameBuffer {
+        let dirty = self.watch.dirty.as_mut().expect("changes are noted");
+        assert!(dirty.is_filled || dirty.frame.is_empty(), "a frame is filled before it is sealed");
+        &mut dirty.frame
+    }
+
+    /// The frame was written. The items of its puts go to a list, if there is one.
+    pub fn frame_written(&mut self, list: Option<&mut Vec<ItemRef>>) {
+        let Some(dirty) = &mut self.watch.dirty else { return };
+        dirty.frame.reset();
+        dirty.is_filled = false;
+        match list {
+            Some(list) => list.append(&mut dirty.items),
+            None => dirty.items.clear(),
+        }
+    }
+
+    /// What was written lasts, or is as good as if it did. What a frame has taken that was not written does not.
     pub fn dirt_is_safe(&mut self) {
-        if let Some(dirty) = &mut self.watch.dirty {
+        if let Some(dirty) = &mut self.watch.dirty
+            && dirty.frame.is_empty()
+        {
             dirty.unsure.clear();
             dirty.unsure.shrink_to(KEPT_ROWS_MAX);
             dirty.unsure_cleared &= dirty.cleared;
@@ -209,135 +291,33 @@ impl Shard {
         self.doubts_all || !self.doubtful.is_empty() && is_listed(&self.doubtful)
     }
 
-    /// Notes about so many keys as if they had changed, from `place` on; answers where to go on, none behind the last key.
-    pub fn soil(&mut self, place: SoilPlace, keys: u64) -> Option<SoilPlace> {
-        let mut dirty = self.watch.dirty.take()?;
-        let (mut next, mut left) = (Some(place), keys.clamp(1, TAGS));
-        while left > 0
-            && let Some(SoilPlace { slot, tag }) = next
-        {
-            let step = (TAGS * left / self.tables.slot_len(slot).max(1) as u64).clamp(1, TAGS) as u32;
-            for item in self.tables.items_in(slot, tag, tag + step) {
-                let bytes = self.key_of(item);
-                dirty.soil(&Key { bytes, slot, hash: self.hash(bytes), hint: Some(item) });
-                left = left.saturating_sub(1);
-            }
-            next = match u64::from(tag + step) < TAGS {
-                true => Some(SoilPlace { slot, tag: tag + step }),
-                false => self.slot_behind(slot).map(|slot| SoilPlace { slot, tag: 0 }),
-            };
-        }
-        self.watch.dirty = Some(dirty);
-        next
-    }
-
-    /// The next slot that has keys.
-    fn slot_behind(&self, slot: Slot) -> Option<Slot> {
-        (slot.index() + 1..SLOTS).map(|slot| Slot(slot as u16)).find(|slot| self.tables.slot_len(*slot) > 0)
-    }
-
-    /// What is logged from now on is of this age. Items of an age four older would pass for it, and be logged once more for
-    /// nothing.
+    /// What is logged from now on is of this age, and with it the frame that is not written yet. Items of an age four older
+    /// would pass for it, and be logged once more for nothing.
     pub fn begin_age(&mut self, age: u64) {
-        if let Some(dirty) = &mut self.watch.dirty {
-            dirty.age = item::age_bits(age);
-        }
-    }
-
-    /// Notes a key as if it had changed, whether it is there or not.
-    pub fn soil_key(&mut self, slot: Slot, key: &[u8]) {
-        let key = Key { bytes: key, slot, hash: self.hash(key), hint: None };
-        if let Some(dirty) = &mut self.watch.dirty {
-            dirty.soil(&key);
-        }
-    }
-
-    /// Notes that all keys have gone, as if those that are there had come later. They are to be noted behind it.
-    pub fn soil_all(&mut self) {
-        if let Some(dirty) = &mut self.watch.dirty {
-            dirty.soil_all();
-        }
-    }
-
-    /// Notes keys as if they had changed if they were last logged in this age.
-    ///
-    /// They come from an old segment in the order in which they were written, so nothing of them is in the caches: as with
-    /// requests, a group of them waits for memory about once for each step of the look-up.
-    pub fn soil_old<'a>(&mut self, age: u64, mut keys: impl Iterator<Item = (Slot, &'a [u8])>) {
-        let Some(mut dirty) = self.watch.dirty.take() else { return };
-        let mut group = [Key { bytes: &[], slot: Slot(0), hash: KeyHash(0), hint: None }; OLD_KEYS];
-        loop {
-            let mut count = 0;
-            for ((slot, bytes), key) in keys.by_ref().take(OLD_KEYS).zip(&mut group) {
-                self.prefetch_table(slot);
-                *key = Key { bytes, slot, hash: self.hash(bytes), hint: None };
-                count += 1;
-            }
-            if count == 0 {
-                break;
-            }
-            let group = &mut group[..count];
-            group.iter().for_each(|key| self.prefetch_entry(key.slot, key.hash));
-            group.iter_mut().for_each(|key| key.hint = self.probe(key.slot, key.hash));
-            for key in group {
-                if let Some(item) = self.locate(key)
-                    && self.is_of_age(item, age)
-                {
-                    dirty.soil(&Key { hint: Some(item), ..*key });
-                }
+        let Some(dirty) = &mut self.watch.dirty else { return };
+        dirty.age = item::age_bits(age);
+        for item in &dirty.items {
+            // Another key may have come into its place: that one is in this frame too, or will be.
+            if self.slab.is_live(*item) {
+                item::set_age(self.slab.bytes_mut(*item), dirty.age);
             }
         }
-        self.watch.dirty = Some(dirty);
     }
 
-    /// Notes the keys of items as if they had changed if they were last logged in this age. The items are those of old
-    /// records: whose key has gone or moved since, it has been logged since, and what is there now may be logged once more.
-    pub fn soil_items(&mut self, age: u64, items: &[ItemRef]) {
-        let Some(mut dirty) = self.watch.dirty.take() else { return };
-        for (at, item) in items.iter().enumerate() {
-            if let Some(later) = items.get(at + OLD_ITEMS_AHEAD) {
-                item::prefetch_header(&self.slab, *later);
-            }
-            if self.slab.is_live(*item) && self.is_of_age(*item, age) {
-                let bytes = self.key_of(*item);
-                let (slot, hash) = ((self.place)(bytes), self.hash(bytes));
-                dirty.soil(&Key { bytes, slot, hash, hint: Some(*item) });
-            }
-        }
-        self.watch.dirty = Some(dirty);
-    }
-
-    fn is_of_age(&self, item: ItemRef, age: u64) -> bool {
-        Header::read(self.slab.bytes(item)).age() == item::age_bits(age)
-    }
-
-    /// Takes all keys of a slot away that were removed after they had been stored.
-    pub fn unrestore_slot(&mut self, slot: Slot) {
-        let items: Vec<ItemRef> = self.tables.items_in(slot, 0, TAGS as u32).collect();
-        for item in items {
-            let hash = self.hash(self.key_of(item));
-            self.remove_item(slot, hash, item);
-        }
-    }
-
-    /// A key as it is stored, expired or not.
-    pub fn stored<'a>(&'a self, key: &Key<'a>) -> Option<Stored<'a>> {
-        Some(self.stored_item(key, self.locate(key)?))
-    }
-
-    fn stored_item<'a>(&'a self, key: &Key<'a>, item: ItemRef) -> Stored<'a> {
+    /// A key as it is stored, expired or not: all that it takes to bring it back.
+    pub(super) fn record_of(&self, slot: Slot, item: ItemRef) -> Record<'_> {
         let header = Header::read(self.slab.bytes(item));
-        let (value, expiry_ms) = (self.value(item).bytes(), self.expiry_ms(item));
-        Stored { slot: key.slot, key: key.bytes, value, expiry_ms, raw: header.has(RAW) }
+        let (key, value, expiry_ms) = (self.key_of(item), self.value(item).bytes(), self.expiry_ms(item));
+        Record { kind: Kind::Put, slot, key, value, expiry_ms, raw: header.has(RAW) }
     }
 
     /// Brings a key back as it was stored. Not a change that anybody is told of.
-    pub fn restore(&mut self, stored: &Stored) {
-        let hash = self.hash(stored.key);
-        let key = Key { bytes: stored.key, slot: stored.slot, hash, hint: None };
+    pub fn restore(&mut self, record: &Record) {
+        let hash = self.hash(record.key);
+        let key = Key { bytes: record.key, slot: record.slot, hash, hint: None };
         let existing = self.locate(&key);
-        let value = NewValue::Bytes(stored.value);
-        self.put_flagged(&key, existing, value, stored.expiry_ms, if stored.raw { RAW } else { 0 });
+        let value = NewValue::Bytes(record.value);
+        self.put_flagged(&key, existing, value, record.expiry_ms, if record.raw { RAW } else { 0 });
     }
 
     /// Takes a key away that was removed after it had been stored.

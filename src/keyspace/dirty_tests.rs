@@ -1,7 +1,9 @@
 //! What is told of changes, and that a log from which old segments were cleaned away still brings everything back.
 
 use super::super::shard::ShardOptions;
+use super::super::soil::SoilPlace;
 use super::*;
+use crate::log::Records;
 use std::collections::{BTreeMap, VecDeque};
 
 const SLOT: Slot = Slot(7);
@@ -22,11 +24,12 @@ fn put(shard: &mut Shard, bytes: &[u8], value: &[u8], expiry_ms: Option<u64>) {
     shard.put(&key, existing, NewValue::Bytes(value), expiry_ms);
 }
 
-fn text(dirt: Dirt) -> String {
+fn text(record: Record) -> String {
     let lossy = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    match dirt {
-        Dirt::Cleared => "cleared".into(),
-        Dirt::Put(_, Stored { key, value, expiry_ms, raw, .. }) => {
+    let Record { kind, key, value, expiry_ms, raw, .. } = record;
+    match kind {
+        Kind::Clear => "cleared".into(),
+        Kind::Put => {
             format!(
                 "{}={}{}{}",
                 lossy(key),
@@ -35,20 +38,26 @@ fn text(dirt: Dirt) -> String {
                 if raw { "!" } else { "" }
             )
         }
-        Dirt::Removed { key, .. } => format!("-{}", lossy(key)),
+        Kind::Remove => format!("-{}", lossy(key)),
     }
 }
 
-fn taken(shard: &mut Shard) -> Vec<String> {
-    let mut rows = Vec::new();
-    shard.take_dirt(|dirt| {
-        rows.push(text(dirt));
-        true
-    });
-    rows
+/// Fills a frame and takes it, with the items of its puts.
+fn filled<R>(shard: &mut Shard, bytes_max: usize, take: impl FnOnce(Records) -> R) -> (R, Vec<ItemRef>) {
+    let bytes = shard.fill_frame(bytes_max, || [0; SLOTS / 8]);
+    assert_eq!(bytes.is_some(), shard.has_frame());
+    let (found, mut items) = (take(shard.filled_frame().records()), Vec::new());
+    let puts = shard.filled_frame().records().filter(|record| record.kind == Kind::Put).count();
+    shard.frame_written(Some(&mut items));
+    assert_eq!(items.len(), puts, "an item for each put");
+    (found, items)
 }
 
-/// Each changed key comes once, as it is in the end; what was there before all was cleared does not come.
+fn taken(shard: &mut Shard) -> Vec<String> {
+    filled(shard, usize::MAX, |records| records.map(text).collect()).0
+}
+
+/// What changed comes as it is in the end, behind whatever it was before; what changed before all was cleared, too.
 #[test]
 fn the_end_of_each_key_is_told() {
     let mut shard = shard();
@@ -60,7 +69,7 @@ fn the_end_of_each_key_is_told() {
     let item = shard.find(&b, 0).expect("it was put");
     shard.edit(&b, item, |value| value.push(b'x'));
     assert!(shard.is_dirty() && shard.dirt_bytes() > 0);
-    assert_eq!(taken(&mut shard), ["a=2", "b=1x@99!"]);
+    assert_eq!(taken(&mut shard), ["a=2", "b=1@99", "b=1x@99!"]);
     assert!(!shard.is_dirty() && taken(&mut shard).is_empty());
     let item = shard.find(&b, 0).expect("it is there");
     shard.set_expiry(&b, item, Some(5));
@@ -69,11 +78,11 @@ fn the_end_of_each_key_is_told() {
     let item = shard.find(&c, 0).expect("it was put");
     shard.remove(&c, item);
     assert!(shard.find(&b, 6).is_none(), "expired");
-    assert_eq!(taken(&mut shard), ["-b", "-c"]);
+    assert_eq!(taken(&mut shard), ["c=1", "-b", "-c"]);
     put(&mut shard, b"d", b"1", None);
     shard.clear();
     put(&mut shard, b"e", &[b'v'; 3], None);
-    assert_eq!(taken(&mut shard), ["cleared", "e=vvv"]);
+    assert_eq!(taken(&mut shard), ["d=1", "cleared", "e=vvv"]);
     shard.keep_dirt(false);
     put(&mut shard, b"a", b"1", None);
     assert!(!shard.is_dirty());
@@ -102,19 +111,16 @@ fn all_keys_can_be_noted() {
     assert!(shard.is_empty());
 }
 
-/// A shard whose keys were logged in five ages, and the items of all records.
+/// A shard whose keys were logged in five ages, with a sixth begun, and the items of all records.
 fn logged() -> (Shard, Vec<ItemRef>) {
     let (mut shard, mut items) = (shard(), Vec::new());
-    for (age, names) in (1..).zip([&b"abc"[..], b"b", b"c", b"a", b"b"]) {
-        shard.begin_age(age);
+    for (age, names) in (1..).zip([&b"abc"[..], b"b", b"c", b"a", b"b", b""]) {
+        // What was written down before an age began is logged in it.
         for name in names.chunks(1) {
             put(&mut shard, name, format!("{age}").as_bytes(), None);
         }
-        shard.take_dirt(|dirt| {
-            let Dirt::Put(item, _) = dirt else { panic!("{dirt:?}") };
-            items.push(item);
-            true
-        });
+        shard.begin_age(age);
+        items.append(&mut filled(&mut shard, usize::MAX, |_| ()).1);
     }
     // One that never was.
     items.push(ItemRef(u32::MAX));
@@ -124,16 +130,33 @@ fn logged() -> (Shard, Vec<ItemRef>) {
 /// Of old records those keys are noted that were last logged in the age that is asked for.
 #[test]
 fn an_old_key_is_noted_in_its_age_alone() {
-    for (age, expected) in [(2, ""), (3, "c=3"), (4, "a=4"), (5, "b=5")] {
+    for (age, expected) in [(3, "c=3"), (4, "a=4"), (5, "b=5"), (6, "")] {
         let (mut shard, items) = logged();
         shard.soil_old(age, [&b"c"[..], b"a", b"b", b"a", b"d"].map(|name| (SLOT, name)).into_iter());
         assert_eq!(taken(&mut shard).join(" "), expected, "age {age}");
         let (mut shard, items) = (logged().0, items);
-        shard.soil_items(age, &items);
+        shard.soil_items(age, &items, items.len());
         assert_eq!(taken(&mut shard).join(" "), expected, "age {age}, by items");
         shard.clear();
-        shard.soil_items(age, &items);
+        shard.soil_items(age, &items, items.len());
         assert_eq!(taken(&mut shard).join(" "), "cleared");
+    }
+}
+
+/// Whatever is noted once more, a value that changes again before it is written is the last that is said of its key.
+#[test]
+fn what_changes_last_is_logged_last() {
+    let mut shard = shard();
+    shard.begin_age(1);
+    put(&mut shard, b"a", b"1", None);
+    let (_, items) = filled(&mut shard, usize::MAX, |_| ());
+    for age in [1, 2] {
+        shard.begin_age(age);
+        put(&mut shard, b"a", b"2", None);
+        shard.soil_items(1, &items, items.len());
+        shard.soil_old(1, [(SLOT, &b"a"[..])].into_iter());
+        put(&mut shard, b"a", b"3", None);
+        assert_eq!(taken(&mut shard).last().expect("it has changed"), "a=3", "age {age}");
     }
 }
 
@@ -158,22 +181,18 @@ fn what_was_stored_comes_back() {
             }
         }
         while one.is_dirty() {
-            let mut room = 100;
-            one.take_dirt(|dirt| {
-                match dirt {
-                    Dirt::Cleared => other.clear(),
-                    Dirt::Put(_, stored) => other.restore(&stored),
-                    Dirt::Removed { slot, key } => other.unrestore(slot, key),
+            filled(&mut one, 10_000, |records| {
+                for record in records {
+                    match record.kind {
+                        Kind::Clear => other.clear(),
+                        Kind::Put => other.restore(&record),
+                        Kind::Remove => other.unrestore(record.slot, record.key),
+                    }
                 }
-                room -= 1;
-                room > 0
             });
         }
         let all = |shard: &Shard| {
-            let mut rows: Vec<String> = shard
-                .slot_keys(SLOT)
-                .map(|bytes| text(Dirt::Put(ItemRef(0), shard.stored(&key(shard, bytes)).expect("it is there"))))
-                .collect();
+            let mut rows: Vec<String> = shard.slot_keys(SLOT).map(|bytes| text(stored(shard, bytes))).collect();
             rows.sort_unstable();
             rows
         };
@@ -201,6 +220,11 @@ enum Entry {
     Removed(Vec<u8>),
 }
 
+/// A key as it is stored.
+fn stored<'a>(shard: &'a Shard, bytes: &[u8]) -> Record<'a> {
+    shard.record_of(SLOT, shard.locate(&key(shard, bytes)).expect("it is there"))
+}
+
 /// What is kept of a key: value, expiry, whether it was edited.
 type Kept<'a> = (&'a [u8], Option<u64>, bool);
 
@@ -211,31 +235,45 @@ struct Logged {
 }
 
 impl Logged {
-    /// Logs some of what has changed, or all.
-    fn log(&mut self, mut room: u64) {
-        let (_, segment) = self.segments.back_mut().expect("one is being written");
-        self.shard.take_dirt(|dirt| {
-            segment.push(match dirt {
-                Dirt::Cleared => Entry::Cleared,
-                Dirt::Put(item, Stored { key, value, expiry_ms, raw, .. }) => {
-                    Entry::Put { item, key: key.to_vec(), value: value.to_vec(), expiry_ms, raw }
+    /// Fills a frame with what has changed, or some of it; it waits to be written.
+    fn fill(&mut self, bytes_max: u64) {
+        self.shard.fill_frame(bytes_max as usize, || [0; SLOTS / 8]);
+    }
+
+    /// Logs what has changed, or some of it.
+    fn log(&mut self, bytes_max: u64) {
+        let (entries, items) = filled(&mut self.shard, bytes_max as usize, |records| {
+            let entry = |Record { kind, key, value, expiry_ms, raw, .. }| match kind {
+                Kind::Clear => Entry::Cleared,
+                Kind::Put => {
+                    let (key, value) = (key.to_vec(), value.to_vec());
+                    Entry::Put { item: ItemRef(0), key, value, expiry_ms, raw }
                 }
-                Dirt::Removed { key, .. } => Entry::Removed(key.to_vec()),
-            });
-            room = room.saturating_sub(1);
-            room > 0
+                Kind::Remove => Entry::Removed(key.to_vec()),
+            };
+            records.map(entry).collect::<Vec<_>>()
         });
+        let (_, segment) = self.segments.back_mut().expect("one is being written");
+        let mut items = items.into_iter();
+        segment.extend(entries.into_iter().map(|entry| match entry {
+            Entry::Put { key, value, expiry_ms, raw, .. } => {
+                let item = items.next().expect("an item for each put");
+                Entry::Put { item, key, value, expiry_ms, raw }
+            }
+            other => other,
+        }));
     }
 
     fn log_all(&mut self) {
-        while self.shard.is_dirty() {
+        while self.shard.is_dirty() || self.shard.has_frame() {
             self.log(u64::MAX);
         }
     }
 
-    /// Another segment begins, of another age if four are not there already.
+    /// Another segment begins, of another age if four are not there already and no frame waits that was filled in the last.
     fn begin(&mut self, ages: bool) {
         let (age, oldest) = (self.segments.back().expect("one is there").0, self.segments[0].0);
+        let ages = ages && !self.shard.has_frame();
         let next = if ages && age + 1 < oldest + 4 { age + 1 } else { age };
         self.shard.begin_age(next);
         self.segments.push_back((next, Vec::new()));
@@ -253,7 +291,7 @@ impl Logged {
         });
         if by_items {
             let items: Vec<ItemRef> = puts.map(|(item, _)| item).collect();
-            self.shard.soil_items(*age, &items);
+            self.shard.soil_items(*age, &items, items.len());
         } else {
             self.shard.soil_old(*age, puts.map(|(_, key)| (SLOT, key)));
         }
@@ -271,8 +309,10 @@ impl Logged {
             (2 | 3, Some(item)) => self.shard.edit(&key, item, |value| value.push(b'+')),
             (4, _) if draw.below(40) == 0 => self.shard.clear(),
             _ => {
-                let bytes = if draw.below(10) == 0 { 100_000 } else { draw.below(300) as usize };
-                put(&mut self.shard, name.as_bytes(), &vec![b'a' + draw.below(26) as u8; bytes], None);
+                // Often as long as the last.
+                let bytes = if draw.below(10) == 0 { 100_000 } else { 20 * draw.below(4) as usize };
+                let expiry_ms = (draw.below(3) == 0).then_some(77);
+                put(&mut self.shard, name.as_bytes(), &vec![b'a' + draw.below(26) as u8; bytes], expiry_ms);
             }
         }
     }
@@ -306,14 +346,14 @@ fn nothing_that_counts_is_cleaned_away() {
             match draw.below(40) {
                 0 => logged.begin(draw.below(2) == 0),
                 1 => logged.clean(draw.below(3) > 0),
-                2..8 => logged.log(draw.below(8)),
+                2..7 => logged.log(draw.below(2000)),
+                7 => logged.fill(draw.below(2000)),
                 _ => logged.change(&mut draw),
             }
             if step % 100 == 99 {
                 logged.log_all();
                 let rows = logged.shard.slot_keys(SLOT).map(|bytes| {
-                    let Stored { value, expiry_ms, raw, .. } =
-                        logged.shard.stored(&key(&logged.shard, bytes)).expect("it is there");
+                    let Record { value, expiry_ms, raw, .. } = stored(&logged.shard, bytes);
                     (bytes, (value, expiry_ms, raw))
                 });
                 assert_eq!(logged.replayed(), rows.collect(), "seed {seed}, step {step}");

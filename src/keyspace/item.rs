@@ -166,6 +166,12 @@ pub fn set_clock(item: &mut [u8], clock: u8) {
     item[CLOCK_AT] = clock;
 }
 
+/// Says in which age the key was last logged.
+#[inline]
+pub fn set_age(item: &mut [u8], age: u8) {
+    Header::read(item).with_age(age).write(item);
+}
+
 /// Asks the processor for an item's first and last cache lines, so that a group of pipelined commands waits
 /// for memory once and not once a command.
 #[inline]

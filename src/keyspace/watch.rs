@@ -7,6 +7,7 @@
 use super::dirty::Dirty;
 use super::shard::{Key, Shard};
 use super::slab::ItemRef;
+use crate::log::Record;
 use crate::types::{KeyHash, Slot};
 use hashbrown::HashTable;
 use std::ops::Range;
@@ -116,10 +117,30 @@ impl Watch {
     pub(super) fn note_watched(&mut self, key: &Key) {
         if let Some(dirty) = &mut self.dirty {
             dirty.note(key);
-            if !self.minds {
-                return;
-            }
         }
+        if self.minds {
+            self.note_minded(key);
+        }
+    }
+
+    /// As [`Watch::note_watched`], of a key that has this value now, in this item, to which it may have moved.
+    #[inline(never)]
+    pub(super) fn note_put(&mut self, key: &Key, record: &Record, item: ItemRef, moved: bool) {
+        if let Some(dirty) = &mut self.dirty {
+            dirty.note_put(key, record, item, moved);
+        }
+        if self.minds {
+            self.note_minded(key);
+        }
+    }
+
+    /// The age of what is logged now.
+    #[inline]
+    pub(super) fn age(&self) -> u8 {
+        self.dirty.as_ref().map_or(0, |dirty| dirty.age)
+    }
+
+    fn note_minded(&mut self, key: &Key) {
         let Key { bytes, hash, .. } = *key;
         if let Some(counted) = self.counted.find_mut(hash.0, |counted| counted.hash == hash) {
             counted.changes += 1;

@@ -3,6 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::record::{Kind, Record, record_bytes};
+use super::replay::Records;
 use crate::types::Slot;
 
 /// Each frame begins at a multiple of this.
@@ -71,10 +72,14 @@ pub fn zeros_behind(frame_end: u64, file_bytes: u64) -> usize {
     (frame_end.next_multiple_of(PAGE_BYTES).min(file_bytes) - frame_end) as usize
 }
 
+/// Where a record stands in a frame under construction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordAt(u32);
+
 /// One frame under construction. Its memory is used again for the next.
 #[derive(Debug)]
 pub struct FrameBuffer {
-    /// Room for the header, then records, and once it is sealed padding.
+    /// Room for the header, then records, and once it is sealed padding. What follows is memory for more.
     bytes: Vec<u8>,
     /// Where the records end.
     end: usize,
@@ -97,8 +102,9 @@ impl FrameBuffer {
         self.records == 0
     }
 
-    pub fn records(&self) -> u32 {
-        self.records
+    /// Its records, in their order.
+    pub fn records(&self) -> Records<'_> {
+        Records { rest: &self.bytes[FRAME_HEADER_BYTES..self.end] }
     }
 
     /// Bytes that the frame takes once it is sealed.
@@ -113,26 +119,55 @@ impl FrameBuffer {
 
     /// The key has this value from here on.
     pub fn put(&mut self, slot: Slot, key: &[u8], value: &[u8], expiry_ms: Option<u64>) {
-        self.append(Record { kind: Kind::Put, slot, key, value, raw: false, expiry_ms });
+        self.append(&Record { kind: Kind::Put, slot, key, value, raw: false, expiry_ms });
     }
 
     /// The key is gone from here on.
     pub fn remove(&mut self, slot: Slot, key: &[u8]) {
-        self.append(Record { kind: Kind::Remove, slot, key, value: &[], raw: false, expiry_ms: None });
+        self.append(&Record { kind: Kind::Remove, slot, key, ..Record::default() });
     }
 
     /// All keys of the shard are gone from here on.
     pub fn clear_all(&mut self) {
-        self.append(Record { kind: Kind::Clear, slot: Slot(0), key: &[], value: &[], raw: false, expiry_ms: None });
+        self.append(&Record { kind: Kind::Clear, ..Record::default() });
     }
 
-    /// Appends any record.
-    pub fn append(&mut self, record: Record) {
+    /// Appends any record; answers where it stands.
+    #[inline]
+    pub fn append(&mut self, record: &Record) -> RecordAt {
         assert!(self.has_room(record.key.len(), record.value.len()), "a frame stays below 4 GiB: see has_room");
-        self.bytes.truncate(self.end);
-        record.encode(&mut self.bytes);
-        self.end = self.bytes.len();
+        let at = self.end;
+        self.end += record.bytes();
+        self.make_room(self.end);
+        record.encode(&mut self.bytes[at..self.end]);
         self.records += 1;
+        RecordAt(at as u32)
+    }
+
+    /// Puts a record where one of the same key stands, if it is as long as that; answers whether it did.
+    #[inline]
+    pub fn replace(&mut self, at: RecordAt, record: &Record) -> bool {
+        record.replace(&mut self.bytes[at.0 as usize..self.end])
+    }
+
+    /// The key of a record.
+    #[inline]
+    pub fn key_at(&self, at: RecordAt) -> &[u8] {
+        let (record, _) = Record::decode(&self.bytes[at.0 as usize..self.end]).expect("it stands there");
+        record.key
+    }
+
+    #[inline]
+    fn make_room(&mut self, bytes: usize) {
+        if bytes > self.bytes.len() {
+            self.bytes.resize(bytes.max(2 * self.bytes.len()), 0);
+        }
+    }
+
+    /// Zeros from the last record's end to this one.
+    fn pad(&mut self, end: usize) {
+        self.make_room(end);
+        self.bytes[self.end..end].fill(0);
     }
 
     /// The whole frame, ready to be written at a multiple of [`FRAME_ALIGN`]. Sequences count from 1; `durable` is the
@@ -148,22 +183,25 @@ impl FrameBuffer {
             records: self.records,
             crc: 0,
         };
-        self.bytes.resize(self.len_bytes(), 0);
-        self.bytes[..FRAME_HEADER_BYTES].copy_from_slice(bytemuck::bytes_of(&header));
-        header.crc = checksum(seed(nonce), &self.bytes);
-        self.bytes[..FRAME_HEADER_BYTES].copy_from_slice(bytemuck::bytes_of(&header));
-        &self.bytes
+        let bytes = self.len_bytes();
+        self.pad(bytes);
+        let frame = &mut self.bytes[..bytes];
+        frame[..FRAME_HEADER_BYTES].copy_from_slice(bytemuck::bytes_of(&header));
+        header.crc = checksum(seed(nonce), frame);
+        frame[..FRAME_HEADER_BYTES].copy_from_slice(bytemuck::bytes_of(&header));
+        frame
     }
 
     /// The sealed frame and so many zeros behind it, until it is [`reset`](Self::reset) or sealed again.
     pub fn with_zeros(&mut self, zeros: usize) -> &[u8] {
-        self.bytes.resize(self.len_bytes() + zeros, 0);
-        &self.bytes
+        let bytes = self.len_bytes() + zeros;
+        self.pad(bytes);
+        &self.bytes[..bytes]
     }
 
     /// Empties it for the next frame.
     pub fn reset(&mut self) {
-        self.bytes.truncate(FRAME_HEADER_BYTES);
+        self.bytes.truncate(KEPT_BYTES_MAX);
         self.bytes.shrink_to(KEPT_BYTES_MAX);
         self.end = FRAME_HEADER_BYTES;
         self.records = 0;
@@ -173,6 +211,28 @@ impl FrameBuffer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A record takes another's place if it is of the same key and as long, and nothing around it changes.
+    #[test]
+    fn a_record_is_replaced_where_it_stands() {
+        let mut frame = FrameBuffer::new();
+        let put = |key, value, expiry_ms| Record { slot: Slot(1), key, value, expiry_ms, ..Record::default() };
+        frame.append(&put(b"key", b"one", None));
+        let at = frame.append(&put(b"other", b"one", Some(5)));
+        frame.remove(Slot(1), b"gone");
+        assert_eq!(frame.key_at(at), b"other");
+        let before = frame.seal(1, 0, 7).to_vec();
+        for no in [put(b"other", b"longer", None), put(b"other", b"", None), put(b"wrong", b"two", None)] {
+            assert!(!frame.replace(at, &no));
+        }
+        assert_eq!(frame.seal(1, 0, 7), before);
+        assert!(frame.replace(at, &Record { raw: true, ..put(b"other", b"two", None) }));
+        let records: Vec<Record> = frame.records().collect();
+        let [first, second, third] = records[..] else { panic!("{records:?}") };
+        assert_eq!((first, third.key), (put(b"key", b"one", None), &b"gone"[..]));
+        assert_eq!(second, Record { raw: true, ..put(b"other", b"two", None) });
+        assert_eq!(frame.len_bytes(), before.len());
+    }
 
     /// Zeros go to the page's end and not beyond the file's; they are no part of the frame.
     #[test]

@@ -20,7 +20,7 @@ mod verdict;
 pub use catalog::{Catalog, Chain, Segment};
 pub use elders::{Account, Due, Elder, Elders, Pace};
 pub use error::{Fault, LogError};
-pub use frame::{FRAME_ALIGN, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FrameBuffer, zeros_behind};
+pub use frame::{FRAME_ALIGN, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FrameBuffer, RecordAt, zeros_behind};
 pub use header::{HEADER_BYTES, SEGMENT_BYTES_DEFAULT, SegmentHeader, VERSION, WIPED_BYTES};
 pub use name::{SegmentName, parse_unfinished, unfinished_name};
 pub use outlived::Outlived;

@@ -65,9 +65,8 @@ pub fn record_bytes(key_bytes: usize, value_bytes: usize) -> usize {
 }
 
 impl<'a> Record<'a> {
-    /// Appends the record to a frame's payload.
-    pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        let wire = Wire {
+    fn wire(&self) -> Wire {
+        Wire {
             kind: self.kind as u8,
             flags: if self.raw { RAW } else { 0 },
             slot: self.slot.0,
@@ -75,10 +74,34 @@ impl<'a> Record<'a> {
             value_bytes: u32::try_from(self.value.len()).expect("no value is longer than an argument"),
             // 0 is none; a key that expired in 1970 does so a millisecond later.
             expiry_ms: self.expiry_ms.map_or(0, |at_ms| at_ms.max(1)),
-        };
-        out.extend_from_slice(bytemuck::bytes_of(&wire));
-        out.extend_from_slice(self.key);
-        out.extend_from_slice(self.value);
+        }
+    }
+
+    /// What the record takes of a frame.
+    #[inline]
+    pub fn bytes(&self) -> usize {
+        record_bytes(self.key.len(), self.value.len())
+    }
+
+    /// Writes the record to where a frame has just so much room.
+    #[inline]
+    pub(super) fn encode(&self, out: &mut [u8]) {
+        let (wire, rest) = out.split_at_mut(RECORD_HEADER_BYTES);
+        let (key, value) = rest.split_at_mut(self.key.len());
+        wire.copy_from_slice(bytemuck::bytes_of(&self.wire()));
+        key.copy_from_slice(self.key);
+        value.copy_from_slice(self.value);
+    }
+
+    /// Takes the place of the record that `bytes` begin with, if that one is of the same key and as long. Whether it did.
+    #[inline]
+    pub(super) fn replace(&self, bytes: &mut [u8]) -> bool {
+        let is_alike = |old: Record| old.key == self.key && old.value.len() == self.value.len();
+        if !Record::decode(bytes).is_some_and(|(old, _)| is_alike(old)) {
+            return false;
+        }
+        self.encode(&mut bytes[..self.bytes()]);
+        true
     }
 
     /// Reads the record that `bytes` begin with, and what follows it; none if they begin with no record.

@@ -59,7 +59,7 @@ impl<'a> Frame<'a> {
 /// The records of a frame, which are known to be well formed.
 #[derive(Clone, Debug)]
 pub struct Records<'a> {
-    rest: &'a [u8],
+    pub(super) rest: &'a [u8],
 }
 
 impl<'a> Iterator for Records<'a> {

@@ -3,11 +3,12 @@
 use crate::source::Source;
 
 /// The layers in order; those of one row are siblings and do not name each other.
-const LAYERS: [&[&str]; 8] = [
+const LAYERS: [&[&str]; 9] = [
     &["types"],
     &["protocol"],
+    &["log"],
     &["keyspace"],
-    &["routing", "heat", "replica", "log", "upstream", "session"],
+    &["routing", "heat", "replica", "upstream", "session"],
     &["engine"],
     &["runtime"],
     &["load", "server"],

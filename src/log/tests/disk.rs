@@ -102,7 +102,7 @@ impl Disk {
         let mut frame = FrameBuffer::new();
         for (kind, slot, key, value, expiry_ms) in records {
             let (kind, slot, expiry_ms) = (*kind, Slot(*slot), *expiry_ms);
-            frame.append(Record { kind, slot, key, value, expiry_ms, ..Record::default() });
+            frame.append(&Record { kind, slot, key, value, expiry_ms, ..Record::default() });
         }
         if self.at + frame.len_bytes() > self.segment_bytes {
             self.next_segment();

@@ -58,7 +58,7 @@ fn a_frame_is_these_bytes() {
     frame.put(Slot(0x0102), b"key", b"value", Some(0x0304));
     frame.remove(Slot(0x0506), b"gone");
     frame.clear_all();
-    assert_eq!((frame.is_empty(), frame.records(), frame.len_bytes()), (false, 3, 112));
+    assert_eq!((frame.is_empty(), frame.records().count(), frame.len_bytes()), (false, 3, 112));
     let nonce = 0x1111_2222_3333_4444;
     let bytes = frame.seal(7, 6, nonce).to_vec();
     let mut expected = vec![0x23, 0x22, 0x11, 0x11, 72, 0, 0, 0];
