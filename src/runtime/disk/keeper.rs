@@ -14,8 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-/// Written at a time.
-const ZEROS: usize = 1 << 20;
+/// Written at a time. The kernel keeps a file in the pieces in which it was written first, and goes through all blocks of a piece
+/// for each small write and sync there: of 1 MiB a SET under `always` took 7.25 µs, of this 7.08.
+const ZEROS: usize = 64 << 10;
 
 /// What a core asks for.
 pub enum Order {
