@@ -219,6 +219,18 @@ impl Desk {
         }
     }
 
+    /// Sets four keys and has no room for the last of them. The keeper makes files by their names, and there is no such folder
+    /// until the one that is away comes back.
+    fn use_up(&mut self, folder: &Folder, away: &Folder) {
+        self.tell("SET a 1");
+        self.until("the next segment", |desk| matches!(desk.disk.spare, Spare::There { .. }));
+        fs::remove_dir(&away.0).and_then(|()| fs::rename(&folder.0, &away.0)).expect("it can be renamed");
+        for number in 0..3 {
+            self.tell(&format!("SET key:{number} {}", "x".repeat(SEGMENT_BYTES as usize / 2)));
+        }
+        self.until("it is known that there is no room", |desk| desk.engine.refuses_writes());
+    }
+
     /// What clients have been answered since they were last looked at.
     fn answers(&mut self) -> String {
         let output = self.engine.take_output(CONN).map_or_else(Vec::new, |output| output.flatten());
@@ -383,15 +395,7 @@ fn no_room_refuses_writes_until_there_is_some() {
     let folder = Folder::new("room");
     let away = Folder::new("room-away");
     let mut desk = Desk::open(&folder, Fsync::Always);
-    desk.tell("SET a 1");
-    let spare = |desk: &Desk| matches!(desk.disk.spare, Spare::There { .. });
-    desk.until("the next segment", |desk| spare(desk));
-    // The keeper makes files by their names, and there is no such folder for a while.
-    fs::remove_dir(&away.0).and_then(|()| fs::rename(&folder.0, &away.0)).expect("it can be renamed");
-    for number in 0..3 {
-        desk.tell(&format!("SET key:{number} {}", "x".repeat(SEGMENT_BYTES as usize / 2)));
-    }
-    desk.until("it is known that there is no room", |desk| desk.engine.refuses_writes());
+    desk.use_up(&folder, &away);
     let position = desk.engine.log_position();
     desk.answers();
     let standing = desk.tell("SET late 1\nGET a");
@@ -415,13 +419,7 @@ fn what_finds_no_room_at_the_end_is_left_out() {
     let folder = Folder::new("no-end");
     let away = Folder::new("no-end-away");
     let mut desk = Desk::open(&folder, Fsync::EverySecond);
-    desk.tell("SET a 1");
-    desk.until("the next segment", |desk| matches!(desk.disk.spare, Spare::There { .. }));
-    fs::remove_dir(&away.0).and_then(|()| fs::rename(&folder.0, &away.0)).expect("it can be renamed");
-    for number in 0..3 {
-        desk.tell(&format!("SET key:{number} {}", "x".repeat(SEGMENT_BYTES as usize / 2)));
-    }
-    desk.until("it is known that there is no room", |desk| desk.engine.refuses_writes());
+    desk.use_up(&folder, &away);
     assert!(desk.engine.has_frame());
     fs::rename(&away.0, &folder.0).expect("it can be renamed");
     assert!(!desk.disk.finish(&mut desk.engine));
