@@ -160,7 +160,7 @@ impl FrameBuffer {
     #[inline]
     fn make_room(&mut self, bytes: usize) {
         if bytes > self.bytes.len() {
-            self.bytes.resize(bytes.max(2 * self.bytes.len()), 0);
+            self.bytes.resize(bytes, 0);
         }
     }
 

@@ -65,18 +65,6 @@ pub fn record_bytes(key_bytes: usize, value_bytes: usize) -> usize {
 }
 
 impl<'a> Record<'a> {
-    fn wire(&self) -> Wire {
-        Wire {
-            kind: self.kind as u8,
-            flags: if self.raw { RAW } else { 0 },
-            slot: self.slot.0,
-            key_bytes: u32::try_from(self.key.len()).expect("no key is longer than an argument"),
-            value_bytes: u32::try_from(self.value.len()).expect("no value is longer than an argument"),
-            // 0 is none; a key that expired in 1970 does so a millisecond later.
-            expiry_ms: self.expiry_ms.map_or(0, |at_ms| at_ms.max(1)),
-        }
-    }
-
     /// What the record takes of a frame.
     #[inline]
     pub fn bytes(&self) -> usize {
@@ -86,9 +74,18 @@ impl<'a> Record<'a> {
     /// Writes the record to where a frame has just so much room.
     #[inline]
     pub(super) fn encode(&self, out: &mut [u8]) {
-        let (wire, rest) = out.split_at_mut(RECORD_HEADER_BYTES);
+        let wire = Wire {
+            kind: self.kind as u8,
+            flags: if self.raw { RAW } else { 0 },
+            slot: self.slot.0,
+            key_bytes: u32::try_from(self.key.len()).expect("no key is longer than an argument"),
+            value_bytes: u32::try_from(self.value.len()).expect("no value is longer than an argument"),
+            // 0 is none; a key that expired in 1970 does so a millisecond later.
+            expiry_ms: self.expiry_ms.map_or(0, |at_ms| at_ms.max(1)),
+        };
+        let (header, rest) = out.split_at_mut(RECORD_HEADER_BYTES);
         let (key, value) = rest.split_at_mut(self.key.len());
-        wire.copy_from_slice(bytemuck::bytes_of(&self.wire()));
+        header.copy_from_slice(bytemuck::bytes_of(&wire));
         key.copy_from_slice(self.key);
         value.copy_from_slice(self.value);
     }
