@@ -113,7 +113,7 @@ impl Dirty {
 
     /// Writes a value down.
     #[inline]
-    pub fn put(&mut self, record: &Record, item: ItemRef) -> RecordAt {
+    fn put(&mut self, record: &Record, item: ItemRef) -> RecordAt {
         self.items.push(item);
         self.frame.append(record)
     }
@@ -215,20 +215,22 @@ impl Shard {
     fn write_rows(&mut self, dirty: &mut Dirty, bytes_max: usize) {
         let mut taken = 0;
         while dirty.frame.len_bytes() < bytes_max
-            && let Some(Row { slot, hash, key, hint, .. }) = dirty.rows.get(taken)
+            && let Some(&Row { slot, hash, ref key, hint, .. }) = dirty.rows.get(taken)
         {
             let bytes = &dirty.text[key.clone()];
-            match self.locate(&Key { bytes, slot: *slot, hash: *hash, hint: *hint }) {
-                Some(item) => {
-                    item::set_age(self.slab.bytes_mut(item), dirty.age);
-                    dirty.items.push(item);
-                    dirty.frame.append(&self.record_of(*slot, item));
-                }
-                None => dirty.frame.remove(*slot, bytes),
+            match self.locate(&Key { bytes, slot, hash, hint }) {
+                Some(item) => self.write_down(dirty, slot, item),
+                None => dirty.frame.remove(slot, bytes),
             }
             taken += 1;
         }
         dirty.forget(taken);
+    }
+
+    /// Writes down what an item holds, in the age that goes on.
+    pub(super) fn write_down(&mut self, dirty: &mut Dirty, slot: Slot, item: ItemRef) {
+        item::set_age(self.slab.bytes_mut(item), dirty.age);
+        dirty.put(&self.record_of(slot, item), item);
     }
 
     /// Whether a frame was filled and not written yet.

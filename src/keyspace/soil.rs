@@ -119,12 +119,10 @@ impl Shard {
         }
         let bytes = self.key_of(item);
         let slot = (self.place)(bytes);
-        let record = self.record_of(slot, item);
-        if header.has(LARGE) || header.age() == dirty.age || !dirty.has_room(&record) {
+        if header.has(LARGE) || header.age() == dirty.age || !dirty.has_room(&self.record_of(slot, item)) {
             return dirty.soil(&Key { bytes, slot, hash: self.hash(bytes), hint: Some(item) });
         }
-        dirty.put(&record, item);
-        item::set_age(self.slab.bytes_mut(item), dirty.age);
+        self.write_down(dirty, slot, item);
     }
 
     /// Takes all keys of a slot away that were removed after they had been stored.

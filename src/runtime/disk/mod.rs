@@ -324,21 +324,23 @@ impl Disk {
         if self.written != self.seen_written {
             (self.seen_written, self.mark_us) = (self.written, Some(now_us + MARK_US));
         }
-        if self.mark_us.is_none_or(|at_us| now_us < at_us || self.durable < self.written) {
-            return Ok(());
-        }
-        self.write_mark(engine)
+        if self.mark_us.is_some_and(|at_us| now_us >= at_us) { self.write_mark(engine) } else { Ok(()) }
     }
 
-    /// Not where there is no room, nor past a frame that waits for some.
     fn write_mark(&mut self, engine: &mut Engine) -> io::Result<()> {
-        let has_room = |segment: &&mut Segment| segment.at + MARK_BYTES <= segment.bytes;
-        let Some(segment) = self.segment.as_mut().filter(has_room).filter(|_| !engine.has_frame()) else {
-            return Ok(());
-        };
-        let (sequence, _) = segment.put(engine)?;
-        (self.written, self.seen_written, self.mark_us) = (sequence, sequence, None);
+        if self.may_mark(engine)
+            && let Some(segment) = &mut self.segment
+        {
+            let (sequence, _) = segment.put(engine)?;
+            (self.written, self.seen_written, self.mark_us) = (sequence, sequence, None);
+        }
         Ok(())
+    }
+
+    /// Whether the last frame can be said to be durable: not where there is no room, nor past a frame that waits for some.
+    fn may_mark(&self, engine: &Engine) -> bool {
+        let has_room = self.segment.as_ref().is_some_and(|segment| segment.at + MARK_BYTES <= segment.bytes);
+        self.durable >= self.written && has_room && !engine.has_frame()
     }
 
     /// The segment that has room for so much; none while the next one is being made.
@@ -399,8 +401,6 @@ impl Disk {
             return None;
         }
         let waits = engine.log_position() > self.written;
-        let has_room = self.segment.as_ref().is_some_and(|segment| segment.at + MARK_BYTES <= segment.bytes);
-        let may_mark = self.durable >= self.written && has_room && !engine.has_frame();
         let spare = match self.spare {
             Spare::Asked { .. } if waits || !engine.is_rewritten() || !self.is_begun() => Some(now_us + LOOK_US),
             Spare::Failed { again_us, .. } => Some(again_us),
@@ -417,7 +417,7 @@ impl Disk {
             .chain(clean)
             .chain(rewrite)
             .chain(bury)
-            .chain(self.mark_us.filter(|_| may_mark))
+            .chain(self.mark_us.filter(|_| self.may_mark(engine)))
             .min()
     }
 
