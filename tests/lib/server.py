@@ -47,13 +47,13 @@ def cpu_list(cores):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_run(1)
 
 
 def free_run(count):
-    """The first of so many free ports in a row, below those that clients are given: of these, thousands may be busy."""
+    """The first of so many free ports in a row, below those that the kernel gives clients: of these, thousands may be busy,
+    and one that is free now may be a client's a moment later.
+    """
     for _ in range(100):
         first = random.randrange(15_000, 32_000)
         try:
