@@ -8,7 +8,6 @@ so on one core they are left out whole, and with a redis-server behind Coldplate
 import os
 import shutil
 import subprocess
-import time
 import xml.etree.ElementTree as xml
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -69,16 +68,15 @@ def prepare():
 def play(tally, cores, is_quick):
     python, folder = prepare()
 
-    def play_file(file):
-        start = time.monotonic()
+    def outcomes(file):
         with tally.served(cores) as server:
-            return file, run(tally.expected.left_out(cores), python, folder, file, server), time.monotonic() - start
+            return run(tally.expected.left_out(cores), python, folder, file, server)
 
     files = ROUTED + (ROUTED_WHOLE if IS_WHOLE else []) if tally.is_routed else FILES
     files = QUICK if is_quick else [file for file in files if cores > 1 or "asyncio" not in file]
     with ThreadPoolExecutor(max_workers=FILES_AT_ONCE) as pool:
-        for file, outcomes, took_s in pool.map(play_file, files):
-            tally.take(file, cores, outcomes, took_s)
+        for played in [pool.submit(tally.take, file, cores, partial(outcomes, file)) for file in files]:
+            played.result()
 
 
 def run(left_out, python, folder, file, server):

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from lib import backends
@@ -82,9 +83,8 @@ def play(tally, cores, is_quick):
     environment = {"PATH": f"{shims}:{os.environ['PATH']}", "COLDPLATE_CORES": cpu_list(cores), "RUST_BACKTRACE": "0"}
     for name in QUICK if is_quick else sorted(programs.keys() - (ROUTED_NOT if tally.is_routed else ROUTED_ONLY)):
         for protocol in ("RESP2", "RESP3"):
-            start = time.monotonic()
-            outcomes = run(tally, cores, name, programs[name], {**environment, "PROTOCOL": protocol})
-            tally.take(f"{name} over {protocol}", cores, outcomes, time.monotonic() - start)
+            outcomes = partial(run, tally, cores, name, programs[name], {**environment, "PROTOCOL": protocol})
+            tally.take(f"{name} over {protocol}", cores, outcomes)
 
 
 def run(tally, cores, name, program, environment):
@@ -158,4 +158,4 @@ def judged(label, printed):
     match = LINE.search(printed)
     if match:
         return Outcome(label, "skipped" if match.group(1) else "ok")
-    return Outcome(label, "failed", printed)
+    return Outcome(label, "failed", printed.split(" stdout ----")[-1])
