@@ -91,13 +91,14 @@ def run(tally, cores, name, program, environment):
     """Plays each test in a process of its own: the suite takes a panic of one for a panic of the next."""
     environment = {**os.environ, **environment, "COLDPLATE_BIN": default_binary()}
     lines = sources.call([program, "--list"]).split("\n")
+    alone = on_its_own_network()
 
     def outcome(test):
         label = f"{name}: {test}"
         if tally.expected.why_skipped(label, cores):
             return Outcome(label, "skipped")
         with behind(tally) as server:
-            return judged(label, printed_by([program, "--exact", test], {**environment, **server}))
+            return judged(label, printed_by([*alone, program, "--exact", test], {**environment, **server}))
 
     with ThreadPoolExecutor(max_workers=TESTS_AT_ONCE) as pool:
         return list(pool.map(outcome, [line.removesuffix(": test") for line in lines if line.endswith(": test")]))
@@ -128,6 +129,16 @@ def behind(tally):
         finally:
             process.kill()
             process.wait()
+
+
+def on_its_own_network():
+    """What stands before a command that is to have all ports for itself. A test chooses a free one a while before its server
+    takes it, and gives it up in the middle to take it again. Nothing, where namespaces are not to be had.
+    """
+    for flags in ("-n", "-rn"):
+        if shutil.which("unshare") and subprocess.call(["unshare", flags, "true"], stderr=subprocess.DEVNULL) == 0:
+            return ["unshare", flags, "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
+    return []
 
 
 def printed_by(command, environment):
