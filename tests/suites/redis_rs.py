@@ -136,8 +136,9 @@ def on_its_own_network():
     takes it, and gives it up in the middle to take it again. Nothing, where namespaces are not to be had.
     """
     for flags in ("-n", "-rn"):
-        if shutil.which("unshare") and subprocess.call(["unshare", flags, "true"], stderr=subprocess.DEVNULL) == 0:
-            return ["unshare", flags, "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
+        apart = ["unshare", flags, "sh", "-c", 'PATH=$PATH:/sbin:/usr/sbin ip link set lo up && exec "$@"', "sh"]
+        if shutil.which("unshare") and subprocess.call([*apart, "true"], stderr=subprocess.DEVNULL) == 0:
+            return apart
     return []
 
 
