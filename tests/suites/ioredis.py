@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 from suites import sources
@@ -39,12 +40,10 @@ def prepare():
 
 def play(tally, cores, _is_quick):
     folder = prepare()
-
-    def outcomes():
-        with tally.served(cores) as server:
-            return run(tally.expected.left_out(cores), folder, server)
-
-    tally.take("test/functional", cores, outcomes)
+    start = time.monotonic()
+    with tally.served(cores) as server:
+        outcomes = run(tally.expected.left_out(cores), folder, server)
+    tally.take("test/functional", cores, outcomes, time.monotonic() - start)
 
 
 def expression(pattern):

@@ -8,6 +8,7 @@ so on one core they are left out whole, and with a redis-server behind Coldplate
 import os
 import shutil
 import subprocess
+import time
 import xml.etree.ElementTree as xml
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -68,15 +69,16 @@ def prepare():
 def play(tally, cores, is_quick):
     python, folder = prepare()
 
-    def outcomes(file):
+    def play_file(file):
+        start = time.monotonic()
         with tally.served(cores) as server:
-            return run(tally.expected.left_out(cores), python, folder, file, server)
+            return file, run(tally.expected.left_out(cores), python, folder, file, server), time.monotonic() - start
 
     files = ROUTED + (ROUTED_WHOLE if IS_WHOLE else []) if tally.is_routed else FILES
     files = QUICK if is_quick else [file for file in files if cores > 1 or "asyncio" not in file]
     with ThreadPoolExecutor(max_workers=FILES_AT_ONCE) as pool:
-        for played in [pool.submit(tally.take, file, cores, partial(outcomes, file)) for file in files]:
-            played.result()
+        for file, outcomes, took_s in pool.map(play_file, files):
+            tally.take(file, cores, outcomes, took_s)
 
 
 def run(left_out, python, folder, file, server):

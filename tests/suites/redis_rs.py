@@ -6,6 +6,7 @@ a redis-server, that one is there for the length of the test.
 """
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -16,7 +17,6 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 from lib import backends
@@ -83,8 +83,9 @@ def play(tally, cores, is_quick):
     environment = {"PATH": f"{shims}:{os.environ['PATH']}", "COLDPLATE_CORES": cpu_list(cores), "RUST_BACKTRACE": "0"}
     for name in QUICK if is_quick else sorted(programs.keys() - (ROUTED_NOT if tally.is_routed else ROUTED_ONLY)):
         for protocol in ("RESP2", "RESP3"):
-            outcomes = partial(run, tally, cores, name, programs[name], {**environment, "PROTOCOL": protocol})
-            tally.take(f"{name} over {protocol}", cores, outcomes)
+            start = time.monotonic()
+            outcomes = run(tally, cores, name, programs[name], {**environment, "PROTOCOL": protocol})
+            tally.take(f"{name} over {protocol}", cores, outcomes, time.monotonic() - start)
 
 
 def run(tally, cores, name, program, environment):
@@ -131,6 +132,7 @@ def behind(tally):
             process.wait()
 
 
+@functools.cache
 def on_its_own_network():
     """What stands before a command that is to have all ports for itself. A test chooses a free one a while before its server
     takes it, and gives it up in the middle to take it again. Nothing, where namespaces are not to be had.

@@ -57,8 +57,6 @@ def main():
     for reason, tests in sorted(reasons.items(), key=lambda each: -each[1]):
         say(f"{tests} tests fail or are left out because {reason}")
     failed = [what for tally in tallies for what in tally.failed]
-    if flaky := [what for tally in tallies for what in tally.flaky]:
-        say(f"{len(flaky)} tests did as listed only when played once more: FLAKY above")
     passed = sum(tally.passed for tally in tallies)
     print(f"{passed} passed, {len(failed)} failed", flush=True)
     return 1 if failed or not passed else 0

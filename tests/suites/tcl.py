@@ -14,7 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from functools import partial
+import time
 from pathlib import Path
 
 from lib.server import Server, cpu_list, default_binary
@@ -82,22 +82,18 @@ def folder():
 def play(tally, cores, is_quick):
     where = folder()
     units = ROUTED + (ROUTED_WHOLE if IS_WHOLE else []) if tally.is_routed else EXTERNAL
-    left_out = tally.expected.left_out(cores)
-
-    def external(unit):
+    for unit in os.environ.get("UNITS", "").split() or (QUICK if is_quick and not tally.is_routed else units):
+        start = time.monotonic()
         with tally.served(cores) as server:
             behind = {} if server.behind is None else {"BEHIND_PORT": str(server.behind.port)}
             how = ["--host", "127.0.0.1", "--port", server.port]
-            return outcomes(unit, run(where, unit, left_out, how, **behind))
-
-    def spawned(unit):
-        how = ["--clients", "1", "--portcount", "50"]
-        return outcomes(unit, run(where, unit, left_out, how, COLDPLATE_CORES=cpu_list(cores)))
-
-    for unit in os.environ.get("UNITS", "").split() or (QUICK if is_quick and not tally.is_routed else units):
-        tally.take(unit, cores, partial(external, unit))
+            printed = run(where, unit, tally.expected.left_out(cores), how, **behind)
+        tally.take(unit, cores, outcomes(unit, printed), time.monotonic() - start)
     for unit in () if is_quick or tally.is_routed else SPAWNED:
-        tally.take(unit, cores, partial(spawned, unit))
+        start = time.monotonic()
+        how = ["--clients", "1", "--portcount", "50"]
+        printed = run(where, unit, tally.expected.left_out(cores), how, COLDPLATE_CORES=cpu_list(cores))
+        tally.take(unit, cores, outcomes(unit, printed), time.monotonic() - start)
 
 
 def run(where, unit, listed, how, **environment):

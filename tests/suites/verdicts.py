@@ -12,9 +12,6 @@ Coldplate:
       fails@2, skips@2            the same, on two cores only
 
 Reasons come first, then what they explain. A line that starts with # is a comment.
-
-A part of a suite with a test that does not do what its list says is played once more: much of these suites waits for so many
-milliseconds, beside others that compute. A test that does as listed then is flaky: it is printed, and does not fail the run.
 """
 
 import contextlib
@@ -22,7 +19,6 @@ import fnmatch
 import os
 import re
 import threading
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -127,20 +123,6 @@ def escaped(pattern):
     return re.sub(r"[\[?]", lambda found: f"[{found.group()}]", pattern)
 
 
-def by_name(outcomes):
-    """Names repeat in loops; one that failed once failed."""
-    found = {}
-    for outcome in outcomes:
-        known = found.setdefault(outcome.name, outcome)
-        if outcome.verdict == "failed" or known.verdict == "skipped":
-            found[outcome.name] = outcome
-    return found
-
-
-def shown(said):
-    return " | ".join(line.strip() for line in said.strip().split("\n")[:6])[:600]
-
-
 class Tally:
     """Counts the tests of one suite over all core counts, and prints a line for each part and each surprise."""
 
@@ -149,13 +131,9 @@ class Tally:
         self.expected = Expected.read(label)
         self.passed = 0
         self.failed = []
-        # What did as listed only when it was played once more.
-        self.flaky = []
         self.listed = 0
         # The names of the tests that fail or are left out, by reason.
         self.reasons = {}
-        # Parts of one suite may be played at the same time.
-        self.lock = threading.Lock()
 
     @property
     def is_routed(self):
@@ -178,57 +156,49 @@ class Tally:
 
     def surprise(self, what, said=""):
         self.failed.append(what)
-        say(f"FAIL {self.label}/{what}  {shown(said)}")
+        shown = " | ".join(line.strip() for line in said.strip().split("\n")[:6])
+        say(f"FAIL {self.label}/{what}  {shown[:600]}")
 
-    def take(self, part, cores, play):
-        """`play` plays one part of the suite on so many cores, and answers its outcomes."""
-        start = time.monotonic()
-        outcomes = by_name(play())
-        surprises = self._surprises(outcomes, cores)
-        if surprises:
-            again = by_name(play())
-            outcomes |= {name: again[name] for name in surprises if name in again}
-            for name in surprises.keys() - self._surprises(outcomes, cores).keys():
-                self._flaky(f"{name} [{cores} cores]", surprises[name])
-        with self.lock:
-            self._count(f"{part} [{cores} cores]", cores, outcomes, time.monotonic() - start)
-
-    def _count(self, part, cores, outcomes, took_s):
-        counts = {"ok": 0, "listed": 0, "skipped": 0, "surprise": 0}
-        for outcome in outcomes.values():
-            kind, why = self._judged(outcome, cores)
-            counts[kind] += 1
-            if kind == "surprise":
-                self.surprise(f"{outcome.name} [{cores} cores]", why)
-            elif why:
-                self.reasons.setdefault(why, set()).add(outcome.name)
+    def take(self, part, cores, outcomes, took_s):
+        """One part of the suite was played on so many cores."""
+        by_name = {}
+        for outcome in outcomes:
+            known = by_name.setdefault(outcome.name, outcome)
+            # Names repeat in loops; one that failed once failed.
+            if outcome.verdict == "failed" or known.verdict == "skipped":
+                by_name[outcome.name] = outcome
+        counts = {"ok": 0, "listed": 0, "skipped": 0}
+        for outcome in by_name.values():
+            kind = self._judge(outcome, cores)
+            counts[kind] = counts.get(kind, 0) + 1
         self.passed += counts["ok"]
         self.listed += counts["listed"]
         summary = f"{counts['ok']} ok, {counts['listed']} fail as listed, {counts['skipped']} left out"
-        say(f"{'FAIL' if counts['surprise'] or not outcomes else 'ok  '} {self.label}/{part}  {took_s:.1f} s  {summary}")
-        if not outcomes:
-            self.surprise(f"{part}: no test was played")
+        verdict = "FAIL" if counts.get("surprise") or not by_name else "ok  "
+        say(f"{verdict} {self.label}/{part} [{cores} cores]  {took_s:.1f} s  {summary}")
+        if not by_name:
+            self.surprise(f"{part} [{cores} cores]: no test was played")
 
-    def _flaky(self, what, said):
-        with self.lock:
-            self.flaky.append(what)
-        say(f"FLAKY {self.label}/{what}  {shown(said)}")
-
-    def _surprises(self, outcomes, cores):
-        """What does not do as its list says, by name, with what is to be said of it."""
-        judged = {name: self._judged(outcome, cores) for name, outcome in outcomes.items()}
-        return {name: why for name, (kind, why) in judged.items() if kind == "surprise"}
-
-    def _judged(self, outcome, cores):
-        """ok, listed, skipped or surprise, and why; what a suite leaves out by itself has no reason of ours."""
+    def _judge(self, outcome, cores):
         listed = self.expected.why_listed(outcome.name, cores)
+        where = f"{outcome.name} [{cores} cores]"
         if outcome.verdict == "skipped":
-            return "skipped", self.expected.why_skipped(outcome.name, cores)
+            return self._explained(outcome, "skipped", self.expected.why_skipped(outcome.name, cores))
         if outcome.verdict == "ok":
-            return ("surprise", "passes, though expected/ says that it fails") if listed else ("ok", None)
+            if listed:
+                self.surprise(f"{where}: passes, though expected/ says that it fails")
+                return "surprise"
+            return "ok"
         if reason := listed or self.expected.why_lacking(outcome.said):
-            return "listed", reason
-        return "surprise", outcome.said
+            return self._explained(outcome, "listed", reason)
+        self.surprise(where, outcome.said)
+        return "surprise"
+
+    def _explained(self, outcome, kind, reason):
+        """What a suite leaves out by itself has no reason of ours."""
+        if reason:
+            self.reasons.setdefault(reason, set()).add(outcome.name)
+        return kind
 
     def check_lacks(self, wire):
         """What the list says to be lacking must be: a command that has come leaves the list."""
